@@ -146,9 +146,9 @@ def test_nothing_but_an_adapter_says_an_adapters_name():
 @pytest.mark.parametrize(
     ("importer", "imported", "may"),
     [
-        ("adapters/sagemaker/warehouse.py", "adapters.local.errors", False),
-        ("adapters/sagemaker/warehouse.py", "adapters.common.queries", True),
-        ("adapters/sagemaker/warehouse.py", "adapters.sagemaker.session", True),
+        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.local.errors", False),
+        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.common.queries", True),
+        ("adapters/sagemaker/warehouse/warehouse.py", "adapters.sagemaker.session", True),
         ("adapters/common/queries.py", "adapters.local", False),
         ("adapters/common/queries.py", "adapters.common.results", True),
         ("adapters/targets.py", "adapters.local", False),

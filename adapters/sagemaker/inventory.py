@@ -10,19 +10,22 @@ from ...errors import Invalid
 from ...storage import Resource
 from ...target import Target
 from ..common.counters import KIND
-from . import catalogue, counters, events, names, online, removal, warehouse
+from . import counters, deletion, names
+from .events import log as events
+from .online import store as online
 from .session import Aws, of
+from .warehouse import catalogue, warehouse
 
 # kind -> what deletes it: returns at once, absent is success. In the order in which a project is taken down: users before what they use.
 DELETERS: dict[str, Callable[[Aws, str], None]] = {
-    "endpoint": removal.endpoint,
+    "endpoint": deletion.endpoint,
     KIND: counters.remove,
-    "pipeline": removal.pipeline,
+    "pipeline": deletion.pipeline,
     online.KIND: online.remove,
     events.KIND: events.remove,
     "view": warehouse.remove,
     "table": warehouse.remove,
-    "model": removal.model,
+    "model": deletion.model,
 }
 # parts of another resource, which goes as a whole
 _PART_OF = {"endpoint_config": "endpoint", "endpoint_model": "endpoint"}
@@ -88,7 +91,7 @@ def _tables(aws: Aws) -> dict[tuple[str, str], str]:
 def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
     if kind in _FREE:
         return Decimal(0)
-    return removal.endpoint_cost(aws, name) if kind == "endpoint" else None
+    return deletion.endpoint_cost(aws, name) if kind == "endpoint" else None
 
 
 _PAGES: dict[str, Callable[[Aws, str], str]] = {

@@ -11,7 +11,7 @@ from ...errors import Invalid, NotFound
 from ...storage import LogPage
 from ...target import Target
 from ...times import epoch_milliseconds
-from . import adoption
+from .endpoints import adoption
 from .session import Aws, of
 
 _GROUPS = {

@@ -13,7 +13,8 @@ from ...errors import NotFound
 from ...pipelines.document import open_run
 from ...target import Packages, Target, require
 from ..common.executions import read
-from . import executions, names
+from . import names
+from .pipelines import executions
 from .registry import SageMakerRegistry
 from .session import Aws, of
 from .sources import WRANGLER

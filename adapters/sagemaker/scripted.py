@@ -14,7 +14,8 @@ from ...endpoints.port import TrafficMinute
 from ...errors import Unsupported
 from ...target import Target
 from ..common import control
-from . import adoption, backend
+from . import backend
+from .endpoints import adoption
 from .session import Aws, of
 
 

@@ -10,9 +10,9 @@ from ...errors import Invalid, NotFound
 from ...events.source import ROWS
 from ...target import Packages, Target, require
 from ..common.object_names import fixed, goals
-from . import athena
 from .errors import translated
 from .session import Aws, of
+from .warehouse import athena
 
 if TYPE_CHECKING:
     import pyarrow as pa

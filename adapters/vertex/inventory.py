@@ -10,23 +10,26 @@ from ...errors import Invalid
 from ...storage import Resource
 from ...target import Target
 from ..common.counters import KIND as COUNTERS
-from . import counters, events, online, removal, warehouse
+from . import counters, deletion
+from .events import log as events
 from .names import NAME_LABEL, is_of_variant, labelled
+from .online import store as online
 from .session import Session, of
+from .warehouse import warehouse
 
 Found = dict[tuple[str, str], str]  # (kind, name) -> the provider's name
 
 # kind -> what deletes it: absent is success. In the order in which a project is taken down: users before what they use.
 DELETERS: dict[str, Callable[[Session, str], None]] = {
-    "endpoint": removal.endpoint,
+    "endpoint": deletion.endpoint,
     COUNTERS: counters.remove,
-    "pipeline": removal.pipeline,
+    "pipeline": deletion.pipeline,
     online.KIND: online.remove,
-    online.STORE: removal.store,
+    online.STORE: deletion.store,
     events.KIND: events.remove,
     "view": warehouse.remove,
     "table": warehouse.remove,
-    "model": removal.model,
+    "model": deletion.model,
 }
 _FREE = frozenset(DELETERS) - {"endpoint", online.STORE}  # cost nothing by the hour, only by use
 
@@ -47,7 +50,7 @@ class VertexInventory:
         order = list(DELETERS)
         for kind, name in sorted(resources, key=lambda pair: (order.index(pair[0]), pair[1])):
             native = resources[kind, name]
-            cost = Decimal(0) if kind in _FREE else removal.endpoint_cost(session, name) if kind == "endpoint" else None
+            cost = Decimal(0) if kind in _FREE else deletion.endpoint_cost(session, name) if kind == "endpoint" else None
             yield Resource(kind=kind, name=name, native_id=native, hourly_cost=cost, console_url=_url(session, kind, native))
 
     def delete(self, resource: Resource) -> None:

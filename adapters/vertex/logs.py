@@ -13,7 +13,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...storage import LogPage
 from ...target import Target
-from . import deployed, standing
+from .endpoints import deployed, standing
 from .names import endpoint_id
 from .session import Session, of
 

@@ -16,8 +16,8 @@ from ...endpoints import hosting
 from ...endpoints.port import Bucket, Window
 from ...errors import NotSettled
 from ...target import Target
-from . import deployed, standing
 from .distributions import percentile
+from .endpoints import deployed, standing
 from .session import of
 
 _METRICS = "aiplatform.googleapis.com/prediction/online/"

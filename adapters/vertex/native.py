@@ -12,8 +12,9 @@ from ...errors import NotFound
 from ...pipelines.document import open_run
 from ...target import Target
 from ..common.executions import read
-from . import names, standing
-from .online import view_path
+from . import names
+from .endpoints import standing
+from .online.store import view_path
 from .session import Session, of
 
 

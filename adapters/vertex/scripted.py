@@ -14,7 +14,7 @@ from ...endpoints.port import TrafficMinute
 from ...errors import Unsupported
 from ...target import Target
 from ..common import control
-from . import deployed, standing
+from .endpoints import deployed, standing
 from .session import of
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.common.event_values import rules_of
 from isthmus.adapters.common.tables import Document
-from isthmus.adapters.sagemaker import stream_records
-from isthmus.adapters.vertex import messages
+from isthmus.adapters.sagemaker.events import stream_records
+from isthmus.adapters.vertex.events import messages
 from isthmus.endpoints.gateway.delivery import delivered
 from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, LATER, RANKINGS

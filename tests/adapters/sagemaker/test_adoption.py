@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import isthmus
-from isthmus.adapters.sagemaker import adoption
+from isthmus.adapters.sagemaker.endpoints import adoption
 from isthmus.endpoints.adoption import adopt, describe
 from isthmus.endpoints.port import Window
 from isthmus.endpoints.traffic.convergence import variants_ready

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.adapters.sagemaker.definition import Settings, branch_name, definition
+from isthmus.adapters.sagemaker.pipelines.definition import Settings, branch_name, definition
 from isthmus.localstack.aws.pipelines.definition import parse
 from isthmus.pipelines.conditions import holds, inherited
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec

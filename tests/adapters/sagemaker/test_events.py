@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker import stream_records
+from isthmus.adapters.sagemaker.events import stream_records
 from isthmus.errors import Invalid, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column, StreamSpec
 from isthmus.storage import wait

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.sagemaker import record_answers, records
+from isthmus.adapters.sagemaker import record_answers
+from isthmus.adapters.sagemaker.online import records
 from isthmus.adapters.sagemaker.session import of
 from isthmus.errors import AlreadyExists, Busy, Invalid, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import Column

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from isthmus.adapters.sagemaker.definition import branch_name
-from isthmus.adapters.sagemaker.run_states import run_state
+from isthmus.adapters.sagemaker.pipelines.definition import branch_name
+from isthmus.adapters.sagemaker.pipelines.run_states import run_state
 from isthmus.pipelines.conditions import inherited
 from isthmus.pipelines.port import Condition, PipelineRun, StepSpec
 

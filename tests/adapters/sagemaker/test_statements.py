@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.adapters.sagemaker import statements
+from isthmus.adapters.sagemaker.warehouse import statements
 from isthmus.errors import Invalid
 from isthmus.events.port import Column
 

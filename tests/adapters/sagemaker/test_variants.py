@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from isthmus.adapters.sagemaker import names, variants
-from isthmus.adapters.sagemaker.variants import Known, Planned
+from isthmus.adapters.sagemaker import names
+from isthmus.adapters.sagemaker.endpoints import variants
+from isthmus.adapters.sagemaker.endpoints.variants import Known, Planned
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.traffic.convergence import converged, variants_ready
 from isthmus.pipelines.port import ModelVersion

@@ -130,7 +130,7 @@ def test_more_dates_than_one_unload_writes_are_saved_in_parts(target, warehouse,
     """Athena refuses more than 100 at once; the local stack does not, so it is told to."""
     warehouse.append("clicks_raw", rows(*range(130), days=130), batch="b1")
     warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
-    from isthmus.adapters.sagemaker import athena
+    from isthmus.adapters.sagemaker.warehouse import athena
 
     run, began = athena.run, []
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex import deployed, removal
+from isthmus.adapters.vertex import deletion
+from isthmus.adapters.vertex.endpoints import deployed
 from isthmus.adapters.vertex.session import CONTROL, of
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.traffic.convergence import variants_ready
@@ -84,7 +85,7 @@ def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_th
         return target.endpoints.observe("ranker")
 
     wait(step, lambda state: variants_ready(spec, state), deadline=timedelta(seconds=60))
-    removal.endpoint(session, "ranker")
+    deletion.endpoint(session, "ranker")
     assert target.endpoints.observe("ranker") is None
     assert sent == ["deploy_model"] * 3 + ["undeploy_model"] * 3
 

@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.adapters.common.event_values import rules_of
 from isthmus.adapters.common.tables import Document
-from isthmus.adapters.vertex import messages
+from isthmus.adapters.vertex.events import messages
 from isthmus.errors import Denied, Invalid, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.events.port import StreamSpec
 from isthmus.storage import wait

@@ -126,7 +126,7 @@ def test_a_sync_that_runs_is_waited_for_and_followed_by_ours(target, online, mon
 
 
 def test_a_sync_that_is_refused_though_none_runs_is_asked_for_at_a_walking_pace_and_given_up(target, online, monkeypatch):
-    from isthmus.adapters.vertex import online as module
+    from isthmus.adapters.vertex.online import store as module
     from isthmus.errors import Busy
 
     history(target, "b1", ("a", 0, 1, 1))
@@ -148,7 +148,7 @@ def test_a_sync_that_is_refused_though_none_runs_is_asked_for_at_a_walking_pace_
 
 
 def test_a_store_that_takes_longer_than_anyone_waits_is_said_to_be_unavailable(target, monkeypatch):
-    from isthmus.adapters.vertex import online as module
+    from isthmus.adapters.vertex.online import store as module
 
     target.warehouse.apply(HISTORY)
     monkeypatch.setattr(module, "_PATIENCE", timedelta(milliseconds=50))

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.adapters.vertex.machines import container_limits
-from isthmus.adapters.vertex.run_states import run_state
+from isthmus.adapters.vertex.pipelines.run_states import run_state
 from isthmus.errors import Invalid, OutcomeUnknown
 from isthmus.localstack.client import Stack
 from isthmus.pipelines import watch

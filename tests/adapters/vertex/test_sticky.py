@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from isthmus.adapters import targets
-from isthmus.adapters.vertex import deployed, prices
+from isthmus.adapters.vertex import prices
+from isthmus.adapters.vertex.endpoints import deployed
 from isthmus.adapters.vertex.names import dashed, endpoint_id, is_of_variant
 from isthmus.adapters.vertex.session import of
 from isthmus.endpoints.traffic.convergence import variants_ready

@@ -1,0 +1,281 @@
+"""Endpoints that stood before Isthmus: what they run, and the tags that make them a project's.
+
+What is adopted carries the project's three tags and, for each model behind it, `isthmus:version:<digest of its container>` = `ranker@1`.
+By content, not by name: what others deploy there afterwards is foreign until it is adopted, too, also under the name of an old model.
+SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where it is known without asking anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
+
+import msgspec
+
+from ....endpoints.adoption import Standing, StandingVariant
+from ....endpoints.port import EndpointSpec, VariantState
+from ....errors import Busy, Conflict, NotFound, Refused, Unsupported
+from ....project.names import neutral
+from ....target import Target
+from .. import names
+from ..session import Aws, of
+from . import variants
+from .variants import Known, Planned
+
+VERSION_TAG = "isthmus:version:"
+_CAPABILITY = "import"
+
+
+@final
+class SageMakerAdopter:
+    """See endpoints.adoption.Adopter."""
+
+    def __init__(self, target: Target) -> None:
+        self._aws: Aws = of(target)
+
+    def look(self, native: str, *, name: str | None) -> Standing:
+        described = self._described(native)
+        configured = self._configured(described["EndpointConfigName"])
+        check_endpoint(native, described, configured)
+        tags = tags_of(self._aws, described["EndpointArn"])
+        owner = tags.get(names.PROJECT_TAG)
+        if ours := owner == self._aws.project:
+            name = _same_name(native, name, tags.get(names.NAME_TAG, ""))
+        name = name or self._name(native)
+        shares = {state.name: state for state in variants.state(name, described, ()).variants}
+        if not any(state.target_percent for state in shares.values()):
+            raise _unsupported(native, "the weights of all its variants are 0: there is no split to keep")
+        known = versions(tags) if ours else {}
+        return Standing(
+            native=native,
+            native_id=described["EndpointArn"],
+            name=name,
+            owner=owner,
+            options=self._options(name, native, configured),
+            variants=tuple(self._variant(native, configured[label], shares[neutral(label)], known, owner) for label in configured),
+        )
+
+    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+        """One call, so that it is adopted or not. It has no precondition: who was overtaken in that moment sees it when it looks again."""
+        tags = [{"Key": f"{VERSION_TAG}{content}", "Value": ref} for content, ref in refs.items()]
+        with self._aws.mutating("AddTags", standing.native):
+            self._aws.client("sagemaker").add_tags(ResourceArn=standing.native_id, Tags=[*self._aws.tags("endpoint", standing.name), *tags])
+        owner = tags_of(self._aws, standing.native_id).get(names.PROJECT_TAG)
+        if owner != self._aws.project:
+            raise Conflict(
+                f"project {owner} took {standing.native} over at the same moment", remedy="settle whose it is; then import it again"
+            )
+
+    def _described(self, native: str) -> dict[str, Any]:
+        try:
+            with self._aws.reading("DescribeEndpoint", native):
+                described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=native)
+        except NotFound as error:
+            raise NotFound(
+                f"SageMaker has no endpoint {native} in {self._aws.region}", remedy="its name is SageMaker's: aws sagemaker list-endpoints"
+            ) from error
+        return described
+
+    def _configured(self, config: str) -> dict[str, dict[str, Any]]:
+        """The config's variants, by SageMaker's names."""
+        with self._aws.reading("DescribeEndpointConfig", config):
+            described = self._aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+        return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
+
+    def _name(self, native: str) -> str:
+        """What profiles.yaml calls it; else its own name, without the project's before it."""
+        by_native = {theirs: ours for ours, theirs in self._aws.adopted.items()}
+        return by_native.get(native) or neutral(native.removeprefix(names.dashed(self._aws.project, "")))
+
+    def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
+        """What the target of profiles.yaml must say: of names that follow our rules, nothing. Refused: the name has another endpoint."""
+        whole = names.dashed(self._aws.project, name)
+        if whole == native and all(label == names.variant(neutral(label)) for label in labels):
+            return {}
+        if self._aws.adopted.get(name, native) != native:
+            raise Refused(f"{name} is {self._aws.adopted[name]} in profiles.yaml", remedy="give this one another name: --as NAME")
+        try:
+            there = whole != native and self._described(whole)
+        except NotFound:
+            there = False
+        if not there:
+            return {"adopted": {**self._aws.adopted, name: native}}
+        raise Refused(f"{name} is an endpoint of this project already, {whole}", remedy="give this one another name: --as NAME")
+
+    def _variant(
+        self, native: str, configured: Mapping[str, Any], state: VariantState, known: Mapping[str, tuple[str, int]], owner: str | None
+    ) -> StandingVariant:
+        label, model = configured["VariantName"], configured["ModelName"]
+        container = self._container(native, label, model)
+        variant = variants.adopted(variants.known(configured, container.get("Environment", {}), variants.content_of([container])), known)
+        if variant.ours and owner is None:
+            raise Refused(f"{native}, variant {label}: {model} is a model of an Isthmus project", remedy="deploy it from that project")
+        packaged = self._packaged(container)
+        return StandingVariant(
+            name=state.name,
+            native=label,
+            runs=model,
+            machine=variant.machine,
+            instances=state.instances,
+            percent=state.target_percent,
+            content=variant.content,
+            image=packaged.get("Image", ""),
+            uri=packaged.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") or packaged.get("ModelDataUrl", ""),
+            model=variant.spec.model if variant.ours else "",
+            version=variant.spec.version,
+        )
+
+    def _container(self, native: str, label: str, model: str) -> dict[str, Any]:
+        try:
+            with self._aws.reading("DescribeModel", model):
+                containers = variants.containers(self._aws.client("sagemaker").describe_model(ModelName=model))
+        except NotFound as error:
+            raise _unsupported(native, f"{label}'s model {model} was deleted: nobody can tell what it serves") from error
+        if len(containers) != 1:
+            raise _unsupported(native, f"{label} is an inference pipeline of {len(containers)} containers")
+        if containers[0].get("Mode") == "MultiModel":
+            raise _unsupported(native, f"{label} is a multi-model container")
+        return containers[0]
+
+    def _packaged(self, container: Mapping[str, Any]) -> dict[str, Any]:
+        """A container with what its model package says, when it was made from one."""
+        if not (package := container.get("ModelPackageName")):
+            return dict(container)
+        with self._aws.reading("DescribeModelPackage", package):
+            described = self._aws.client("sagemaker").describe_model_package(ModelPackageName=package)
+        return {**next(iter(described.get("InferenceSpecification", {}).get("Containers", ())), {}), **container}
+
+
+def tags_of(aws: Aws, arn: str) -> dict[str, str]:
+    with aws.reading("ListTags", arn):
+        pages = aws.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
+
+def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
+    """(model, version) by the content of a container, from an endpoint's tags."""
+    refs = {key.removeprefix(VERSION_TAG): value.partition("@") for key, value in tags.items() if key.startswith(VERSION_TAG)}
+    return {content: (model, int(number)) for content, (model, _, number) in refs.items() if number.isdigit()}
+
+
+def adopted(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]) -> tuple[Known, ...]:
+    """What others made, as the versions that the endpoint's tags say. Refused: profiles.yaml names it, and its tags another project."""
+    if all(variant.ours for variant in configured) and described["EndpointName"] not in aws.adopted.values():
+        return tuple(configured)
+    tags = tags_of(aws, described["EndpointArn"])
+    if (owner := tags.get(names.PROJECT_TAG)) == aws.project:
+        known = versions(tags)
+        return tuple(variants.adopted(variant, known) for variant in configured)
+    if described["EndpointName"] in aws.adopted.values():
+        raise _not_ours(aws, described["EndpointName"], owner)
+    return tuple(configured)
+
+
+def release(aws: Aws, native: str) -> bool:
+    """Take the tags off an endpoint that was adopted, which goes on as it is; False: it was not, or it is gone."""
+    client = aws.client("sagemaker")
+    try:
+        with aws.reading("DescribeEndpoint", native):
+            arn = client.describe_endpoint(EndpointName=native)["EndpointArn"]
+    except NotFound:
+        return False
+    tags = tags_of(aws, arn)
+    if native in aws.adopted.values() and (owner := tags.get(names.PROJECT_TAG)) != aws.project:
+        raise _not_ours(aws, native, owner)
+    if not versions(tags):
+        return False
+    ours = (names.PROJECT_TAG, names.KIND_TAG, names.NAME_TAG)
+    client.delete_tags(ResourceArn=arn, TagKeys=[key for key in tags if key in ours or key.startswith(VERSION_TAG)])
+    return True
+
+
+def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
+    """Refused: a version that does not run there, for an endpoint whose containers are not ours to make."""
+    there = {(variant.spec.model, variant.spec.version) for variant in configured if variant.adopted}
+    new = [f"{variant.model}@{variant.version}" for variant in spec.variants if (variant.model, variant.version) not in there]
+    if there and new:
+        raise Refused(
+            f"{spec.name} was adopted, and {', '.join(new)} does not run there: Isthmus repeats its containers and makes none",
+            remedy="deploy it the way the endpoint was made; then isthmus import, with --adopt",
+        )
+
+
+def repeated(planned: Planned, configured: Sequence[Known]) -> Planned:
+    """With the container that stands for its version, whichever variant has it; of what Isthmus deployed, as it is."""
+    version = (planned.spec.model, planned.spec.version)
+    source = next((variant for variant in configured if variant.adopted and (variant.spec.model, variant.spec.version) == version), None)
+    if source is None:
+        return planned
+    label = next((variant.told["VariantName"] for variant in configured if variant.name == planned.spec.name), None)
+    return msgspec.structs.replace(
+        planned,
+        standing={**source.told, "VariantName": label or names.variant(planned.spec.name)},
+        model_name=source.model_name,
+        machine=source.machine,
+        count=source.count if planned.spec.instances is None else planned.count,
+    )
+
+
+def settings(aws: Aws, config: str) -> dict[str, Any]:
+    """What a config says of the endpoint as a whole (capture, keys, network): the next one says it, too."""
+    with aws.reading("DescribeEndpointConfig", config):
+        described = aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    own = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "ProductionVariants", "ResponseMetadata")
+    return {key: value for key, value in described.items() if key not in own and value}
+
+
+def guard_absent(aws: Aws, endpoint: str) -> None:
+    """NotFound: what was adopted is not made anew."""
+    if endpoint in aws.adopted:
+        raise NotFound(
+            f"{endpoint} is {aws.adopted[endpoint]} at SageMaker, which is gone",
+            remedy=f"make it again the way it was made, or take it out of `adopted:` in profiles.yaml and isthmus deploy {endpoint}",
+        )
+
+
+def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
+    """A variant's name at SageMaker: by rule, or of what was adopted, as it is there."""
+    if endpoint in aws.adopted:
+        name = aws.endpoint_name(endpoint)
+        with aws.reading("DescribeEndpoint", name):
+            described = aws.client("sagemaker").describe_endpoint(EndpointName=name)
+        if (summary := variants.running(described).get(variant)) is not None:
+            return str(summary["VariantName"])
+    return names.variant(variant)
+
+
+def check_endpoint(native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]) -> None:
+    """Busy while it changes; Unsupported, by name, for what this adapter does not know how to split."""
+    status = described["EndpointStatus"]
+    if variants.PHASES.get(status, "updating") in ("creating", "updating", "deleting"):
+        raise Busy(f"{native} is {status} at SageMaker", remedy="import it when that has ended")
+    if status != "InService":
+        raise Refused(f"{native} is {status} at SageMaker: {described.get('FailureReason', 'it does not say why')}", remedy="mend it first")
+    if "AsyncInferenceConfig" in described:
+        raise _unsupported(native, "it is asynchronous")
+    if described.get("ShadowProductionVariants"):
+        raise _unsupported(native, "it has a shadow variant")
+    if len(configured) > variants.MOST:
+        raise _unsupported(native, f"it has {len(configured)} variants, more than {variants.MOST}")
+    for label, variant in configured.items():
+        if not variant.get("ModelName"):
+            raise _unsupported(native, f"{label} hosts inference components")
+        if "ServerlessConfig" in variant:
+            raise _unsupported(native, f"{label} is serverless")
+        if "InstanceType" not in variant:
+            raise _unsupported(native, f"{label} has instance pools")
+
+
+def _not_ours(aws: Aws, native: str, owner: str | None) -> Refused:
+    whose = f"its tags say {owner}" if owner else "nobody has adopted it"
+    return Refused(f"{native} is not of this project: {whose}", remedy=f"isthmus import {aws.profile.adapter} endpoint {native} --adopt")
+
+
+def _same_name(native: str, name: str | None, tagged: str) -> str:
+    if name not in (None, tagged):
+        raise Refused(f"{native} is endpoint {tagged} of this project already", remedy=f"--as {tagged}, or nothing")
+    return tagged
+
+
+def _unsupported(native: str, why: str) -> Unsupported:
+    return Unsupported(f"{native} cannot be taken over: {why}, which is not supported yet", capability=_CAPABILITY)

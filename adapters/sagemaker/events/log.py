@@ -1,0 +1,281 @@
+"""EventLog: Kinesis -> Firehose -> the Parquet objects of the stream's table. At least once: producers and Firehose repeat.
+
+The table is the warehouse's own: batches and single events are read together. Its Glue columns are Firehose's schema, so a column more is
+seen by Firehose too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any, final
+
+import msgspec
+
+from ....errors import AlreadyExists, Busy, Invalid, NotFound, Throttled
+from ....events.port import Rejected, Row, StreamSpec
+from ....feature_store.port import TableSpec
+from ....storage import Phase, wait
+from ....target import Target
+from ...common.event_values import TIME, check_stream, encoded, rules_of
+from ...common.tables import without_stream
+from .. import names
+from ..errors import translated
+from ..session import Aws, of
+from ..warehouse import catalogue, warehouse
+from . import stream_records
+
+KIND = "stream"
+_ATTEMPTS = 8
+_PAUSE = 0.1  # seconds, doubled each time
+_PATIENCE = timedelta(minutes=5)
+_BUFFER = {"IntervalInSeconds": 60, "SizeInMBs": 64}  # 64 MiB is the least with dynamic partitioning
+
+
+class _Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a stream that takes events."""
+
+    stored: catalogue.Stored
+    name: str  # Kinesis' and Firehose's
+
+
+@final
+class KinesisEventLog:
+    def __init__(self, target: Target) -> None:
+        self._aws = of(target)
+        self._ready: dict[str, _Ready] = {}
+
+    def apply(self, stream: StreamSpec) -> None:
+        check_stream(stream)
+        spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
+        warehouse.apply(self._aws, spec, stream_key=stream.key)
+        self._ready.pop(stream.name, None)
+        name = names.kept(self._aws.project, stream.name)
+        if (source := _stream(self._aws, name)) is None:
+            with self._aws.mutating("CreateStream", name), _there_is_fine():
+                self._aws.client("kinesis").create_stream(
+                    StreamName=name,
+                    StreamModeDetails={"StreamMode": "ON_DEMAND"},
+                    Tags=names.tag_map(self._aws.project, KIND, stream.name),
+                )
+        delivery = _delivery(self._aws, name)
+        if "DELETING" in {(source or {}).get("StreamStatus"), (delivery or {}).get("DeliveryStreamStatus")}:
+            raise Busy(f"stream {name} is being deleted", remedy="run this again when it is gone")
+        stored = catalogue.existing(self._aws, stream.name)
+        wanted = f"{stored.prefix}dt=!{{partitionKeyFromQuery:dt}}/"
+        if delivery is None:
+            self._deliver(stream.name, name, wanted)
+        elif (prefix := _prefix(delivery)) not in {"", wanted}:
+            raise Invalid(f"Firehose {name} writes below {prefix}: another table's folder", remedy="destroy the stream, then apply again")
+
+    def _deliver(self, stream: str, name: str, prefix: str) -> None:
+        """Firehose takes a source that is active only; and it begins with what comes after it, so `append` waits for it in turn."""
+        source = wait(
+            lambda: _stream(self._aws, name),
+            lambda seen: seen is not None and seen["StreamStatus"] in {"ACTIVE", "UPDATING"},
+            deadline=_PATIENCE,
+            what=f"stream {name}",
+        )
+        assert source is not None  # noqa: S101  the predicate says so
+        self._aws.s3()  # the bucket has to be there
+        with self._aws.mutating("CreateDeliveryStream", name), _there_is_fine():
+            self._aws.client("firehose").create_delivery_stream(**_firehose(self._aws, stream, name, source["StreamARN"], prefix))
+
+    def observe(self, stream: str) -> Phase | None:
+        name = names.kept(self._aws.project, stream)
+        source, delivery = _stream(self._aws, name), _delivery(self._aws, name)
+        if source is None and delivery is None:
+            return None
+        if source is None or delivery is None:
+            return "creating"  # half-made: `apply` makes the rest
+        if delivery["DeliveryStreamStatus"] in {"CREATING_FAILED", "DELETING_FAILED", "SUSPENDED"}:
+            return "failed"
+        if "DELETING" in {source["StreamStatus"], delivery["DeliveryStreamStatus"]}:
+            return "deleting"
+        return "ready" if source["StreamStatus"] in {"ACTIVE", "UPDATING"} and delivery["DeliveryStreamStatus"] == "ACTIVE" else "creating"
+
+    def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
+        known = self._ready.get(stream)
+        ready = known or self._wait(stream)
+        records, rejected = _encoded(ready, events)
+        if rejected and known is not None:  # another process may have added a column since
+            ready = self._wait(stream)
+            records, rejected = _encoded(ready, events)
+        if records:
+            dates = [date for _, date in records]
+            with self._aws.mutating("PutRecords", stream):
+                stored = catalogue.widen(self._aws, ready.stored, min(dates), max(dates))
+                self._ready[stream] = msgspec.structs.replace(ready, stored=stored)
+                for some in stream_records.calls([record for record, _ in records]):
+                    self._put(stream, ready.name, some)
+        return tuple(rejected)
+
+    def _put(self, stream: str, name: str, records: list[dict[str, Any]]) -> None:
+        """Again for the entries that failed, and for those only."""
+        failed: list[tuple[dict[str, Any], Any]] = []
+        for attempt in range(_ATTEMPTS):
+            try:
+                with translated(f"appending to {stream}", effect=True):
+                    reply = self._aws.client("kinesis").put_records(StreamName=name, Records=records)
+            except NotFound:
+                self._ready.pop(stream, None)
+                raise
+            if not reply.get("FailedRecordCount"):
+                return
+            failed = [(record, said) for record, said in zip(records, reply["Records"], strict=True) if said.get("ErrorCode")]
+            if not failed:
+                return
+            records = [record for record, _ in failed]
+            if attempt < _ATTEMPTS - 1:
+                time.sleep(_PAUSE * 2**attempt)
+        first = failed[0][1]
+        raise Throttled(
+            f"stream {stream}: {len(records):,} events were not taken: {first['ErrorCode']}: {first.get('ErrorMessage', '')}",
+            remedy="append the same events again: what is there twice is read once",
+        )
+
+    def _wait(self, stream: str) -> _Ready:
+        """NotFound: there is no such stream. Busy: it is not yet ready after some minutes."""
+        stored = catalogue.read(self._aws, stream)
+        phase = self.observe(stream)
+        if stored is None or phase is None or stored.document.stream_key is None:
+            raise NotFound(f"there is no stream {stream}", remedy="`isthmus apply` makes the streams that the project needs")
+        if phase == "creating":
+            phase = wait(lambda: self.observe(stream), lambda seen: seen != "creating", deadline=_PATIENCE, what=f"stream {stream}")
+        if phase != "ready":
+            raise Busy(f"stream {stream} is {phase}", remedy="run `isthmus apply` again")
+        ready = self._ready[stream] = _Ready(stored=stored, name=names.kept(self._aws.project, stream))
+        return ready
+
+
+def _encoded(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
+    """Records with their dates, and what does not fit."""
+    return encoded(events, partial(stream_records.record, rules_of(ready.stored.document)))
+
+
+@contextmanager
+def _there_is_fine() -> Iterator[None]:
+    """Another process, or this one before a crash, was quicker."""
+    try:
+        with translated("creating", effect=True):
+            yield
+    except AlreadyExists:
+        return
+    except Busy as busy:  # ResourceInUseException is Kinesis' and Firehose's word for "there is one", too
+        if "use" not in str(busy).lower() and "exist" not in str(busy).lower():
+            raise
+
+
+def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
+    with aws.reading("DescribeStreamSummary", name):
+        try:
+            with translated(f"looking at stream {name}"):
+                description: dict[str, Any] = aws.client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        except NotFound:
+            return None
+    return description
+
+
+def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
+    with aws.reading("DescribeDeliveryStream", name):
+        try:
+            with translated(f"looking at Firehose {name}"):
+                description: dict[str, Any] = aws.client("firehose").describe_delivery_stream(DeliveryStreamName=name)[
+                    "DeliveryStreamDescription"
+                ]
+        except NotFound:
+            return None
+    return description
+
+
+def _prefix(delivery: dict[str, Any]) -> str:
+    destinations = delivery.get("Destinations") or [{}]
+    return str(destinations[0].get("ExtendedS3DestinationDescription", {}).get("Prefix", ""))
+
+
+def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
+    jq = {"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{dt:.dt}"}
+    return {
+        "DeliveryStreamName": name,
+        "DeliveryStreamType": "KinesisStreamAsSource",
+        "KinesisStreamSourceConfiguration": {"KinesisStreamARN": source, "RoleARN": aws.role},
+        "ExtendedS3DestinationConfiguration": {
+            "RoleARN": aws.role,
+            "BucketARN": f"arn:aws:s3:::{aws.bucket}",
+            "Prefix": prefix,
+            "ErrorOutputPrefix": f"{aws.key('rejected', stream)}/!{{firehose:error-output-type}}/",
+            "BufferingHints": _BUFFER,
+            "CompressionFormat": "UNCOMPRESSED",  # Parquet compresses inside
+            "DynamicPartitioningConfiguration": {"Enabled": True, "RetryOptions": {"DurationInSeconds": 300}},
+            "ProcessingConfiguration": {
+                "Enabled": True,
+                "Processors": [
+                    {"Type": "MetadataExtraction", "Parameters": [jq, {"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"}]}
+                ],
+            },
+            "DataFormatConversionConfiguration": {
+                "Enabled": True,
+                "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {"CaseInsensitive": True}}},
+                "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {"Compression": "SNAPPY"}}},
+                "SchemaConfiguration": {
+                    "RoleARN": aws.role,
+                    "DatabaseName": aws.database,
+                    "TableName": stream,
+                    "Region": aws.region,
+                    "VersionId": "LATEST",
+                },
+            },
+        },
+        "Tags": aws.tags(KIND, stream),
+    }
+
+
+def remove(aws: Aws, stream: str) -> None:
+    """The Inventory's: Firehose first. The table stays, with what was delivered. Absent is success."""
+    name = names.kept(aws.project, stream)
+    for service, operation, key in (
+        ("firehose", "delete_delivery_stream", "DeliveryStreamName"),
+        ("kinesis", "delete_stream", "StreamName"),
+    ):
+        try:
+            with translated(f"deleting {name}", effect=True):
+                getattr(aws.client(service), operation)(**{key: name})
+        except NotFound:
+            continue
+        except Busy:
+            if service == "kinesis":
+                raise
+            delivery = _delivery(aws, name)
+            if delivery is not None and delivery["DeliveryStreamStatus"] != "DELETING":
+                raise
+    _close(aws, stream)
+
+
+def _close(aws: Aws, stream: str) -> None:
+    """Its table takes batches only from now on."""
+    stored = catalogue.read(aws, stream)
+    if stored is not None and stored.document.stream_key is not None:
+        catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
+
+
+def listed(aws: Aws) -> list[tuple[str, str]]:
+    """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own list may lag."""
+    streams: list[tuple[str, str]] = []
+    start = f"{aws.project}-"
+    kinesis = aws.client("kinesis")
+    with aws.reading("ListStreams", start):
+        for page in kinesis.get_paginator("list_streams").paginate():
+            for name in page["StreamNames"]:
+                if name.startswith(start):
+                    try:
+                        with translated(f"looking at stream {name}"):
+                            tags = {tag["Key"]: tag["Value"] for tag in kinesis.list_tags_for_stream(StreamName=name)["Tags"]}
+                            arn = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+                    except NotFound:
+                        continue
+                    if tags.get(names.PROJECT_TAG) == aws.project and tags.get(names.KIND_TAG) == KIND:
+                        streams.append((tags.get(names.NAME_TAG, name.removeprefix(start)), arn))
+    return streams

@@ -1,0 +1,54 @@
+"""Events as the records that Kinesis takes and Firehose reads as JSON. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ....errors import Invalid
+from ....events.port import Column, Row
+from ....times import utc_milliseconds
+from ...common.event_values import EventRules, event_values
+from ...common.tables import PARTITION
+
+_RECORDS = 500  # a call
+_BYTES = 5 << 20  # a call; the service takes 10 MiB, keys included
+_LONGEST = 1 << 20  # bytes of one record
+
+
+def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
+    """One event as Firehose's JSON, and its date. Invalid: it does not fit the stream."""
+    values, date = event_values(rules, event, _written)
+    present = {column.name: value for column, value in zip(rules.columns, values, strict=True) if value is not None}
+    body = msgspec.json.encode(present | {PARTITION: date})
+    if len(body) > _LONGEST:
+        raise Invalid(f"{len(body):,} bytes are more than the {_LONGEST:,} that an event may have")
+    # a key may be longer than the 256 characters of a partition key
+    return {"Data": body, "PartitionKey": hashlib.blake2b(str(values[rules.key_place]).encode(), digest_size=16).hexdigest()}, date
+
+
+def _written(column: Column, value: object) -> object:
+    """A timestamp becomes the text that Hive reads, in UTC milliseconds. Invalid: a float that JSON has not."""
+    if isinstance(value, datetime):
+        return utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(f"{column.name} is {value}: JSON has no such number")
+    return value
+
+
+def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Records as the calls that they fit into."""
+    calls: list[list[dict[str, Any]]] = [[]]
+    size = 0
+    for record in records:
+        bytes_ = len(record["Data"]) + len(record["PartitionKey"])
+        if len(calls[-1]) == _RECORDS or size + bytes_ > _BYTES:
+            calls.append([])
+            size = 0
+        calls[-1].append(record)
+        size += bytes_
+    return calls

@@ -1,0 +1,1 @@
+"""Online features: Feature Store, read and written in batches."""

@@ -1,0 +1,106 @@
+"""Rows of features as Feature Store's records and back. Pure.
+
+Its values are strings, and a null is a feature that is left out. What its String and Fractional may not take as it is (floats that are no
+number, empty texts, control characters) travels in one feature more, as JSON, so that every value comes back bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ....errors import Invalid
+from ....events.port import Column
+from ....times import epoch_milliseconds, from_epoch
+from ..column_types import FEATURE_STORE
+
+KEY = "entity_key"
+SYNCED = "synced_until"  # the record's EventTime
+FEATURE_TIME = "feature_timestamp"
+_SPECIAL = "isthmus_special"
+_OURS = (KEY, SYNCED, FEATURE_TIME, _SPECIAL)
+_NAME = re.compile(r"[a-zA-Z0-9]([_-]*[a-zA-Z0-9]){0,63}")
+_RESERVED = frozenset({"is_deleted", "write_time", "api_invocation_time"})
+_AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
+    """The feature group's features, ours included. Invalid for a name that Feature Store has not."""
+    ours = [(KEY, "String"), (SYNCED, "String"), (FEATURE_TIME, "Integral"), (_SPECIAL, "String")]
+    for feature in features:
+        if not _NAME.fullmatch(feature.name) or feature.name.lower() in {*_RESERVED, *_OURS}:
+            raise Invalid(
+                f"{feature.name!r} cannot be a feature in Feature Store", remedy="letters, digits, - and _; not one of its own names"
+            )
+    return [{"FeatureName": name, "FeatureType": kind} for name, kind in (*ours, *((f.name, FEATURE_STORE[f.type]) for f in features))]
+
+
+def event_time(stamp: int) -> str:
+    """Milliseconds as the text that Feature Store compares."""
+    return f"{from_epoch(stamp).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
+    """`row`: entity_key, event_timestamp and the features."""
+    values = {KEY: str(row[KEY]), SYNCED: stamp, FEATURE_TIME: str(epoch_milliseconds(row["event_timestamp"]))}
+    special: dict[str, str] = {}
+    for feature in features:
+        value = row[feature.name]
+        if value is None:
+            continue
+        text, plain = _text(value)
+        (values if plain else special)[feature.name] = text
+    if special:
+        values[_SPECIAL] = _escaped(special)
+    return [{"FeatureName": name, "ValueAsString": text} for name, text in values.items()]
+
+
+def _escaped(special: Mapping[str, str]) -> str:
+    """JSON in printable characters only."""
+    text = msgspec.json.encode(special).decode()
+    return _AWKWARD.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _text(value: object) -> tuple[str, bool]:
+    """A value's text, and whether Feature Store takes it as it is."""
+    if isinstance(value, bool):
+        return ("true" if value else "false"), True
+    if isinstance(value, datetime):
+        return str(epoch_milliseconds(value)), True
+    if isinstance(value, float):
+        return repr(value), math.isfinite(value)
+    text = str(value)
+    return text, bool(text) and text == text.strip() and not _AWKWARD.search(text)
+
+
+def decode(
+    records: Mapping[str, Sequence[Mapping[str, str]]], keys: Sequence[str], features: Sequence[Column]
+) -> list[dict[str, object] | None]:
+    """One row a key, in their order; None for a key without a record."""
+    return [_values(records[key], features) if key in records else None for key in keys]
+
+
+def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, object]:
+    texts = {item["FeatureName"]: item["ValueAsString"] for item in record if item.get("ValueAsString") is not None}
+    if _SPECIAL in texts:
+        texts |= msgspec.json.decode(texts[_SPECIAL], type=dict[str, str])
+    values: dict[str, object] = {FEATURE_TIME: from_epoch(int(texts[FEATURE_TIME]))}
+    for feature in features:
+        text = texts.get(feature.name)
+        values[feature.name] = None if text is None else _typed(feature, text)
+    return values
+
+
+def _typed(feature: Column, text: str) -> object:
+    if feature.type == "bool":
+        return text == "true"
+    if feature.type == "timestamp":
+        return from_epoch(int(text))
+    if feature.type == "int64":
+        return int(text)
+    return float(text) if feature.type == "float64" else text

@@ -1,0 +1,283 @@
+"""OnlineStore in SageMaker Feature Store: one online-only feature group a view.
+
+Feature Store serves a record only when its EventTime is greater than the one that is there. So the EventTime is the sync's `until`, made to
+grow with every sync: a correction with the same feature time is served, and so is a new feature of an old row. What a group cannot say (the
+columns' types, up to which time it serves everything) is a document beside it, void when the group was made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, final
+
+import msgspec
+
+from ....errors import AlreadyExists, Busy, Conflict, NotFound
+from ....events.port import Column
+from ....feature_store.port import OnlineViewSpec, OnlineViewState, SyncReport
+from ....formats import StoredDocument, decode
+from ....storage import Phase, wait
+from ....target import Target
+from ....times import epoch_milliseconds, from_epoch
+from ...common.online import latest_sql, merged, not_found
+from .. import names
+from ..documents import documents
+from ..errors import translated
+from ..session import Aws, of
+from . import record_batches, records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KIND = "online_view"
+_ADD = 100  # features of a call
+_ATTEMPTS = 8
+_PATIENCE = timedelta(minutes=20)
+_KNOWN = 5.0  # seconds that a reader trusts what it knows of a view
+_PHASES: dict[str, Phase] = {
+    "Creating": "creating",
+    "Created": "ready",
+    "CreateFailed": "failed",
+    "Deleting": "deleting",
+    "DeleteFailed": "failed",
+}
+
+
+class _View(StoredDocument, frozen=True, kw_only=True):
+    """The document beside a feature group."""
+
+    features: tuple[Column, ...]
+    made: str  # the group's creation time: another group of the name has another document
+    stamp: int = 0  # ms; the greatest EventTime that a sync has used
+    synced: int | None = None  # ms; everything created up to then is served. None: it must be rebuilt
+
+
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
+    view: _View
+    token: str
+
+
+@final
+class FeatureStoreOnline:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._aws = of(target)
+        self._documents = documents(self._aws, "online")
+        self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
+
+    def apply(self, view: OnlineViewSpec) -> None:
+        """Features may be added. Invalid: dropped, or of another type."""
+        names.check("view", view.name)
+        name = self._name(view.name)
+        group = self._group(name)
+        held = self._held(view.name, group)
+        features = view.features if held is None else merged(view.name, held.view.features, view.features)
+        wanted = records.definitions(features)
+        if group is None:
+            group = self._create(view.name, name, wanted)
+        elif group.get("RecordIdentifierFeatureName") != records.KEY or group.get("EventTimeFeatureName") != records.SYNCED:
+            raise AlreadyExists(f"feature group {name} exists and is not this project's", remedy="rename the view or the project")
+        elif held is not None and held.view.features == features and not _missing(group, wanted):
+            return
+        else:
+            self._add(name, group, wanted)
+        # a new feature may be in history already: the next sync reads everything
+        made, stamp = _made(group), held.view.stamp if held is not None else 0
+        self._keep(view.name, lambda old: _View(features=features, made=made, stamp=max(stamp, old.stamp if old else 0)), made)
+        self._readers.pop(view.name, None)
+
+    def _create(self, view: str, name: str, wanted: list[dict[str, str]]) -> dict[str, Any]:
+        with self._aws.mutating("CreateFeatureGroup", name):
+            try:
+                with translated(f"making feature group {name}", effect=True):
+                    self._aws.client("sagemaker").create_feature_group(
+                        FeatureGroupName=name,
+                        RecordIdentifierFeatureName=records.KEY,
+                        EventTimeFeatureName=records.SYNCED,
+                        FeatureDefinitions=wanted,
+                        OnlineStoreConfig={"EnableOnlineStore": True},
+                        Description=f"isthmus: online view {view} of {self._aws.project}",
+                        Tags=self._aws.tags(KIND, view),
+                    )
+            except (AlreadyExists, Busy):  # another process was quicker
+                pass
+        found = self._group(name)
+        if found is None or found["FeatureGroupStatus"] == "Deleting":
+            raise Busy(
+                f"feature group {name} is {'not to be seen yet' if found is None else 'being deleted'}", remedy="run this again later"
+            )
+        return found
+
+    def _add(self, name: str, group: dict[str, Any], wanted: list[dict[str, str]]) -> None:
+        missing = _missing(group, wanted)
+        for start in range(0, len(missing), _ADD):
+            self._settled(name)
+            with self._aws.mutating("UpdateFeatureGroup", name):
+                self._aws.client("sagemaker").update_feature_group(FeatureGroupName=name, FeatureAdditions=missing[start : start + _ADD])
+
+    def observe(self, view: str) -> OnlineViewState | None:
+        group = self._group(self._name(view))
+        if group is None:
+            return None
+        held = self._held(view, group)
+        phase = _PHASES[group["FeatureGroupStatus"]]
+        if held is None:
+            return OnlineViewState(phase="creating" if phase == "ready" else phase, columns=())  # half-made: `apply` makes the rest
+        return OnlineViewState(phase="updating" if phase == "ready" and _updating(group) else phase, columns=held.view.features)
+
+    def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
+        """`since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
+        name = self._name(view.name)
+        group = self._group(name)
+        held = self._held(view.name, group)
+        if group is None or held is None:
+            raise not_found(view.name)
+        group = self._settled(name)
+        known = held.view
+        start = None if since is None or known.synced is None else min(epoch_milliseconds(since), known.synced)
+        end = max(epoch_milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
+        latest = self._latest(view, known, start, end)
+        if latest.num_rows:
+            stamp = max(end, known.stamp + 1)
+            try:  # the stamp is taken before it is used: no other sync has the same
+                taken = msgspec.json.encode(msgspec.structs.replace(known, stamp=stamp))
+                self._documents.put(view.name, taken, expect=held.token)
+            except Conflict as error:
+                raise Busy(f"online view {view.name}: another sync began while this one was reading", remedy="run it again") from error
+            with self._aws.mutating("BatchWriteRecord", name):
+                record_batches.write(self._aws, name, latest, known.features, records.event_time(stamp))
+
+        def done(old: _View | None) -> _View:
+            if old is None or old.features != known.features:
+                raise Busy(f"online view {view.name} was changed while it was synced", remedy="run it again")
+            return msgspec.structs.replace(old, synced=max(end, old.synced or 0))
+
+        self._keep(view.name, done, _made(group))
+        return SyncReport(rows=latest.num_rows, until=from_epoch(end))
+
+    def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
+        """The latest row of every entity that has one created in (start, end], older ones of its history counted."""
+        params: dict[str, object] = {"until": from_epoch(end)}
+        changed = ""
+        if start is not None:
+            params["since"] = from_epoch(start)
+            changed = f"entity_key IN (SELECT entity_key FROM {view.history} WHERE created_timestamp > $since) AND "
+        sql = latest_sql(view.history, ("entity_key", "event_timestamp"), known.features, f"{changed}created_timestamp <= $until")
+        return self._target.warehouse.query(sql, params)
+
+    def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        asked = {view: keys for view, keys in wanted.items() if keys}
+        features = {view: self._reader(view) for view in asked}
+        try:
+            stored = record_batches.read(self._aws, {self._name(view): keys for view, keys in asked.items()})
+        except NotFound:
+            for view in asked:  # whichever was deleted since
+                self._readers.pop(view, None)
+                self._reader(view)
+            raise
+        return {view: records.decode(stored[self._name(view)], keys, features[view]) if keys else [] for view, keys in wanted.items()}
+
+    def _reader(self, view: str) -> tuple[Column, ...]:
+        expires, features = self._readers.get(view, (0.0, ()))
+        if expires < time.monotonic():
+            held = self._held(view, self._group(self._name(view)))
+            if held is None:
+                self._readers.pop(view, None)
+                raise not_found(view)
+            features = held.view.features
+            self._readers[view] = (time.monotonic() + _KNOWN, features)
+        return features
+
+    def _settled(self, name: str) -> dict[str, Any]:
+        """The group when it takes records: both its creation and its growing take a while."""
+        found = wait(
+            lambda: self._group(name),
+            lambda seen: seen is None or (seen["FeatureGroupStatus"] != "Creating" and not _updating(seen)),
+            deadline=_PATIENCE,
+            what=f"feature group {name}",
+        )
+        if found is None or found["FeatureGroupStatus"] != "Created":
+            state = "absent" if found is None else f"{found['FeatureGroupStatus']}: {found.get('FailureReason', '')}"
+            raise Busy(f"feature group {name} is {state}", remedy="destroy it and run `isthmus apply` again")
+        return found
+
+    def _group(self, name: str) -> dict[str, Any] | None:
+        with self._aws.reading("DescribeFeatureGroup", name):
+            try:
+                with translated(f"looking at feature group {name}"):
+                    found: dict[str, Any] = self._aws.client("sagemaker").describe_feature_group(FeatureGroupName=name)
+            except NotFound:
+                return None
+        return found
+
+    def _held(self, view: str, group: dict[str, Any] | None) -> _Held | None:
+        found = self._documents.get(view) if group is not None else None
+        if found is None or group is None:
+            return None
+        decoded = _decode(view, found.value)
+        return _Held(view=decoded, token=found.token) if decoded.made == _made(group) else None
+
+    def _keep(self, view: str, change: Callable[[_View | None], _View], made: str) -> None:
+        """Change the document; again when somebody else was quicker. One of an earlier group counts as none."""
+        for _ in range(_ATTEMPTS):
+            found = self._documents.get(view)
+            old = _decode(view, found.value) if found is not None else None
+            wanted = change(old if old is not None and old.made == made else None)
+            if wanted == old:
+                return
+            try:
+                self._documents.put(view, msgspec.json.encode(wanted), expect=found.token if found is not None else None)
+            except Conflict:
+                continue
+            return
+        raise Busy(f"online view {view} is being changed by others", remedy="run it again")
+
+    def _name(self, view: str) -> str:
+        return names.kept(self._aws.project, view)
+
+
+def _decode(view: str, document: bytes) -> _View:
+    return decode(document, _View, what=f"the document of online view {view}")
+
+
+def _missing(group: dict[str, Any], wanted: list[dict[str, str]]) -> list[dict[str, str]]:
+    have = {feature["FeatureName"] for feature in group["FeatureDefinitions"]}
+    return [feature for feature in wanted if feature["FeatureName"] not in have]
+
+
+def _updating(group: dict[str, Any]) -> bool:
+    return str(group.get("LastUpdateStatus", {}).get("Status")) == "InProgress"
+
+
+def _made(group: dict[str, Any]) -> str:
+    made: datetime = group["CreationTime"]
+    return made.isoformat()
+
+
+def remove(aws: Aws, view: str) -> None:
+    """The Inventory's. The group first: its document means nothing without it. Absent is success."""
+    name = names.kept(aws.project, view)
+    try:
+        with translated(f"deleting feature group {name}", effect=True):
+            aws.client("sagemaker").delete_feature_group(FeatureGroupName=name)
+    except NotFound:
+        pass
+    with translated(f"deleting what is known of {view}", effect=True):
+        aws.s3().delete_object(Bucket=aws.bucket, Key=aws.key("online", view))
+
+
+def listed(aws: Aws) -> list[tuple[str, str]]:
+    """(neutral name, ARN) of this project's feature groups, by their names and tags: tagging's own list may lag."""
+    found: list[tuple[str, str]] = []
+    start = f"{aws.project}-"
+    sagemaker = aws.client("sagemaker")
+    with aws.reading("ListFeatureGroups", start):
+        for page in sagemaker.get_paginator("list_feature_groups").paginate(NameContains=start):
+            for group in page["FeatureGroupSummaries"]:
+                if group["FeatureGroupName"].startswith(start) and group["FeatureGroupStatus"] != "Deleting":
+                    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=group["FeatureGroupArn"])["Tags"]}
+                    if tags.get(names.PROJECT_TAG) == aws.project:
+                        found.append((tags.get(names.NAME_TAG, group["FeatureGroupName"].removeprefix(start)), group["FeatureGroupArn"]))
+    return found

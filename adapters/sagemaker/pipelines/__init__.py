@@ -1,0 +1,1 @@
+"""Pipeline runs: SageMaker Pipelines, their definitions and executions."""

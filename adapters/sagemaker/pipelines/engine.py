@@ -1,0 +1,135 @@
+"""PipelineEngine on SageMaker Pipelines: one pipeline a project's pipeline, one version a submit, one execution a run."""
+
+from __future__ import annotations
+
+from typing import final
+
+import msgspec
+
+from ....errors import AlreadyExists, Conflict, NotFound
+from ....pipelines.document import StepFailure, find, folder_of
+from ....pipelines.port import PipelineRun, RunState
+from ....target import Target
+from ...common.executions import Execution, read, write
+from ..machines import image, job_environment, job_machine
+from ..names import dashed
+from ..session import Aws, of
+from . import executions, run_states
+from .definition import RUN_FOLDER, RUN_URI, Settings, definition
+
+
+@final
+class SageMakerPipelines:
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._aws: Aws = of(target)
+        self._blobs = target.blobs
+
+    def submit(self, run: PipelineRun) -> None:
+        """Each stage is written down before the next, so that a repeat goes on where a crash left it, and starts nothing twice."""
+        known = read(self._blobs, run.run_id)
+        if known is not None and known.arn is None and (arn := executions.started(self._aws, known)):
+            known = msgspec.structs.replace(known, arn=arn)
+            write(self._blobs, known)
+        if known is not None and known.arn:
+            return
+        name = dashed(self._aws.project, run.pipeline)
+        if known is None or known.version is None:
+            version = self._version(name, run)
+            known = write(self._blobs, Execution(run=run, pipeline=name, version=version))
+        arn = self._start(known)
+        write(self._blobs, msgspec.structs.replace(known, arn=arn))
+
+    def observe(self, run_id: str) -> RunState | None:
+        known = read(self._blobs, run_id)
+        arn = executions.started(self._aws, known) if known else None
+        if known is None or arn is None:
+            return None
+        status = self._status(run_id, arn)
+        if status is None:
+            return None
+        folder = folder_of(known.run.run_uri)
+
+        def why(step: str) -> str | None:
+            failure = find(self._blobs, f"{folder}/{step}/failed.json", StepFailure)
+            return failure.reason if failure else None
+
+        return run_states.run_state(
+            known.run, status, executions.steps(self._aws, arn), why=why, log=lambda step: f"{folder}/{step}/log.txt", url=self._page
+        )
+
+    def cancel(self, run_id: str) -> None:
+        known = read(self._blobs, run_id)
+        arn = executions.started(self._aws, known) if known else None
+        if arn is None:
+            return
+        if self._status(run_id, arn) != "Executing":
+            return
+        try:
+            with self._aws.mutating("StopPipelineExecution", run_id):
+                self._aws.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=f"stop-{run_id}")
+        except (Conflict, NotFound):  # it ended meanwhile
+            return
+
+    def _status(self, run_id: str, arn: str) -> str | None:
+        """None: the execution went with its pipeline."""
+        try:
+            with self._aws.reading("DescribePipelineExecution", run_id):
+                found = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
+        except NotFound:
+            return None
+        return str(found["PipelineExecutionStatus"])
+
+    def _version(self, name: str, run: PipelineRun) -> int:
+        """Write the definition and return the version to pin. Only UpdatePipeline tells it, so a new pipeline is updated at once too."""
+        client = self._aws.client("sagemaker")
+        text = definition(run, self._settings(run.pipeline))
+        given = {"PipelineName": name, "PipelineDefinition": text, "RoleArn": self._aws.role}
+        try:
+            with self._aws.mutating("UpdatePipeline", name):
+                return int(client.update_pipeline(**given)["PipelineVersionId"])
+        except NotFound:
+            pass
+        try:
+            with self._aws.mutating("CreatePipeline", name):
+                client.create_pipeline(**given, ClientRequestToken=run.run_id, Tags=self._aws.tags("pipeline", run.pipeline))
+        except AlreadyExists:  # somebody else's submit was a little faster
+            pass
+        with self._aws.mutating("UpdatePipeline", name):
+            return int(client.update_pipeline(**given)["PipelineVersionId"])
+
+    def _start(self, execution: Execution) -> str:
+        """The token makes a repeat, the SDK's own included, return the execution that is there."""
+        run = execution.run
+        with self._aws.mutating("StartPipelineExecution", execution.pipeline):
+            started = self._aws.client("sagemaker").start_pipeline_execution(
+                PipelineName=execution.pipeline,
+                PipelineVersionId=execution.version,
+                PipelineExecutionDisplayName=run.run_id,
+                ClientRequestToken=run.run_id,
+                PipelineParameters=[
+                    {"Name": RUN_URI, "Value": run.run_uri},
+                    {"Name": RUN_FOLDER, "Value": folder_of(run.run_uri)},
+                ],
+            )
+        return str(started["PipelineExecutionArn"])
+
+    def _settings(self, pipeline: str) -> Settings:
+        aws = self._aws
+        return Settings(
+            role=aws.role,
+            image=image(aws.profile),
+            root=aws.root,
+            machine=job_machine(aws.profile),
+            environment=job_environment(aws.profile, aws.region),
+            tags=tuple((tag["Key"], tag["Value"]) for tag in aws.tags("job", pipeline)),
+        )
+
+    def _page(self, arn: str) -> str | None:
+        """A job's page in the console."""
+        if self._aws.offline:
+            return None
+        kind, _, name = arn.rpartition(":")[2].partition("/")
+        region = self._aws.region
+        pages = {"processing-job": "processing-jobs", "training-job": "jobs"}
+        return f"https://{region}.console.aws.amazon.com/sagemaker/home?region={region}#/{pages.get(kind, kind)}/{name}"

@@ -1,0 +1,34 @@
+"""SageMaker's executions, by its own lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...common.executions import Execution
+from ..session import Aws
+
+
+def started(aws: Aws, execution: Execution) -> str | None:
+    """The ARN of the execution that carries the run_id as its display name; None when there is none."""
+    if execution.arn is not None:
+        return execution.arn
+    with aws.reading("ListPipelineExecutions", execution.pipeline):
+        try:
+            pages = aws.client("sagemaker").get_paginator("list_pipeline_executions").paginate(PipelineName=execution.pipeline)
+            for page in pages:
+                for found in page["PipelineExecutionSummaries"]:
+                    if found.get("PipelineExecutionDisplayName") == execution.run.run_id:
+                        return str(found["PipelineExecutionArn"])
+        except aws.client("sagemaker").exceptions.ResourceNotFound:
+            return None  # the pipeline itself was never made
+    return None
+
+
+def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
+    """The steps that SageMaker has started, oldest first; of a step that it tried again, the last try."""
+    with aws.reading("ListPipelineExecutionSteps", arn):
+        pages = (
+            aws.client("sagemaker").get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn, SortOrder="Ascending")
+        )
+        found = {step["StepName"]: step for page in pages for step in page["PipelineExecutionSteps"]}
+    return list(found.values())

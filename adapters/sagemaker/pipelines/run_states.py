@@ -1,0 +1,76 @@
+"""SageMaker's view of a run as ours. It lists started steps only. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from ....pipelines.conditions import inherited
+from ....pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
+from ....times import utc_milliseconds
+from ...common.run_states import Judgement, Link, Why
+from ...common.run_states import run_state as common_state
+from .definition import branch_name
+
+_RUN: Mapping[str, RunPhase] = {
+    "Executing": "running",
+    "Stopping": "cancelling",
+    "Stopped": "cancelled",
+    "Failed": "failed",
+    "CompletedWithFailures": "failed",
+    "Succeeded": "done",
+}
+_STEP: Mapping[str, StepPhase] = {
+    "Starting": "running",
+    "Executing": "running",
+    "Stopping": "running",
+    "Stopped": "cancelled",
+    "Failed": "failed",
+    "Succeeded": "done",
+}
+_JOBS = ("ProcessingJob", "TrainingJob")
+_ENDED = ("done", "failed", "cancelled")
+
+
+def phase_of(status: str) -> RunPhase:
+    return _RUN.get(status, "running")
+
+
+def run_state(run: PipelineRun, status: str, started: Iterable[Mapping[str, Any]], *, why: Why, log: Link, url: Link) -> RunState:
+    """`why` gives the reason that a failed step wrote down itself, `log` where a step's log is, `url` a job's page by its ARN."""
+    seen = {step["StepName"]: step for step in started}
+    conditions = inherited(run.steps)
+    names = {spec.name for spec in run.steps}
+
+    def judged(spec: StepSpec) -> Judgement | None:
+        branch = seen.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
+        return _judgement(branch) if branch is not None else None
+
+    begun = {name: _started(step, why=why, log=log, url=url) for name, step in seen.items() if name in names}
+    return common_state(run, phase_of(status), begun, judged)
+
+
+def _started(found: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
+    name = str(found["StepName"])
+    phase = _STEP.get(found.get("StepStatus", ""), "running")
+    job = next((found["Metadata"][kind].get("Arn") for kind in _JOBS if kind in found.get("Metadata", {})), None)
+    return StepState(
+        name=name,
+        phase=phase,
+        started=_moment(found.get("StartTime")),
+        ended=_moment(found.get("EndTime")) if phase in _ENDED else None,
+        reason=(why(name) or found.get("FailureReason")) if phase == "failed" else None,
+        log=log(name),
+        url=url(job) if job else None,
+    )
+
+
+def _judgement(branch: Mapping[str, Any]) -> Judgement:
+    if branch.get("StepStatus") == "Failed":
+        return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")
+    return Judgement(untrue=branch.get("Metadata", {}).get("Condition", {}).get("Outcome") == "False")
+
+
+def _moment(value: datetime | None) -> datetime | None:
+    return utc_milliseconds(value) if value is not None else None

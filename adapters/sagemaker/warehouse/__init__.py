@@ -1,0 +1,1 @@
+"""Tables in S3, declared in Glue, queried by Athena."""

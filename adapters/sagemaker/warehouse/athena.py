@@ -1,0 +1,153 @@
+"""Statements run by Athena, and the Parquet that they leave in S3."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ....errors import Busy, Denied, Invalid, IsthmusError, LimitExceeded, Throttled, Unavailable
+from ....storage import wait
+from ..blobs import delete_below
+from ..errors import translated
+from ..session import Aws
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_LONGEST = timedelta(minutes=35)  # Athena ends a query after 30
+_THREADS = 8
+_TAIL = 64 << 10
+_REASONS: tuple[tuple[str, type[IsthmusError]], ...] = (
+    ("TOO_MANY_OPEN_PARTITIONS", LimitExceeded),
+    ("open writers", LimitExceeded),
+    ("EXCEEDED", LimitExceeded),
+    ("exhausted resources", LimitExceeded),
+    ("SlowDown", Throttled),
+    ("Access Denied", Denied),
+    ("Insufficient permissions", Denied),
+    ("CONCURRENT", Busy),
+)
+
+
+class Object(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    size: int
+
+
+@contextmanager
+def scratch(aws: Aws) -> Iterator[str]:
+    """A key prefix for one statement's files, removed at the end."""
+    prefix = aws.key("scratch", uuid.uuid4().hex) + "/"
+    try:
+        yield prefix
+    finally:
+        with suppress(IsthmusError), translated("removing scratch files"):  # a lifecycle rule on scratch/ takes what is left
+            delete_below(aws, prefix)
+
+
+def run(aws: Aws, statement: str, prefix: str) -> None:
+    """Run it and wait for its end; Athena's own notes go below the scratch prefix. Invalid with Athena's reason."""
+    athena = aws.client("athena")
+    aws.s3()
+    with translated("starting a query"):  # the SDK adds a token: a start that is sent twice starts once
+        started = athena.start_query_execution(
+            QueryString=statement,
+            QueryExecutionContext={"Database": aws.database},
+            ResultConfiguration={"OutputLocation": f"s3://{aws.bucket}/{prefix}notes/"},
+            WorkGroup=aws.profile.options.get("workgroup", "primary"),
+        )
+    name = started["QueryExecutionId"]
+
+    def observe() -> dict[str, Any]:
+        with translated("watching a query"):
+            found: dict[str, Any] = athena.get_query_execution(QueryExecutionId=name)["QueryExecution"]
+        return found
+
+    try:
+        ended = wait(observe, lambda seen: _state(seen) not in {"QUEUED", "RUNNING"}, deadline=_LONGEST, what=f"query {name}")
+    except BaseException:
+        with suppress(IsthmusError), translated("stopping a query"):  # nobody reads its result any more
+            athena.stop_query_execution(QueryExecutionId=name)
+        raise
+    if _state(ended) != "SUCCEEDED":
+        raise _failure(ended, name)
+
+
+def _state(execution: dict[str, Any]) -> str:
+    return str(execution["Status"]["State"])
+
+
+def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
+    status = execution["Status"]
+    reason = status.get("StateChangeReason") or status.get("AthenaError", {}).get("ErrorMessage") or "no reason given"
+    text = f"SQL: Athena: {reason} (query {name})"
+    for word, kind in _REASONS:
+        if word.lower() in reason.lower():
+            return kind(text)
+    category = status.get("AthenaError", {}).get("ErrorCategory")
+    if _state(execution) == "CANCELLED" or category == 1:  # 1: the service's own; 2: the statement's
+        return Unavailable(text, remedy="run this again")
+    return Invalid(text)
+
+
+def objects(aws: Aws, prefix: str) -> list[Object]:
+    """What is below a prefix with bytes in it, in the order of keys."""
+    found = []
+    with translated(f"listing s3://{aws.bucket}/{prefix}"):
+        for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix):
+            found += [Object(key=item["Key"], size=item["Size"]) for item in page.get("Contents", ()) if item["Size"]]
+    return found
+
+
+def rows(aws: Aws, found: Sequence[Object], schema: pa.Schema) -> pa.Table:
+    """The rows of Parquet files by the columns' places (Athena writes names in small letters), as `schema` says."""
+    import pyarrow as pa
+
+    def one(item: Object) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        with translated(f"reading s3://{aws.bucket}/{item.key}"):
+            data = aws.s3().get_object(Bucket=aws.bucket, Key=item.key)["Body"].read()
+        table = pq.ParquetFile(pa.BufferReader(data), coerce_int96_timestamp_unit="ms").read()
+        if table.num_columns != len(schema):
+            raise Invalid(f"s3://{aws.bucket}/{item.key} has {table.num_columns} columns, not {len(schema)}")
+        return table.rename_columns(schema.names).cast(schema, safe=False)
+
+    if not found:
+        return schema.empty_table()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return pa.concat_tables(pool.map(one, found))
+
+
+def footers(aws: Aws, found: Sequence[Object]) -> list[pq.FileMetaData]:
+    """The files' own notes: rows, nulls a column. Read from their ends only."""
+
+    def one(item: Object) -> pq.FileMetaData:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        tail = _end(aws, item, _TAIL)
+        needed = int.from_bytes(tail[-8:-4], "little") + 8
+        if needed > len(tail):
+            tail = _end(aws, item, needed)
+        return pq.read_metadata(pa.BufferReader(tail))
+
+    if len(found) < 2:
+        return [one(item) for item in found]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(one, found))
+
+
+def _end(aws: Aws, item: Object, size: int) -> bytes:
+    with translated(f"reading s3://{aws.bucket}/{item.key}"):
+        body: bytes = (
+            aws.s3().get_object(Bucket=aws.bucket, Key=item.key, Range=f"bytes={max(item.size - size, 0)}-{item.size - 1}")["Body"].read()
+        )
+    return body

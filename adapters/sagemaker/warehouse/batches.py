@@ -1,0 +1,199 @@
+"""A batch in S3: `warehouse/<table>/<made>/dt=D/<batch>.parquet`, names that a repeat writes again and no other batch does.
+
+A saved query's rows are unloaded aside first. A manifest, put if absent, then says which objects are the batch and where they go, so that
+a repeat copies the same ones; it stays, and is what makes the second `save` of a batch change nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ....errors import Conflict, Invalid, IsthmusError, LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
+from ....formats import StoredDocument, decode
+from ...common.conform import by_date
+from ...common.tables import PARTITION, Document
+from ..blobs import delete_below
+from ..errors import translated
+from ..session import Aws
+from . import athena, catalogue, statements
+from .catalogue import Stored
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_THREADS = 8
+_ATTEMPTS = 5
+_DATES = 100  # that one UNLOAD may write
+
+
+class _Move(msgspec.Struct, frozen=True):
+    source: str
+    date: str
+
+
+class _Manifest(StoredDocument, frozen=True, kw_only=True):
+    staging: str
+    moves: tuple[_Move, ...]
+
+
+def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
+    """One PutObject a date. `data`: as the table declares it, in the order of its time."""
+    parts = dict(by_date(data, stored.document.time_column))
+    if not parts:
+        return
+    stored = catalogue.widen(aws, stored, min(parts), max(parts))
+
+    def put(item: tuple[str, pa.Table]) -> None:
+        key = f"{stored.prefix}{PARTITION}={item[0]}/{batch}.parquet"
+        with translated(f"writing s3://{aws.bucket}/{key}", effect=True):
+            aws.s3().put_object(Bucket=aws.bucket, Key=key, Body=_parquet(item[1]))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(put, parts.items()):
+            pass
+
+
+def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
+    """`select`: Athena's text of the table's columns and dt. The rows never come here."""
+    key = f"{stored.prefix}_batches/{batch}.json"
+    manifest = _manifest(aws, key)
+    if manifest is None:
+        manifest = _stage(aws, stored.document, select, key)
+    if manifest.moves:
+        dates = [move.date for move in manifest.moves]
+        stored = catalogue.widen(aws, stored, min(dates), max(dates))
+    there = {item.key for name in {move.date for move in manifest.moves} for item in athena.objects(aws, _folder(stored, name))}
+    goals = [(move.source, f"{_folder(stored, move.date)}{batch}-{place}.parquet") for place, move in enumerate(manifest.moves)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(lambda pair: _copy(aws, *pair), [pair for pair in goals if pair[1] not in there]):
+            pass
+    with suppress(IsthmusError), translated("removing staged files"):  # what is left is below scratch/
+        delete_below(aws, manifest.staging)
+
+
+def _folder(stored: Stored, day: str) -> str:
+    return f"{stored.prefix}{PARTITION}={day}/"
+
+
+def _copy(aws: Aws, source: str, goal: str) -> None:
+    try:
+        with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
+            aws.s3().copy_object(Bucket=aws.bucket, Key=goal, CopySource={"Bucket": aws.bucket, "Key": source})
+    except NotFound:
+        if not athena.objects(aws, goal):  # else another one copied it and removed the source
+            raise Invalid(
+                f"s3://{aws.bucket}/{source} is gone before it was copied", remedy="something removes scratch/ too early: keep it for a day"
+            ) from None
+
+
+def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
+    staging = aws.key("scratch", uuid.uuid4().hex) + "/"
+    try:
+        try:
+            athena.run(aws, statements.unload(select, f"s3://{aws.bucket}/{staging}rows/0/", partitioned=True), staging)
+        except LimitExceeded:
+            delete_below(aws, f"{staging}rows/")
+            _in_parts(aws, document, select, staging)
+        objects = athena.objects(aws, f"{staging}rows/")
+        _refuse_nulls(aws, document, objects)
+        moves = tuple(_Move(item.key, _date_of(item.key)) for item in objects)
+        manifest = _put_if_absent(aws, key, _Manifest(staging=staging, moves=moves))
+    except BaseException:
+        with suppress(IsthmusError), translated("removing staged files"):
+            delete_below(aws, staging)
+        raise
+    if manifest.staging != staging:
+        with suppress(IsthmusError), translated("removing staged files"):
+            delete_below(aws, staging)
+    return manifest
+
+
+def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
+    """More dates than one UNLOAD may write: a few dates at a time."""
+    import pyarrow as pa
+
+    dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
+    athena.run(aws, statements.unload(dates, f"s3://{aws.bucket}/{staging}dates/", partitioned=False), staging)
+    table = athena.rows(aws, athena.objects(aws, f"{staging}dates/"), pa.schema([(PARTITION, pa.string())]))
+    days = sorted(str(day) for day in table.column(0).to_pylist() if day is not None)
+    if len(days) <= _DATES:
+        raise LimitExceeded(f"table {document.name}: Athena could not write {len(days)} dates at once", remedy="save fewer rows at a time")
+    for place, start in enumerate(range(0, len(days), _DATES)):
+        some = days[start : start + _DATES]
+        part = f"SELECT * FROM (\n{select}\n) AS isthmus_part WHERE {PARTITION} BETWEEN '{some[0]}' AND '{some[-1]}'"
+        athena.run(aws, statements.unload(part, f"s3://{aws.bucket}/{staging}rows/{place}/", partitioned=True), staging)
+
+
+def _date_of(key: str) -> str:
+    return next(part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}="))
+
+
+def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
+    required = {column.name.lower(): column.name for column in document.columns if column.required}
+    required[document.time_column.lower()] = document.time_column
+    counts: dict[str, int] = {}
+    for item, footer in zip(objects, athena.footers(aws, objects), strict=True):
+        if item.key.split("/")[-2].endswith("__HIVE_DEFAULT_PARTITION__"):
+            counts[document.time_column] = counts.get(document.time_column, 0) + footer.num_rows
+        for name, nulls in _nulls(aws, item, footer, required).items():
+            counts[name] = counts.get(name, 0) + nulls
+    for name, nulls in counts.items():
+        if nulls:
+            raise Invalid(f"table {document.name}: column {name} is required and null in {nulls:,} rows")
+
+
+def _nulls(aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]) -> dict[str, int]:
+    """By the file's own statistics; where it has none, by its values."""
+    counts: dict[str, int] = {}
+    for group in range(footer.num_row_groups):  # type: ignore[attr-defined]  # a FileMetaData: pyarrow is imported lazily
+        part = footer.row_group(group)  # type: ignore[attr-defined]
+        for place in range(part.num_columns):
+            column = part.column(place)
+            name = required.get(column.path_in_schema.lower())
+            if name is None:
+                continue
+            if column.statistics is None or not column.statistics.has_null_count:
+                table = athena.rows(aws, [item], footer.schema.to_arrow_schema())  # type: ignore[attr-defined]
+                return {required[c.lower()]: table.column(c).null_count for c in table.column_names if c.lower() in required}
+            counts[name] = counts.get(name, 0) + column.statistics.null_count
+    return counts
+
+
+def _manifest(aws: Aws, key: str) -> _Manifest | None:
+    try:
+        with translated(f"reading s3://{aws.bucket}/{key}"):
+            body = aws.s3().get_object(Bucket=aws.bucket, Key=key)["Body"].read()
+    except NotFound:
+        return None
+    return decode(body, _Manifest, what=f"s3://{aws.bucket}/{key}")
+
+
+def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
+    """Ours, or the one that was there first. Its staging folder is unique, so our own is known again after a lost reply."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            with translated(f"writing s3://{aws.bucket}/{key}", effect=True):
+                aws.s3(retrying=False).put_object(Bucket=aws.bucket, Key=key, Body=msgspec.json.encode(manifest), IfNoneMatch="*")
+        except (Conflict, OutcomeUnknown, Throttled, Unavailable):
+            if (first := _manifest(aws, key)) is not None:
+                return first
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return manifest
+    raise Unavailable(f"writing s3://{aws.bucket}/{key} did not end")
+
+
+def _parquet(data: pa.Table) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(data, sink, compression="snappy", version="2.6")
+    return sink.getvalue().to_pybytes()

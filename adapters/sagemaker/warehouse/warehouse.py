@@ -1,0 +1,119 @@
+"""Warehouse on AWS: Parquet in S3, tables and views in Glue, SQL by Athena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
+
+import msgspec
+
+from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ....target import Target
+from ...common.binder import bound
+from ...common.conform import check_columns, conform, in_time_order
+from ...common.results import columns as columns_of
+from ...common.tables import Document, check_batch_name, check_spec, evolved
+from ..blobs import delete_below
+from ..session import Aws, of
+from . import athena, batches, catalogue, statements
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_COUNTED = 64  # files whose footers are read to tell a table's rows
+
+
+@final
+class AthenaWarehouse:
+    def __init__(self, target: Target) -> None:
+        self._aws = of(target)
+
+    def apply(self, table: TableSpec) -> None:
+        apply(self._aws, table)
+
+    def observe(self, table: str) -> TableState | None:
+        stored = catalogue.read(self._aws, table)
+        if stored is None:
+            return None
+        if stored.document.view_sql is not None:
+            return TableState(columns=stored.document.columns, rows=None)
+        objects = [item for item in athena.objects(self._aws, stored.prefix) if item.key.endswith(".parquet")]
+        size = sum(item.size for item in objects)
+        return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
+
+    def _count(self, objects: Sequence[athena.Object]) -> int | None:
+        """From the files' own notes, when they are few; None when only a query could tell."""
+        if len(objects) > _COUNTED:
+            return None
+        return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
+
+    def append(self, table: str, data: pa.Table, *, batch: str) -> None:
+        check_batch_name(batch)
+        stored = catalogue.existing(self._aws, table)
+        rows = in_time_order(stored.document, conform(stored.document, data))
+        with self._aws.mutating("PutObject", f"{table}/{batch}"):
+            batches.append(self._aws, stored, rows, batch)
+
+    def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
+        check_batch_name(batch)
+        known = catalogue.read_all(self._aws)
+        stored = known.get(table) or catalogue.existing(self._aws, table)
+        if stored.document.view_sql is not None:
+            catalogue.existing(self._aws, table)
+        query = bound(catalogue.documents(known), sql, params)
+        check_columns(stored.document, query.schema.names)
+        conform(stored.document, query.schema.empty_table())  # the types, too
+        columns = [column for column in stored.document.columns if column.name in query.schema.names]
+        select = statements.select_into(sql, query.params, query.schema.names, columns, stored.document.time_column)
+        with self._aws.mutating("StartQueryExecution", f"{table}/{batch}"):
+            batches.save(self._aws, stored, select, batch)
+
+    def query(self, sql: str, params: Params) -> pa.Table:
+        query = bound(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
+        select, ordered = statements.select(sql, query.params, columns_of(query.schema))
+        self._aws.calls.reading("StartQueryExecution", "")
+        with athena.scratch(self._aws) as prefix:
+            athena.run(self._aws, statements.unload(select, f"s3://{self._aws.bucket}/{prefix}rows/", partitioned=False), prefix)
+            return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
+
+    def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        from ..sql import check
+
+        return check(sql)
+
+
+def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Table:
+    import pyarrow as pa
+
+    wanted = schema.append(pa.field(statements.ROW, pa.int64())) if ordered else schema
+    rows = athena.rows(aws, athena.objects(aws, prefix), wanted)
+    return rows.sort_by(statements.ROW).drop_columns([statements.ROW]) if ordered else rows
+
+
+def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Document:
+    """The port's, and the EventLog's: a table that single events are appended to as well. Gives the document that is there then."""
+    check_spec(spec)
+    known = catalogue.read_all(aws)
+    old = known[spec.name].document if spec.name in known else None
+    wanted = evolved(old, spec, stream_key=stream_key)
+    if spec.view_sql is None:
+        if wanted == old:
+            return wanted
+        with aws.mutating("CreateTable" if old is None else "UpdateTable", spec.name):
+            return catalogue.write(aws, spec.name, lambda old_document: evolved(old_document, spec, stream_key=stream_key))
+    statements.refuse(spec.view_sql)
+    columns = columns_of(bound(catalogue.documents(known), spec.view_sql, {}).schema)
+    wanted = msgspec.structs.replace(wanted, columns=columns)
+    if wanted != old:
+        text = statements.create_view(spec.name, spec.view_sql, columns)
+        with aws.mutating("StartQueryExecution", spec.name), athena.scratch(aws) as prefix:
+            catalogue.ensure_database(aws)
+            athena.run(aws, text, prefix)
+            catalogue.mark_view(aws, wanted)
+    return wanted
+
+
+def remove(aws: Aws, name: str) -> None:
+    """The Inventory's: rows first, so that what is listed goes last. Absent is success."""
+    delete_below(aws, aws.key("warehouse", name) + "/")
+    catalogue.remove(aws, name)

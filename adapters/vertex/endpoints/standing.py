@@ -1,0 +1,51 @@
+"""The endpoints of Vertex AI that stand for one of ours: one, or of a sticky one an empty one and one for each variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....endpoints import hosting
+from ....errors import NotFound
+from ..names import endpoint_id
+from ..session import Session
+from . import deployed
+
+
+def path(session: Session, endpoint: str, variant: str | None = None) -> str:
+    return f"{session.parent}/endpoints/{endpoint_id(session.name, endpoint, variant)}"
+
+
+def described(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
+    """As Vertex AI has it; None: it is absent."""
+    name = path(session, endpoint, variant)
+    try:
+        with session.reading("GetEndpoint", name):
+            return session.endpoints.get_endpoint(name=name)
+    except NotFound:
+        return None
+
+
+def serving(session: Session, endpoint: str) -> list[Any]:
+    """Those to which models are deployed. NotFound: there is no such endpoint."""
+    head = described(session, endpoint)
+    if head is None:
+        raise hosting.not_found(endpoint)
+    variants = deployed.intention(head).apart
+    parts = [described(session, endpoint, variant) for variant in variants]
+    return [part for part in parts if part is not None] if variants else [head]
+
+
+def answering(session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules) -> Any:
+    """The one that answers a request. NotFound: no such endpoint, or variant. Unsupported: a request is aimed under weighted routing."""
+    head = described(session, endpoint)
+    if head is None:
+        raise hosting.not_found(endpoint)
+    if not deployed.intention(head).apart:
+        hosting.check_aim(endpoint, variant, rules)
+        return head
+    wanted = [spec.name for spec in deployed.wanted(head).values()]
+    name = variant or wanted[0]
+    part = described(session, endpoint, name) if name in wanted else None  # else it is leaving, though its endpoint may be there
+    if part is None:
+        raise NotFound(f"{endpoint} has no variant {name}", remedy=f"isthmus deploy {endpoint}")
+    return part

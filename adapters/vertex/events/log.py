@@ -1,0 +1,197 @@
+"""EventLog: a Pub/Sub topic, and a subscription that writes into the stream's BigQuery table. At least once: both repeat.
+
+The table is the warehouse's own: batches and single events are read together. What the table does not take goes to a dead letter topic,
+whose subscription keeps it for a week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, final
+
+from ....errors import AlreadyExists, Busy, Denied, NotFound
+from ....events.port import Rejected, Row, StreamSpec
+from ....feature_store.port import TableSpec
+from ....storage import Phase
+from ....target import Target
+from ...common.event_values import TIME, EventRules, check_stream, encoded, rules_of
+from ...common.tables import without_stream
+from .. import names
+from ..errors import translated
+from ..session import Session, of
+from ..warehouse import catalogue, warehouse
+from . import messages
+
+KIND = "stream"
+_DEAD = "dead"  # ends the names of what keeps the rejected
+_DELIVERIES = 5  # of a message before it counts as rejected: the fewest that Pub/Sub takes
+_ACTIVE = 1
+_NEVER: dict[str, Any] = {}  # expires a subscription; by itself one goes after 31 days without events, and what comes then is lost
+_RIGHTS = (
+    "who writes (`service_account:`, else the project's Pub/Sub service agent) needs roles/bigquery.dataEditor on the dataset; "
+    "that agent also roles/pubsub.publisher and roles/pubsub.subscriber, for the dead letters"
+)
+
+
+@final
+class PubSubEventLog:
+    def __init__(self, target: Target) -> None:
+        self._session = of(target)
+        self._ready: dict[str, EventRules] = {}
+
+    def apply(self, stream: StreamSpec) -> None:
+        check_stream(stream)
+        spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
+        warehouse.apply(self._session, spec, stream_key=stream.key)
+        self._ready.pop(stream.name, None)
+        session, (topic, dead) = self._session, _topics(self._session, stream.name)
+        for wanted in (_topic_of(session, stream.name, topic), _topic_of(session, stream.name, dead)):  # what is listed first: see `remove`
+            if _topic(session, wanted["name"]) is None:
+                self._make("CreateTopic", session.publisher.create_topic, wanted)
+        for wanted in (_keeping(session, stream.name), _writing(session, stream.name)):
+            if _subscription(session, wanted["name"]) is None:
+                self._make("CreateSubscription", session.subscriber.create_subscription, wanted)
+
+    def _make(self, operation: str, create: Callable[..., Any], wanted: dict[str, Any]) -> None:
+        try:
+            with suppress(AlreadyExists), self._session.mutating(operation, wanted["name"]):  # another process, or this one before a crash
+                create(request=wanted)
+        except Denied as error:
+            raise Denied(error.message, remedy=_RIGHTS if "bigquery_config" in wanted else error.remedy) from error
+
+    def observe(self, stream: str) -> Phase | None:
+        topic, _ = _topics(self._session, stream)
+        source, delivery = _topic(self._session, topic), _subscription(self._session, _subscription_path(self._session, stream))
+        if source is None and delivery is None:
+            return None
+        if source is None or delivery is None:
+            return "creating"  # half-made: `apply` makes the rest
+        return "ready" if delivery.state == _ACTIVE else "failed"
+
+    def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
+        known = self._ready.get(stream)
+        bodies, rejected = _encoded(known or self._open(stream), events)
+        if rejected and known is not None:  # another process may have added a column since
+            bodies, rejected = _encoded(self._open(stream), events)
+        if bodies:
+            topic, _ = _topics(self._session, stream)
+            with self._session.mutating("Publish", stream):
+                for some in messages.calls(bodies):
+                    self._publish(stream, topic, some)
+        return tuple(rejected)
+
+    def _publish(self, stream: str, topic: str, bodies: list[bytes]) -> None:
+        """Whole: Pub/Sub takes all messages of a call or none."""
+        try:
+            with translated(f"appending to {stream}", effect=True):
+                self._session.publisher.publish(request={"topic": topic, "messages": [{"data": body} for body in bodies]})
+        except NotFound:
+            self._ready.pop(stream, None)
+            raise
+
+    def _open(self, stream: str) -> EventRules:
+        """NotFound: there is no such stream. Busy: it takes no events."""
+        table = catalogue.look(self._session, stream)
+        document = None if table is None else catalogue.document_of(self._session, table)
+        phase = self.observe(stream)
+        if document is None or phase is None or document.stream_key is None:
+            raise NotFound(f"there is no stream {stream}", remedy="`isthmus apply` makes the streams that the project needs")
+        if phase != "ready":
+            raise Busy(f"stream {stream} is {phase}", remedy="run `isthmus apply` again")
+        rules = self._ready[stream] = rules_of(document)
+        return rules
+
+
+def remove(session: Session, stream: str) -> None:
+    """The Inventory's: the topic by which it is listed goes last. The table stays, with what was delivered. Absent is success."""
+    topic, dead = _topics(session, stream)
+    for path in (_subscription_path(session, stream), _subscription_path(session, stream, f".{_DEAD}")):
+        with suppress(NotFound), translated(f"deleting {path}", effect=True):
+            session.subscriber.delete_subscription(request={"subscription": path})
+    table = catalogue.read(session, stream)
+    document = None if table is None else catalogue.document_of(session, table)
+    if document is not None and document.stream_key is not None:  # it takes batches only from now on
+        catalogue.write(session, stream, lambda old: without_stream(old or document))
+    for path in (dead, topic):
+        with suppress(NotFound), translated(f"deleting {path}", effect=True):
+            session.publisher.delete_topic(request={"topic": path})
+
+
+def listed(session: Session) -> Iterator[tuple[str, str]]:
+    """(neutral name, topic) of this project's streams."""
+    with session.reading("ListTopics", session.project):
+        for topic in session.publisher.list_topics(request={"project": f"projects/{session.project}"}):
+            labels = dict(topic.labels)
+            name = labels.get(names.NAME_LABEL, "")
+            if labels.get(names.PROJECT_LABEL) == session.name and labels.get(names.KIND_LABEL) == KIND and name:
+                yield name, topic.name
+
+
+def _encoded(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
+    """Messages, and what does not fit."""
+    return encoded(events, partial(messages.message, rules))
+
+
+def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:
+    """The rejected's topic is of another kind, so that a stream is listed once."""
+    kind = f"{KIND}_{_DEAD}" if path.endswith(f".{_DEAD}") else KIND
+    return {"name": path, "labels": session.labels(kind, stream)}
+
+
+def _writing(session: Session, stream: str) -> dict[str, Any]:
+    topic, dead = _topics(session, stream)
+    writer = {"service_account_email": session.service_account} if session.service_account else {}
+    return {
+        "name": _subscription_path(session, stream),
+        "topic": topic,
+        "labels": session.labels(KIND, stream),
+        "bigquery_config": {
+            "table": f"{session.project}.{session.dataset}.{stream}",
+            "use_table_schema": True,
+            "drop_unknown_fields": True,  # a producer may know a column before the table does
+            **writer,
+        },
+        "dead_letter_policy": {"dead_letter_topic": dead, "max_delivery_attempts": _DELIVERIES},
+        "expiration_policy": _NEVER,
+    }
+
+
+def _keeping(session: Session, stream: str) -> dict[str, Any]:
+    """A topic without a subscription keeps nothing."""
+    _, dead = _topics(session, stream)
+    labels = session.labels(f"{KIND}_{_DEAD}", stream)
+    return {
+        "name": _subscription_path(session, stream, f".{_DEAD}"),
+        "topic": dead,
+        "labels": labels,
+        "message_retention_duration": "604800s",
+        "expiration_policy": _NEVER,
+    }
+
+
+def _topics(session: Session, stream: str) -> tuple[str, str]:
+    """Of the events, and of the rejected."""
+    path = f"projects/{session.project}/topics/{names.dashed(session.name, stream)}"
+    return path, f"{path}.{_DEAD}"  # no dashed name has a dot
+
+
+def _subscription_path(session: Session, stream: str, ending: str = "") -> str:
+    return f"projects/{session.project}/subscriptions/{names.dashed(session.name, stream)}{ending}"
+
+
+def _topic(session: Session, path: str) -> Any:
+    try:
+        with session.reading("GetTopic", path):
+            return session.publisher.get_topic(request={"topic": path})
+    except NotFound:
+        return None
+
+
+def _subscription(session: Session, path: str) -> Any:
+    try:
+        with session.reading("GetSubscription", path):
+            return session.subscriber.get_subscription(request={"subscription": path})
+    except NotFound:
+        return None

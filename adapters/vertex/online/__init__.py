@@ -1,0 +1,1 @@
+"""Online features: feature views of an online store, synced from BigQuery."""

@@ -1,0 +1,1 @@
+"""Pipeline runs: Vertex AI's PipelineJobs."""

@@ -1,0 +1,111 @@
+"""PipelineEngine on Vertex AI Pipelines: one PipelineJob a run, under our id, which pins what runs."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from ....errors import AlreadyExists, Busy, NotFound
+from ....pipelines import ir
+from ....pipelines.document import StepFailure, find, folder_of
+from ....pipelines.port import PipelineRun, RunState
+from ....target import Target
+from ...common.executions import Execution, read, write
+from ..machines import container_limits, image, job_environment, job_machine
+from ..names import dashed
+from ..session import Session, of
+from . import run_states
+
+_GOING_ON = ("PIPELINE_STATE_QUEUED", "PIPELINE_STATE_PENDING", "PIPELINE_STATE_RUNNING", "PIPELINE_STATE_PAUSED")
+
+
+@final
+class VertexPipelines:
+    def __init__(self, target: Target) -> None:
+        self._session: Session = of(target)
+        self._blobs = target.blobs
+
+    def submit(self, run: PipelineRun) -> None:
+        """The id is ours: a job that is there already is this one."""
+        if read(self._blobs, run.run_id) is None:
+            write(self._blobs, Execution(run=run, pipeline=dashed(run.pipeline, run.run_id)))
+        name = dashed(run.pipeline, run.run_id)
+        session = self._session
+        try:
+            with session.mutating("CreatePipelineJob", name):
+                session.pipelines.create_pipeline_job(parent=session.parent, pipeline_job=self._job(run), pipeline_job_id=name)
+        except AlreadyExists:
+            return
+
+    def observe(self, run_id: str) -> RunState | None:
+        execution = read(self._blobs, run_id)
+        job = self._get(execution) if execution is not None else None
+        if execution is None or job is None:
+            return None
+        folder = folder_of(execution.run.run_uri)
+
+        def why(step: str) -> str | None:
+            failure = find(self._blobs, f"{folder}/{step}/failed.json", StepFailure)
+            return failure.reason if failure else None
+
+        return run_states.run_state(
+            execution.run,
+            job.state.name,
+            job.job_detail.task_details,
+            why=why,
+            log=lambda step: f"{folder}/{step}/log.txt",
+            url=self._page,
+        )
+
+    def cancel(self, run_id: str) -> None:
+        execution = read(self._blobs, run_id)
+        job = self._get(execution) if execution is not None else None
+        if execution is None or job is None or job.state.name not in _GOING_ON:
+            return
+        try:
+            with self._session.mutating("CancelPipelineJob", execution.pipeline):
+                self._session.pipelines.cancel_pipeline_job(name=self._name(execution))
+        except (Busy, NotFound):  # it ended meanwhile
+            return
+
+    def _get(self, execution: Execution) -> Any | None:
+        """None: it was never made, or was deleted."""
+        try:
+            with self._session.reading("GetPipelineJob", execution.pipeline):
+                return self._session.pipelines.get_pipeline_job(name=self._name(execution))
+        except NotFound:
+            return None
+
+    def _name(self, execution: Execution) -> str:
+        return f"{self._session.parent}/pipelineJobs/{execution.pipeline}"
+
+    def _job(self, run: PipelineRun) -> Any:
+        from google.cloud.aiplatform_v1.types import PipelineJob
+
+        session = self._session
+        return PipelineJob(
+            display_name=dashed(session.name, run.pipeline),
+            pipeline_spec=ir.document(run, self._settings(run)),
+            runtime_config=PipelineJob.RuntimeConfig(
+                gcs_output_directory=f"{session.root}/provider", parameter_values={ir.RUN_URI: run.run_uri}
+            ),
+            labels=session.labels("run", run.pipeline),
+            service_account=session.service_account or "",
+        )
+
+    def _settings(self, run: PipelineRun) -> ir.Settings:
+        session = self._session
+        default = job_machine(session.profile)
+        return ir.Settings(
+            name=dashed(session.name, run.pipeline),
+            image=image(session.profile),
+            environment=job_environment(session.profile, session.project),
+            machines={machine: container_limits(machine or default) for machine in {spec.machine for spec in run.steps}},
+        )
+
+    def _page(self, job: str) -> str | None:
+        """A custom job's page in the console."""
+        session = self._session
+        if session.offline:
+            return None
+        place = f"locations/{session.location}/training/{job.rpartition('/')[2]}"
+        return f"https://console.cloud.google.com/vertex-ai/{place}?project={session.project}"

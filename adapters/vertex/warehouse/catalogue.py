@@ -1,0 +1,220 @@
+"""The project's tables and views in its BigQuery dataset.
+
+A table's document (what BigQuery cannot say: required columns, the time column, a view's neutral SQL) is JSON in its description, changed
+under the table's etag. A label holds the document's digest, so that one listing tells which documents are to be read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+import msgspec
+
+from ....errors import AlreadyExists, Busy, Conflict, LimitExceeded, NotFound
+from ....formats import decode
+from ...common.tables import PARTITION, Document, existing_table
+from .. import names
+from ..column_types import BIGQUERY
+from ..errors import translated
+from ..session import Session, retry
+
+_DIGEST = "isthmus_document"
+_LONGEST = 16_384  # characters of a description
+_ATTEMPTS = 6
+_CALL = 60  # seconds
+_PAGE = 1000
+
+_DATASETS: WeakSet[Session] = WeakSet()  # whose dataset is there
+# documents that were read, by name, with their digests
+_KNOWN: WeakKeyDictionary[Session, dict[str, tuple[str, Document]]] = WeakKeyDictionary()
+
+
+class Catalogue(Mapping[str, Document]):
+    """The documents of this project's tables and views as of one listing, each read when it is asked for."""
+
+    def __init__(self, session: Session, digests: Mapping[str, str]) -> None:
+        self._session = session
+        self._digests = digests
+
+    def __getitem__(self, name: str) -> Document:
+        digest = self._digests[name]
+        known = _KNOWN.setdefault(self._session, {})
+        if name not in known or known[name][0] != digest:
+            table = read(self._session, name)
+            document = None if table is None else document_of(self._session, table)
+            if table is None or document is None:  # deleted since the listing
+                raise KeyError(name)
+            known[name] = (table.labels[_DIGEST], document)
+        return known[name][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._digests)
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+
+def listing(session: Session) -> Catalogue:
+    """Of what is there now; empty when the dataset is not there."""
+    digests: dict[str, str] = {}
+    with suppress(NotFound), session.reading("tables.list", session.dataset):
+        for item in session.bigquery.list_tables(session.dataset, page_size=_PAGE, retry=retry(), timeout=_CALL):
+            if item.labels.get(names.PROJECT_LABEL) == session.name and _DIGEST in item.labels:
+                digests[item.table_id] = item.labels[_DIGEST]
+        _DATASETS.add(session)
+    return Catalogue(session, digests)
+
+
+def read(session: Session, name: str) -> Any:
+    """The table as BigQuery has it; None when it is not there."""
+    try:
+        with session.reading("tables.get", name):
+            return session.bigquery.get_table(f"{session.dataset}.{name}", retry=retry(), timeout=_CALL)
+    except NotFound:
+        return None
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a table what says whose it is: named as BigQuery's client names it."""
+
+    table_id: str
+    labels: Mapping[str, str]
+    description: str
+
+
+def look(session: Session, name: str) -> Look | None:
+    """As `read`, for a process that serves: BigQuery's client brings pandas and PyArrow, 100 MB."""
+    try:
+        with session.reading("tables.get", name):
+            content = retry()(partial(_got, session, name))()
+    except NotFound:
+        return None
+    answer: dict[str, Any] = msgspec.json.decode(content)
+    return Look(table_id=name, labels=answer.get("labels", {}), description=answer.get("description", ""))
+
+
+def _got(session: Session, name: str) -> bytes:
+    """One request, answered as JSON."""
+    from google.api_core.exceptions import from_http_response
+
+    host = session.endpoint_url or "https://bigquery.googleapis.com"
+    url = f"{host}/bigquery/v2/projects/{session.project}/datasets/{session.dataset}/tables/{name}?fields=labels,description"
+    with session.http() as http:
+        answer = http.get(url, timeout=_CALL)
+    if not answer.ok:
+        raise from_http_response(answer)
+    content: bytes = answer.content
+    return content
+
+
+def document_of(session: Session, table: Any) -> Document | None:
+    """None: the table is not this project's."""
+    if table.labels.get(names.PROJECT_LABEL) != session.name or _DIGEST not in table.labels:
+        return None
+    return decode((table.description or "").encode(), Document, what=f"the document of table {table.table_id}")
+
+
+def existing(session: Session, name: str) -> Document:
+    """NotFound when there is no such table; Invalid when it is a view."""
+    table = read(session, name)
+    return existing_table(name, None if table is None else document_of(session, table))
+
+
+def write(session: Session, name: str, change: Callable[[Document | None], Document], view_query: str | None = None) -> Document:
+    """Create the table or view, or change it, under the etag that was read. Again, from the beginning, when somebody else was quicker."""
+    for _ in range(_ATTEMPTS):
+        table = read(session, name)
+        old = None if table is None else document_of(session, table)
+        if table is not None and old is None:
+            raise AlreadyExists(
+                f"table {session.dataset}.{name} exists and is not this project's", remedy="rename one, or set `dataset:` in profiles.yaml"
+            )
+        document = change(old)
+        try:
+            if table is None:
+                ensure_dataset(session)
+                with translated(f"making table {name}", effect=True):
+                    session.bigquery.create_table(_new_table(session, document, view_query), retry=retry(), timeout=_CALL)
+            elif old != document:
+                with translated(f"changing table {name}", effect=True):
+                    session.bigquery.update_table(*_changed_table(session, table, document, view_query), retry=retry(), timeout=_CALL)
+        except (AlreadyExists, Conflict, NotFound):
+            _DATASETS.discard(session)
+            continue
+        return document
+    raise Busy(f"table {name} is being changed by somebody else", remedy="run this again")
+
+
+def remove(session: Session, name: str) -> None:
+    """Absent is success."""
+    with translated(f"deleting table {name}", effect=True):
+        session.bigquery.delete_table(f"{session.dataset}.{name}", retry=retry(), timeout=_CALL, not_found_ok=True)
+
+
+def ensure_dataset(session: Session) -> None:
+    """Once a session."""
+    from google.cloud.bigquery import Dataset
+
+    if session in _DATASETS:
+        return
+    dataset = Dataset(f"{session.project}.{session.dataset}")
+    dataset.location = session.location
+    dataset.labels = session.labels("dataset", session.name)
+    with suppress(AlreadyExists), translated(f"making dataset {session.dataset}", effect=True):
+        session.bigquery.create_dataset(dataset, retry=retry(), timeout=_CALL)
+    _DATASETS.add(session)
+
+
+def _new_table(session: Session, document: Document, view_query: str | None) -> Any:
+    from google.cloud.bigquery import Table, TimePartitioning
+
+    table = Table(f"{session.project}.{session.dataset}.{document.name}")
+    table.labels, table.description = _labels(session, document), _description(document)
+    if view_query is not None:
+        table.view_query = view_query
+        return table
+    table.schema = [*_fields(document), _field(PARTITION, "STRING")]
+    table.time_partitioning = TimePartitioning(field=document.time_column)
+    table.clustering_fields = [PARTITION]  # a condition on dt reads the blocks of its dates only
+    return table
+
+
+def _changed_table(session: Session, table: Any, document: Document, view_query: str | None) -> tuple[Any, list[str]]:
+    table.labels, table.description = _labels(session, document), _description(document)
+    if view_query is not None:
+        table.view_query = view_query
+        return table, ["labels", "description", "view_query"]
+    there = {field.name.lower() for field in table.schema}
+    table.schema = [*table.schema, *(field for field in _fields(document) if field.name.lower() not in there)]
+    return table, ["labels", "description", "schema"]
+
+
+def _fields(document: Document) -> list[Any]:
+    return [_field(column.name, BIGQUERY[column.type]) for column in document.columns]
+
+
+def _field(name: str, kind: str) -> Any:
+    """Never REQUIRED: a column that is added cannot be, and a query's rows are not appended to one. Who writes checks."""
+    from google.cloud.bigquery import SchemaField
+
+    return SchemaField(name, kind)
+
+
+def _labels(session: Session, document: Document) -> dict[str, str]:
+    digest = hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32]
+    return {**session.labels("table" if document.view_sql is None else "view", document.name), _DIGEST: digest}
+
+
+def _description(document: Document) -> str:
+    text = msgspec.json.encode(document).decode()
+    if len(text) > _LONGEST:
+        raise LimitExceeded(
+            f"{document.name}: what is to be known of it takes {len(text):,} characters, and BigQuery keeps {_LONGEST:,}",
+            remedy="fewer columns, or a shorter view",
+        )
+    return text

@@ -1,0 +1,98 @@
+"""Neutral queries as the statements that BigQuery runs. Pure.
+
+A parameter that is None is written out, as BigQuery wants a type of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlglot import exp
+
+from ....errors import Invalid
+from ....events.port import Column
+from ....feature_store.port import Params
+from ....feature_store.sql import parse
+from ...common.outputs import named_outputs
+from ...common.tables import PARTITION, Document
+from .. import sql as bigquery
+from ..column_types import BIGQUERY
+
+_LONGEST = 1 << 20  # characters of a query
+
+
+class Select(msgspec.Struct, frozen=True, kw_only=True):
+    text: str
+    names: tuple[str, ...]  # of its columns, in BigQuery
+
+
+def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> Select:
+    """The query's rows under names that are theirs alone."""
+    tree = _parsed(sql, params)
+    names = named_outputs(tree, returned)
+    return Select(text=_rendered(tree, dataset), names=tuple(names))
+
+
+def select_into(sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str) -> str:
+    """The query's rows as a table stores them: all of its columns, the date of its time, no null where a value is required."""
+    tree = _parsed(sql, params)
+    inside = dict(zip(returned, named_outputs(tree, returned), strict=True))
+    outputs = [_stored(document, column, inside.get(column.name)) for column in document.columns]
+    date = f"FORMAT_TIMESTAMP('%F', {quoted(inside[document.time_column])}) AS {PARTITION}"
+    return _checked(f"SELECT {', '.join([*outputs, date])}\nFROM (\n{_rendered(tree, dataset)}\n) AS isthmus_rows")
+
+
+def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
+    """Its columns written out, so that a column more below a `SELECT *` does not change the view."""
+    tree = _parsed(sql, {})
+    for inside, column in zip(named_outputs(tree, [column.name for column in columns]), columns, strict=True):
+        if inside != column.name:
+            raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
+    casts = ", ".join(f"{_cast(column, column.name)} AS {quoted(column.name)}" for column in columns)
+    return _checked(f"SELECT {casts}\nFROM (\n{_rendered(tree, dataset)}\n) AS isthmus_rows")
+
+
+def refuse(sql: str) -> None:
+    """Invalid, with the line, for what BigQuery cannot say."""
+    if problems := bigquery.check(sql):
+        first = problems[0]
+        raise Invalid(f"SQL, line {first.line}: {first.what} cannot be said to BigQuery", remedy=first.why)
+
+
+def quoted(name: str) -> str:
+    return f"`{name}`"
+
+
+def _parsed(sql: str, params: Params) -> exp.Query:
+    refuse(sql)
+    empty = {name for name, value in params.items() if value is None}
+    tree = parse(sql)
+    for placeholder in [node for node in tree.find_all(exp.Placeholder) if node.name in empty]:
+        placeholder.replace(exp.null())
+    return tree
+
+
+def _rendered(tree: exp.Query, dataset: str) -> str:
+    return _checked(bigquery.render(tree.sql("duckdb"), dataset).sql)
+
+
+def _stored(document: Document, column: Column, inside: str | None) -> str:
+    if inside is None:
+        return f"CAST(NULL AS {BIGQUERY[column.type]}) AS {quoted(column.name)}"
+    value = _cast(column, inside)
+    if column.required or column.name == document.time_column:
+        words = f"table {document.name}: column {column.name} is required and null in a row"
+        value = f"IFNULL({value}, ERROR('{words}'))"
+    return f"{value} AS {quoted(column.name)}"
+
+
+def _cast(column: Column, inside: str) -> str:
+    value = f"CAST({quoted(inside)} AS {BIGQUERY[column.type]})"
+    return f"TIMESTAMP_TRUNC({value}, MILLISECOND)" if column.type == "timestamp" else value
+
+
+def _checked(text: str) -> str:
+    if len(text) > _LONGEST:
+        raise Invalid(f"SQL: {len(text):,} characters are more than the {_LONGEST:,} that BigQuery takes", remedy="ask in several queries")
+    return text

@@ -1,0 +1,218 @@
+"""Warehouse on BigQuery: tables partitioned by the day of their time, views, and jobs that happen once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast, final
+
+import msgspec
+
+from ....errors import Invalid
+from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
+from ....target import Target
+from ...common.binder import bound
+from ...common.conform import check_columns, conform, in_time_order
+from ...common.results import columns as columns_of
+from ...common.tables import PARTITION, Document, check_batch_name, check_spec, evolved
+from ..session import Session, of, retry
+from . import catalogue, statements
+from .jobs_once import once
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_PAGE = 5_000  # rows that come with the answer, as JSON; what is far more is read as Arrow, by the Storage Read API
+_CALL = 60  # seconds
+_UPLOADS = 3  # retries of an upload that has no answer: 1, 2 and 4 seconds apart
+_KINDS = {bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP"}
+
+
+@final
+class BigQueryWarehouse:
+    def __init__(self, target: Target) -> None:
+        self._session = of(target)
+
+    def apply(self, table: TableSpec) -> None:
+        apply(self._session, table)
+
+    def observe(self, table: str) -> TableState | None:
+        stored = catalogue.read(self._session, table)
+        document = None if stored is None else catalogue.document_of(self._session, stored)
+        if stored is None or document is None:
+            return None
+        if document.view_sql is not None:
+            return TableState(columns=document.columns, rows=None)
+        streamed = stored.streaming_buffer is not None  # rows that BigQuery has not counted yet
+        return TableState(columns=document.columns, rows=None if streamed else stored.num_rows, size=stored.num_bytes)
+
+    def append(self, table: str, data: pa.Table, *, batch: str) -> None:
+        check_batch_name(batch)
+        document = catalogue.existing(self._session, table)
+        rows = in_time_order(document, conform(document, data))
+        with self._session.mutating("jobs.insert", f"{table}/{batch}"):
+            if rows.num_rows:
+                _load(self._session, document, rows, batch)
+
+    def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
+        check_batch_name(batch)
+        document = catalogue.existing(self._session, table)
+        statements.refuse(sql)
+        query = bound(catalogue.listing(self._session), sql, params)
+        check_columns(document, query.schema.names)
+        conform(document, query.schema.empty_table())  # the types, too
+        select = statements.select_into(sql, query.params, query.schema.names, document, self._session.dataset)
+        with self._session.mutating("jobs.insert", f"{table}/{batch}"):
+            _query_into(self._session, document, select, query.params, batch)
+
+    def query(self, sql: str, params: Params) -> pa.Table:
+        query = bound(catalogue.listing(self._session), sql, params)
+        select = statements.select(sql, query.params, query.schema.names, self._session.dataset)
+        with self._session.reading("jobs.query", ""):
+            rows = _rows(self._session, select.text, query.params)
+        return _as_bound(rows, select.names, query.schema)
+
+    def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        from ..sql import check
+
+        return check(sql)
+
+
+def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -> Document:
+    """The port's, and the EventLog's: a table that single events are appended to as well. Gives the document that is there then."""
+    check_spec(spec)
+    known = catalogue.listing(session)
+    old = known.get(spec.name)
+    wanted = evolved(old, spec, stream_key=stream_key)
+    view_query = None
+    if spec.view_sql is not None:
+        statements.refuse(spec.view_sql)
+        columns = columns_of(bound(known, spec.view_sql, {}).schema)
+        wanted = msgspec.structs.replace(wanted, columns=columns)
+        view_query = statements.view(spec.name, spec.view_sql, columns, session.dataset)
+    if wanted == old:
+        return wanted
+
+    def change(there: Document | None) -> Document:
+        document = evolved(there, spec, stream_key=stream_key)
+        return document if view_query is None else msgspec.structs.replace(document, columns=wanted.columns)
+
+    with session.mutating("tables.insert" if old is None else "tables.patch", spec.name):
+        return catalogue.write(session, spec.name, change, view_query)
+
+
+def remove(session: Session, name: str) -> None:
+    """The Inventory's. Absent is success."""
+    catalogue.remove(session, name)
+
+
+def listed(session: Session) -> dict[tuple[str, str], str]:
+    """(kind, name) of this project's tables and views: their names in BigQuery."""
+    known = catalogue.listing(session)
+    return {("table" if known[name].view_sql is None else "view", name): f"{session.project}.{session.dataset}.{name}" for name in known}
+
+
+def _stem(session: Session, document: Document, batch: str) -> str:
+    """Of the ids of a batch's jobs: a table that was deleted and made again is another one."""
+    content = f"{session.dataset}/{document.name}/{document.incarnation}/{batch}"
+    return f"isthmus-{session.name}-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
+
+
+def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> None:
+    from google.cloud.bigquery import LoadJobConfig
+
+    body = _parquet(document, rows)
+    settings = LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND", create_disposition="CREATE_NEVER")
+
+    def start(name: str) -> Any:
+        return session.bigquery.load_table_from_file(
+            io.BytesIO(body),
+            f"{session.dataset}.{document.name}",
+            size=len(body),
+            num_retries=_UPLOADS,
+            job_id=name,
+            job_config=settings,
+            timeout=_CALL,
+        )
+
+    once(session, _stem(session, document, batch), start, f"appending {document.name}/{batch}")
+
+
+def _query_into(session: Session, document: Document, select: str, params: Mapping[str, object], batch: str) -> None:
+    from google.cloud.bigquery import QueryJobConfig
+
+    settings = QueryJobConfig(
+        destination=f"{session.project}.{session.dataset}.{document.name}",
+        write_disposition="WRITE_APPEND",
+        create_disposition="CREATE_NEVER",
+        query_parameters=_parameters(params),
+    )
+
+    def start(name: str) -> Any:
+        return session.bigquery.query(select, job_config=settings, job_id=name, retry=retry(), job_retry=None, timeout=_CALL)
+
+    once(session, _stem(session, document, batch), start, f"saving {document.name}/{batch}")
+
+
+def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
+    from google.cloud.bigquery import QueryJobConfig
+
+    settings = QueryJobConfig(query_parameters=_parameters(params))
+    rows = session.bigquery.query_and_wait(text, job_config=settings, retry=retry(), job_retry=None, api_timeout=_CALL, page_size=_PAGE)
+    storage = session.bigquery_read if rows.total_rows > _PAGE else None
+    table: pa.Table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
+    return table
+
+
+def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
+    """BigQuery's columns, whose order a table's history decides under a star, as the query's; its times are in microseconds."""
+    import pyarrow as pa
+
+    places = {name.lower(): place for place, name in enumerate(rows.schema.names)}
+    columns = []
+    for name, field in zip(names, schema, strict=True):
+        values = rows.column(places[name.lower()])
+        try:
+            columns.append(values.cast(field.type, safe=not pa.types.is_timestamp(field.type)))
+        except pa.ArrowInvalid as error:
+            raise Invalid(f"SQL: column {field.name} does not fit {field.type}: {error}") from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _parameters(params: Mapping[str, object]) -> list[Any]:
+    """Typed; None is written into the text (statements.py)."""
+    from google.cloud.bigquery import ScalarQueryParameter
+
+    return [
+        ScalarQueryParameter(name, _kind(name, value), cast("Any", _sent(value))) for name, value in params.items() if value is not None
+    ]
+
+
+def _kind(name: str, value: object) -> str:
+    kind = next(kind for kind in (bool, int, float, str, datetime) if isinstance(value, kind))
+    if kind is int and isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise Invalid(f"SQL: ${name} is {value}: beyond int64")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(f"SQL: ${name} is {value}", remedy="a parameter is a finite number")
+    return _KINDS[kind]
+
+
+def _sent(value: object) -> object:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+
+def _parquet(document: Document, rows: pa.Table) -> bytes:
+    """With dt; times marked as UTC, else BigQuery would load DATETIMEs."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    dates = pc.strftime(rows.column(document.time_column), format="%Y-%m-%d")
+    kinds = [pa.field(field.name, pa.timestamp("us", "UTC") if pa.types.is_timestamp(field.type) else field.type) for field in rows.schema]
+    stored = rows.cast(pa.schema(kinds)).append_column(pa.field(PARTITION, pa.string()), dates)
+    sink = pa.BufferOutputStream()
+    pq.write_table(stored, sink, compression="snappy")
+    return sink.getvalue().to_pybytes()
