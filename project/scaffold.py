@@ -15,9 +15,14 @@ import msgspec
 
 from ..errors import AlreadyExists, NotFound
 from .names import PROJECT_LENGTH, did_you_mean, neutral
+from .schema import schema
 
 STARTER = "starter"
 WORLD = "world.py"  # of an example whose data are made and not packed
+_NEW = "new"  # what every project has beside its description, unless the example has its own
+_WORKFLOW = Path(".github/workflows/isthmus.yml")
+_SCHEMA = Path("schema/isthmus.json")
+_PARTS = {"project.yaml": "project", "profiles.yaml": "profiles", "models/*.yaml": "model"}  # of the schema, by the files that it checks
 _IGNORED = ".isthmus/\n__pycache__/\n"
 _LEFT_BEHIND = frozenset({"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"})
 
@@ -63,6 +68,7 @@ def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
             runpy.run_path(str(draft / WORLD))["write"](draft / "data")
         if example is None:
             _rename(draft / "project.yaml", folder.name)
+        _complete(draft)
         _settle(draft, folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -80,13 +86,39 @@ def _settle(draft: Path, folder: Path) -> None:
     draft.rmdir()
 
 
+def _complete(draft: Path) -> None:
+    """A README, tests, a workflow for CI, and the schema by which editors check the YAML."""
+    _copy(_examples().joinpath(_NEW), draft)
+    readme = draft / "README.md"
+    readme.write_text(readme.read_text(encoding="utf-8").replace("PROJECT", _name(draft), 1), encoding="utf-8")
+    (draft / _WORKFLOW).parent.mkdir(parents=True)
+    (draft / _WORKFLOW).write_bytes(_examples().joinpath("ci/github-actions.yml").read_bytes())
+    (draft / _SCHEMA).parent.mkdir()
+    (draft / _SCHEMA).write_bytes(msgspec.json.format(msgspec.json.encode(schema())) + b"\n")
+    for pattern, part in _PARTS.items():
+        whole = draft / _SCHEMA.with_name(f"{part}.json")
+        whole.write_bytes(msgspec.json.encode({"$ref": f"{_SCHEMA.name}#/$defs/{part}"}) + b"\n")
+        for path in draft.glob(pattern):
+            to_schema = os.path.relpath(whole, path.parent)
+            path.write_text(
+                f"{path.read_text(encoding='utf-8').rstrip()}\n\n# yaml-language-server: $schema={to_schema}\n", encoding="utf-8"
+            )
+
+
+def _name(draft: Path) -> str:
+    return (draft / "project.yaml").read_text(encoding="utf-8").partition("\n")[0].removeprefix("name: ")
+
+
 def _examples() -> Traversable:
     return files(__name__.partition(".")[0]).joinpath("examples")
 
 
 def _copy(source: Traversable, folder: Path) -> None:
+    """What is there stays."""
     for relative, found in _walk(source):
         target = folder / relative
+        if target.exists():
+            continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with as_file(found) as path:
             shutil.copyfile(path, target)  # without its mode: packaged files may be read-only

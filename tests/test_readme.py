@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.project.scaffold import create
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NOT_OURS = {".venv", ".alias", "build", "benchmarks"}
@@ -70,10 +72,14 @@ def test_the_plain_boto3_script_splits_its_calls_as_it_asked():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("example", ["boto3_ab", "openbandit"])
-def test_an_examples_own_suite_passes_as_a_user_runs_it(example):
+@pytest.mark.parametrize("example", ["boto3_ab", "openbandit", "of `isthmus init`"])
+def test_an_examples_own_suite_passes_as_a_user_runs_it(example, tmp_path):
+    folder = ROOT / "examples" / example
+    if not folder.exists():
+        create(folder := tmp_path / "shop")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"],
-        cwd=ROOT / "examples" / example, capture_output=True, text=True, timeout=500, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout

@@ -1,12 +1,15 @@
 """`isthmus init`: a folder that loads."""
 
+import json
+import re
 import stat
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from isthmus.errors import AlreadyExists, NotFound
-from isthmus.project import scaffold
+from isthmus.project import scaffold, yaml
 from isthmus.project.load import load, parse
 
 
@@ -17,6 +20,26 @@ def test_the_starter_loads_without_a_problem_and_is_named_as_its_folder(tmp_path
     spec = description.spec
     assert (spec.name, sorted(spec.events), len(spec.feature_views), len(spec.models)) == ("my_shop", ["click", "impression"], 1, 1)
     assert files == tuple(sorted(path for path in (tmp_path / "My-Shop").rglob("*") if path.is_file()))
+
+
+def test_a_project_has_a_readme_with_its_name_tests_a_workflow_and_schemas_that_its_files_name(tmp_path):
+    files = {path.relative_to(tmp_path).as_posix() for path in scaffold.create(tmp_path / "shop")}
+    assert {"shop/README.md", "shop/tests/test_project.py", "shop/.github/workflows/isthmus.yml"} <= files
+    assert (tmp_path / "shop/README.md").read_text().startswith("# shop\n")
+    for file in ("project.yaml", "profiles.yaml", "models/history.yaml"):
+        path = tmp_path / "shop" / file
+        named = path.parent / re.search(r"^# yaml-language-server: \$schema=(.+)$", path.read_text(), re.MULTILINE)[1]
+        whole, _, part = json.loads(named.read_text())["$ref"].partition("#")
+        validator = Draft202012Validator(json.loads((named.parent / whole).read_text()) | {"$ref": f"#{part}"})
+        node, _ = yaml.read(path.read_text(), file)
+        assert list(validator.iter_errors(yaml.plain(node))) == []
+        assert list(validator.iter_errors({"no_such_key": 1})) != []
+
+
+def test_an_examples_own_tests_stay(tmp_path):
+    scaffold.create(tmp_path / "shop", example="openbandit")
+    own = Path(scaffold.__file__).parents[1] / "examples/openbandit/tests/test_project.py"
+    assert (tmp_path / "shop/tests/test_project.py").read_bytes() == own.read_bytes()
 
 
 def test_the_example_is_copied_whole_and_loads(tmp_path):
