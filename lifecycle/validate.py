@@ -109,7 +109,7 @@ def check(description: Description, chosen: str | None = None) -> tuple[tuple[Pr
     if any(problem.severity == "error" for problem in problems):
         return tuple(problems), {}
     try:
-        by_target = profiles(description)
+        by_target = profiles(description, complete=True)
     except ProjectError as error:
         return error.problems, {}
     if chosen is not None and chosen not in by_target:

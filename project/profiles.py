@@ -12,7 +12,7 @@ import msgspec
 from .. import installed
 from ..errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
 from ..target import Adapter, Offline, Profile
-from . import files, yaml
+from . import files, variables, yaml
 from .names import TARGET, did_you_mean
 from .options import COMMON, NO_SECRETS, TOP, keys_of, secret_key, secret_value, target_record
 from .report import Report, child, item
@@ -29,9 +29,12 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, Profile]
 
 
-def profiles(description: Description) -> dict[str, Profile]:
-    """Every target of profiles.yaml, and the default one, which is always there. ProjectError with every error."""
-    return _read(description).targets
+def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
+    """The targets of profiles.yaml whose variables are set, and the default one, which is always there. ProjectError with every error.
+
+    `complete`: a variable that is not set is an error, too.
+    """
+    return _read(description, used=None if complete else _nobody).targets
 
 
 def profile(
@@ -49,7 +52,7 @@ def profile(
 
     NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without an offline stack.
     """
-    read = _read(description)
+    read = _read(description, used=lambda default: (target or default,))
     name = target or read.default
     if name not in read.targets:
         raise NotFound(f"there is no target {name} in {FILE}", remedy=did_you_mean(name, read.targets, has="targets are"))
@@ -68,8 +71,15 @@ def profile(
     return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
 
 
-def check(folder: Path, project: str, report: Report) -> Profiles:
-    """Read the file, if there is one, and report what is wrong with it."""
+def _nobody(_default: str) -> tuple[str, ...]:
+    return ()
+
+
+def check(folder: Path, project: str, report: Report, *, used: Callable[[str], tuple[str, ...]] | None = _nobody) -> Profiles:
+    """Read the file, if there is one, and report what is wrong with it.
+
+    `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all. The others without theirs are left out.
+    """
     default = Profile(name=DEFAULT, adapter=DEFAULT, project=project, options=_with_folders(installed.adapter(DEFAULT), {}, folder))
     nothing = Profiles(default=DEFAULT, targets={DEFAULT: default})
     if not (folder / FILE).is_file():
@@ -83,15 +93,19 @@ def check(folder: Path, project: str, report: Report) -> Profiles:
             report.add(child(_PREFIX, key), f"{key} is not a key of {FILE}", did_you_mean(key, TOP, has="it has"))
     targets = mapping(top.get("targets", yaml.scalar("")), child(_PREFIX, "targets"), report) or {}
     sound = {DEFAULT: default}
+    chosen = _default(top, targets, report)
+    needed = tuple(targets) if used is None else used(chosen)
     for name in targets:
+        if name not in needed and any(variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()):
+            continue
         if target := _target(name, targets, project, folder, report):
             sound[name] = target
-    return Profiles(default=_default(top, targets, report), targets=sound)
+    return Profiles(default=chosen, targets=sound)
 
 
-def _read(description: Description) -> Profiles:
+def _read(description: Description, *, used: Callable[[str], tuple[str, ...]] | None) -> Profiles:
     report = Report()
-    read = check(Path(description.folder), description.spec.name, report)
+    read = check(Path(description.folder), description.spec.name, report, used=used)
     if report.problems:
         raise ProjectError(report.sorted())
     return read
@@ -129,7 +143,8 @@ def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: P
         return None
     options: dict[str, Any] = {}
     for link in reversed(chain):
-        own = record.read(targets[link], child(f"{_PREFIX}targets", link), report)
+        place = child(f"{_PREFIX}targets", link)
+        own = record.read(variables.substitute(targets[link], place, report) or yaml.scalar(""), place, report)
         options |= {k: v for k, v in (own if isinstance(own, dict) else {}).items() if k not in COMMON}
     return Profile(name=name, adapter=adapter.name, project=project, options=_with_folders(adapter, options, folder))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..installed import adapters
 from ..target import Adapter
-from . import options
+from . import options, variables
 from .names import NAME, TARGET
 from .sections import MODEL, PROJECT, SECTIONS
 from .shapes import Key, Record
@@ -39,7 +39,20 @@ def schema() -> dict[str, Any]:
 
 
 def _target(adapter: Adapter) -> dict[str, Any]:
-    return options.target_record(adapter).schema() | {"type": ["object", "null"]}
+    shape: dict[str, Any] = _with_variables(options.target_record(adapter).schema())
+    return shape | {"type": ["object", "null"]}
+
+
+def _with_variables(shape: Any) -> Any:
+    """Where a text of some form is wanted, ${NAME} may stand in it."""
+    if isinstance(shape, list):
+        return [_with_variables(each) for each in shape]
+    if not isinstance(shape, dict):
+        return shape
+    if "enum" in shape or (shape.get("type") == "string" and "pattern" in shape):
+        about = {"description": shape["description"]} if "description" in shape else {}
+        return about | {"anyOf": [shape, {"type": "string", "pattern": rf"\$\{{{variables.NAME}\}}"}]}
+    return {key: _with_variables(value) for key, value in shape.items()}
 
 
 def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:

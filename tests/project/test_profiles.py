@@ -147,3 +147,51 @@ def test_an_offline_server_without_a_plain_url_is_refused(example, text):
     offline_server(example, text)
     with pytest.raises(ProjectError, match="offline"):
         choose(example, "aws")
+
+
+@pytest.fixture
+def with_variables(example):
+    example.edit("profiles.yaml", "  vertex:\n", "  ci: {extends: sagemaker, bucket: 's3://${TEAM}-ranker'}\n  vertex:\n")
+    return example
+
+
+def test_a_variable_of_the_environment_is_put_in(with_variables, monkeypatch):
+    monkeypatch.setenv("TEAM", "123")
+    assert choose(with_variables, "ci").options["bucket"] == "s3://123-ranker"
+    assert profiles(load(with_variables.path))["ci"].options["region"] == "ap-northeast-1"
+
+
+def test_a_variable_that_is_not_set_is_an_error_where_its_target_is_used(with_variables, monkeypatch):
+    monkeypatch.delenv("TEAM", raising=False)
+    assert choose(with_variables).name == "local"
+    assert "ci" not in profiles(load(with_variables.path))
+    line = 1 + (with_variables.path / "profiles.yaml").read_text().split("  ci:")[0].count("\n")
+    for use in (lambda: choose(with_variables, "ci"), lambda: profiles(load(with_variables.path), complete=True)):
+        with pytest.raises(ProjectError) as error:
+            use()
+        (problem,) = error.value.problems
+        assert (problem.file, problem.line) == ("profiles.yaml", line)
+        assert (problem.message, problem.remedy) == (
+            "targets.ci.bucket: the environment has no TEAM", "export TEAM=..., or write the value here",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("${TEAM:-a}", "${TEAM:-a} is not a variable"),
+        ("${TEAM", "${TEAM is not a variable"),
+        ("${AWS_SECRET_ACCESS_KEY}", "${AWS_SECRET_ACCESS_KEY} looks like a secret"),
+        ("${HIDDEN}", "what its variable holds looks like a secret"),
+        ("${EMPTY}", "'' is not a bucket"),
+    ],
+)
+def test_a_variable_that_is_no_plain_name_or_holds_a_secret_is_refused(with_variables, monkeypatch, written, said):
+    for name, value in {"TEAM": "a", "HIDDEN": "AKIA" + "A" * 16, "EMPTY": "", "AWS_SECRET_ACCESS_KEY": "hidden"}.items():
+        monkeypatch.setenv(name, value)
+    with_variables.edit("profiles.yaml", "s3://${TEAM}-ranker", written)
+    with pytest.raises(ProjectError) as error:
+        choose(with_variables, "ci")
+    (problem,) = error.value.problems
+    assert problem.message == f"targets.ci.bucket: {said}"
+    assert "AKIA" not in str(error.value)

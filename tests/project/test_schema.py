@@ -97,6 +97,7 @@ def test_it_rejects_what_the_loader_rejects(example, name):
         {"tokyo": {"extends": "sagemaker", "region": "ap-northeast-1"}},
         {"lake": {"adapter": "databrooks", "workspace": 7}},
         {"sagemaker": {"extends": "other"}, "other": {"adapter": "sagemaker"}},
+        {"sagemaker": {"bucket": "s3://${TEAM}-ranker", "region": "${AWS_REGION}", "serving": {"instance": "${MACHINE}"}}},
     ],
 )
 def test_free_targets_conform(targets):
