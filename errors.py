@@ -36,7 +36,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        first = f"{self.severity:<6} {place:<25} {self.message}"
+        first = f"{self.severity}  {place:<25} {self.message}"
         return first if self.remedy is None else f"{first}\n       {self.remedy}"
 
 

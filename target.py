@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import msgspec
 
+from . import logs
 from .errors import DryRun, MissingDependency, Unsupported
 from .times import Clock, wall_clock
 
@@ -181,6 +182,7 @@ class CallLog:
         if len(self.calls) >= 2 * _KEPT:  # a gateway lives for months
             del self.calls[:_KEPT]
         self.calls.append(call)
+        logs.emit("call" if call.mutating else "read", operation=call.operation, resource=call.resource)
         for listener in self.listeners:
             listener(call)
 

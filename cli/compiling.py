@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from .console import Console, command
+from .command import command
+from .console import Console
 
 
 @command(

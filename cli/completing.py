@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
-from .console import PROJECT, Console, command, project_file
+from .command import command, project_file
+from .console import PROJECT, Console
 
 SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 VARIABLE = "_ISTHMUS_COMPLETE"
@@ -22,7 +23,7 @@ def completion(console: Console, shell: str) -> None:
     from .main import main
 
     source = SHELLS[shell](main, {}, "isthmus", VARIABLE).source()
-    console.result({"shell": shell, "source": source}, source)
+    console.result({"shell": shell, "source": source}, source, raw=True)
 
 
 class Name(click.types.StringParamType):

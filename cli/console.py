@@ -1,26 +1,28 @@
-"""How a command talks: text or JSON, progress, the next step; what every command has."""
+"""How a command talks: text or JSON, progress, the next step; on a terminal by terminal.py."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import click
 
+from .. import logs
 from ..errors import DryRun, IsthmusError, OutcomeUnknown, ProjectError, Refused, Unavailable
+from .tables import Grid
 
 if TYPE_CHECKING:
     from ..runtime import Project
-    from ..target import Call
+    from .terminal import Terminal
 
 
 PROJECT = "project.yaml"
 QUIET = 30.0  # seconds without a word, where stderr is a file or a pipe
+FORMAT = 1  # of `--json`: the shapes in docs/reference.md. A field may come, none may go or change
 
 
 class Console:
@@ -29,13 +31,18 @@ class Console:
     speaking: ClassVar[Console | None] = None  # the command that runs now: errors leave in its voice
 
     def __init__(
-        self, *, path: str = PROJECT, target: str | None = None, offline: bool = False, as_json: bool = False, dry_run: bool = False
+        self,
+        *,
+        path: str = PROJECT,
+        target: str | None = None,
+        offline: bool = False,
+        as_json: bool = False,
+        dry_run: bool = False,
+        quiet: bool = False,
     ) -> None:
         self.path, self.target, self.offline = path, target, offline
-        self.as_json, self.dry_run = as_json, dry_run
+        self.as_json, self.dry_run, self.quiet = as_json, dry_run, quiet
         self._progress_shown = ""
-        self._said: Call | None = None  # the last call printed
-        self._again = 0  # how often it came again since
         self._progress_at = 0.0 if sys.stderr.isatty() else time.monotonic()
         self._preview: tuple[object, str] | None = None
         self.aside = False  # what is said goes to stderr: the result alone is for another program
@@ -50,12 +57,11 @@ class Console:
         calls = CallLog(dry_run=self.dry_run)
         project = open_project(self.path, target=self.target, offline=self.offline, calls=calls, progress=self.progress)
         self._opened = project
-        if project.target.adapter.remote and not self.as_json:
+        if project.target.adapter.remote and not (self.as_json or self.quiet):
             from ..lifecycle.plan import headline, where
 
             self._headline = headline(project.target.name, where(project))  # before the first call that changes something
             self.say(self._headline)
-            calls.listeners.append(self._call)
         return project
 
     def ask(self, project: Project, question: str, what: Callable[[], object], *, yes: bool) -> None:
@@ -69,23 +75,24 @@ class Console:
             raise Refused(f"{project.target.name}: nothing was changed, as nobody here can say yes", remedy="pass --yes")
         click.confirm(f"{what()}     {question}", abort=True)
 
-    def say(self, text: str = "") -> None:
-        """A line for people; silent with `--json`."""
-        if not self.as_json:
+    def say(self, *parts: str | Grid) -> None:
+        """Lines for people; silent with `--json` and `--quiet`."""
+        if not (self.as_json or self.quiet):
             self._clear()
-            click.echo(text, err=self.aside)
+            _show(parts, err=self.aside)
 
-    def result(self, value: object, text: str | None = None) -> None:
-        """The command's result: JSON, or its text (default: `str(value)`)."""
-        self._told()
+    def result(self, value: object, *parts: str | Grid, raw: bool = False) -> None:
+        """The command's result: JSON, or its text (default: `str(value)`). `raw`: text to be copied as it is."""
         self._clear()
         if self.as_json:
             import msgspec
 
-            click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+            click.echo(msgspec.json.format(msgspec.json.encode(document(value), enc_hook=_plain), indent=2).decode())
         else:
-            said = str(value) if text is None else text
-            click.echo(said.removeprefix(f"{self._headline}\n") if self._headline else said)
+            first, *others = parts or (str(value),)
+            if self._headline and isinstance(first, str):
+                first = first.removeprefix(f"{self._headline}\n")
+            _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
         """What the command is about to do: said with `--dry-run`, before the call at which it stopped."""
@@ -115,38 +122,33 @@ class Console:
         """One line that is rewritten, at most ten times a second; where stderr is not a terminal a line every half a minute."""
         now = time.monotonic()
         share = f"{done:,}" if total is None else f"{done:,} of {total:,}"
-        line = f"{what}  {share}"
-        if self.as_json or not sys.stderr.isatty():
-            if now - self._progress_at >= QUIET:
+        if self.as_json or not sys.stderr.isatty() or logs.as_json():
+            if now - self._progress_at >= QUIET and not self.quiet:
                 self._progress_at = now
-                click.echo(line, err=True)
+                self._tell_progress(what, share, done, total)
             return
-        if now - self._progress_at < 0.1 and done != total:
+        if self.quiet or (now - self._progress_at < 0.1 and done != total):
             return
         self._progress_at = now
-        click.echo("\r" + line.ljust(len(self._progress_shown)), nl=False, err=True)
-        self._progress_shown = line
+        if terminal := _terminal(sys.stderr):
+            line, shown = terminal.bar(what, share, done, total), "bar"
+        else:
+            line = shown = f"{what}  {share}"
+            line = "\r" + line.ljust(len(self._progress_shown))
+        click.echo(line, nl=False, err=True, color=True)
+        self._progress_shown = shown
+
+    def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
+        if logs.as_json():
+            logs.emit("progress", what=what, done=done, total=total)
+        else:
+            click.echo(f"{what}  {share}", err=True)
 
     def _clear(self) -> None:
         if self._progress_shown:
-            click.echo("\r" + " " * len(self._progress_shown) + "\r", nl=False, err=True)
+            wipe = "\r\x1b[K" if is_terminal(sys.stderr) else "\r" + " " * len(self._progress_shown) + "\r"
+            click.echo(wipe, nl=False, err=True, color=True)
             self._progress_shown = ""
-
-    def _call(self, call: Call) -> None:
-        """Each call that changes something; the same one again and again is counted and said once."""
-        if not call.mutating:
-            return
-        if self._said is not None and (call.operation, call.resource) == (self._said.operation, self._said.resource):
-            self._again += 1
-            return
-        self._told()
-        self._said = call
-        self.say(f"  {call.operation}   {call.resource}")
-
-    def _told(self) -> None:
-        again, self._again, self._said = self._again, 0, None
-        if again:
-            self.say(f"  ... and {again:,} more of it")
 
     def fail(self, error: IsthmusError) -> None:
         """Print an error as EXAMPLE.md does: what, where, remedy."""
@@ -154,19 +156,10 @@ class Console:
         remedy = self._stack_news(error) or error.remedy
         if self.as_json:
             self.result({"error": _error(error, remedy)})
-            return
-        if isinstance(error, ProjectError):
-            for problem in error.problems:
-                click.echo(str(problem), err=True)
-            count = sum(p.severity == "error" for p in error.problems)
-            click.echo(f"{count} error{'s' if count != 1 else ''}; nothing was changed", err=True)
-            return
-        if remedy and remedy.startswith("see: "):
-            click.echo(f"error  {error}    {remedy}", err=True)
-            return
-        click.echo(f"error  {error}", err=True)
-        for line in (remedy or "").splitlines():
-            click.echo(f"       {line}", err=True)
+        if logs.as_json():
+            logs.emit("error", kind=type(error).__name__, message=error.message, remedy=remedy)
+        elif not self.as_json:
+            _show(tuple(_told(error, remedy)), err=True)
 
     def _stack_news(self, error: IsthmusError) -> str | None:
         """What became of the offline stack, where that is why a call had no answer: then there is nothing to look at."""
@@ -175,6 +168,55 @@ class Console:
         from ..lifecycle.offline import gone
 
         return gone(self._opened)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether it is a terminal that may show more than plain text."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _terminal(stream: TextIO) -> Terminal | None:
+    if not is_terminal(stream):
+        return None
+    from .terminal import Terminal
+
+    return Terminal(stream)
+
+
+def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
+    terminal = _terminal(sys.stderr if err else sys.stdout)
+    if terminal is None:
+        click.echo("\n".join(map(str, parts)), err=err)
+        return
+    for part in parts or ("",):
+        if isinstance(part, Grid):
+            terminal.table(part)
+        else:
+            terminal.text(part, raw=raw)
+
+
+def _told(error: IsthmusError, remedy: str | None) -> Iterator[str]:
+    if isinstance(error, ProjectError):
+        yield from map(str, error.problems)
+        count = sum(p.severity == "error" for p in error.problems)
+        yield f"{count} error{'s' if count != 1 else ''}; nothing was changed"
+    elif remedy and remedy.startswith("see: "):
+        yield f"error  {error}    {remedy}"
+    else:
+        yield f"error  {error}"
+        yield from (f"       {line}" for line in (remedy or "").splitlines())
+
+
+def document(value: object) -> dict[str, object]:
+    """What `--json` says: a struct's fields, or a list as `items`, beside the number of the format."""
+    plain = value if isinstance(value, Mapping) else _builtins(value)
+    return {"format": FORMAT, **(plain if isinstance(plain, Mapping) else {"items": plain})}
+
+
+def _builtins(value: object) -> object:
+    import msgspec
+
+    return msgspec.to_builtins(value, enc_hook=_plain)
 
 
 def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
@@ -195,84 +237,6 @@ def _plain(value: Any) -> object:
     if type(value).__module__.startswith("pyarrow"):
         return value.to_pylist()
     raise TypeError(f"{type(value).__name__} cannot be said as JSON")
-
-
-class Command(click.Command):
-    """Its help ends with an example; its parameters complete the project's names."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from .examples import EXAMPLES
-
-        if line := EXAMPLES.get(ctx.command_path.removeprefix("isthmus ")):
-            with formatter.section("Example"):
-                formatter.write_text(f"isthmus {line}")
-
-    def make_context(self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any) -> click.Context:
-        if extra.get("resilient_parsing"):  # a shell asks what may come next
-            from .completing import complete_names
-
-            complete_names(self, group=parent.command_path.removeprefix("isthmus ") if parent else "")
-        return super().make_context(info_name, args, parent, **extra)
-
-
-def command(
-    *, changes: bool = False, project: bool = True, above: bool = True, **settings: Any
-) -> Callable[[Callable[..., Any]], click.Command]:
-    """A click command whose function takes a Console first. `changes` adds `--dry-run`; `project=False` drops the project's options.
-
-    `above`: project.yaml may be in a folder above this one.
-    """
-
-    def decorate(function: Callable[..., Any]) -> click.Command:
-        @wraps(function)
-        def call(**arguments: Any) -> None:
-            console = Console(
-                path=project_file(arguments.pop("project_path", PROJECT), above=above),
-                target=arguments.pop("target", None) or None,
-                offline=arguments.pop("offline", False),
-                as_json=arguments.pop("as_json"),
-                dry_run=arguments.pop("dry_run", False),
-            )
-            Console.speaking = console
-            try:
-                function(console, **arguments)
-            except BrokenPipeError:  # `isthmus ... | head`: the reader has enough. click would make an error of it
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would complain
-
-        wrapped: Any = call
-        wrapped = click.option("--json", "as_json", is_flag=True, help="Machine-readable result on stdout.")(wrapped)
-        if changes:
-            wrapped = click.option("--dry-run", is_flag=True, help="Stop before the first change and say what it would be.")(wrapped)
-        if project:
-            wrapped = click.option("--offline", is_flag=True, help="Use the cloud's offline stack: no account.")(wrapped)
-            wrapped = click.option(
-                "--target",
-                envvar="ISTHMUS_TARGET",
-                metavar="NAME",
-                help="A target of profiles.yaml. [default: ISTHMUS_TARGET, else its `default`, else local]",
-            )(wrapped)
-            wrapped = click.option(
-                "--project",
-                "project_path",
-                envvar="ISTHMUS_PROJECT",
-                default=PROJECT,
-                metavar="FILE",
-                help="Its file or folder. [default: ISTHMUS_PROJECT, else project.yaml here or in a folder above]",
-            )(wrapped)
-        decorated: click.Command = click.command(**({"cls": Command} | settings))(wrapped)
-        return decorated
-
-    return decorate
-
-
-def project_file(path: str, *, above: bool) -> str:
-    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here, that of the nearest folder above."""
-    named = Path(path or PROJECT)
-    if named.is_dir():
-        return str(named / PROJECT)
-    if not above or str(named) != PROJECT or named.is_file():
-        return str(named)
-    return str(next((folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()), named))
 
 
 def relative(path: str | Path) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .console import Console, command
+from .command import command
+from .console import Console
 
 
 @command(above=False, help="An example from raw files to its figures; here when this folder holds it, else in a new folder of its name.")

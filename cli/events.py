@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import Refused
-from .console import Console, command
+from .command import command
+from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:

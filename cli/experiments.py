@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from .clocked import opened
-from .console import Console, command, relative
+from .command import command
+from .console import Console, relative
 from .tables import grid
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from .console import Console, command
+from .command import command
+from .console import Console
 from .tables import grid
 
 
@@ -57,8 +58,8 @@ def get(console: Console, view: str, keys: tuple[str, ...]) -> None:
         served = read(project, view, keys)
     rows = served.rows
     shown = [[f"{v:%Y-%m-%d %H:%M:%S}" if isinstance(v, datetime) else v for v in row.values()] for row in rows]
-    stale = "\nolder than the view's ttl, served as missing: " + ", ".join(served.stale_features) if served.stale_features else ""
-    console.result(served, grid(shown, head=list(rows[0])) + stale)
+    stale = ["older than the view's ttl, served as missing: " + ", ".join(served.stale_features)] if served.stale_features else []
+    console.result(served, grid(shown, head=list(rows[0])), *stale)
 
 
 @command(help="Compare what is served online with what the events say.")

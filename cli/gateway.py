@@ -7,7 +7,8 @@ import os
 import click
 
 from ..errors import Invalid
-from .console import Console, command
+from .command import command
+from .console import Console
 
 
 @command(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import Invalid
-from .console import Console, command
+from .command import command
+from .console import Console
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -40,7 +41,7 @@ def import_(
         if console.dry_run or (adopt_it and not standing.adopted):
             console.would(standing, f"{standing}\n{standing.yaml}")
             standing = adopt(project, name, name=alias, model=model, objective=objective)
-    console.result(standing, f"{standing}{before}\n{standing.yaml}")
+    console.result(standing, f"{standing}{before}\n{standing.yaml}", raw=True)
     if standing.adopted:
         console.next("endpoints list", f"traffic {standing.endpoint} {standing.variants[-1].name}=PERCENT")
     else:

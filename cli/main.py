@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import pandas_later
+from .. import logs, pandas_later
 from ..errors import Invalid
 from .console import Console
 from .leaving import guarded
@@ -119,6 +119,7 @@ def main(folder: str | None) -> None:
 def run(arguments: list[str] | None = None) -> None:
     """The console script. Exit codes: docs/reference.md, "Exit codes"."""
     pandas_later.install()
+    logs.configure()
     given = sys.argv[1:] if arguments is None else arguments
     fallback = Console(as_json="--json" in given)
 

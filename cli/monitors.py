@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from .clocked import opened
-from .console import Console, command
+from .command import command
+from .console import Console
 from .tables import grid
 
 ALARM = 3  # exit code: as `rollout wait` of one that was aborted

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from .console import Console, command
+from .command import command
+from .console import Console
 
 
 @command(help="Show experiments, endpoints, models, bias and events in a browser, until Ctrl-C. Read-only without --write.")

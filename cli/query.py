@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .console import Console, command
+from .command import command
+from .console import Console
 from .serving import parameter
-from .tables import grid
+from .tables import Grid, grid
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +37,7 @@ def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> No
         click.echo(f"more than {limit:,} rows: --limit shows more of them", err=True)
 
 
-def _table(rows: pa.Table) -> str:
+def _table(rows: pa.Table) -> Grid:
     return grid([[_short(value) for value in row.values()] for row in rows.to_pylist()], head=rows.column_names)
 
 

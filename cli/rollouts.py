@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .. import logs
 from ..errors import Invalid
-from .console import Console, command
+from .command import command
+from .console import Console
 
 if TYPE_CHECKING:
     from ..rollouts.controller import LookResult
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 _CODES = {"promoted": 0, "refused": 1, "lost": 1, "aborted": 3, "waiting": 4, "timeout": 5}
+_WORDS = {"waiting": "waits for a person", "timeout": "goes on; the time to wait is over"}
 _REFRESH = 2.0  # seconds between two pictures of `status --watch`
 
 
@@ -91,16 +94,16 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
     with console.open() as project:
         seen = look_at(project, endpoint)
         while watch and not console.as_json and seen.state.phase not in ("ended", "waiting", "promoted"):
-            _picture(str(seen))
+            _picture(console, str(seen))
             time.sleep(_REFRESH)
             seen = look_at(project, endpoint)
         console.result(seen)
 
 
-def _picture(text: str) -> None:
+def _picture(console: Console, text: str) -> None:
     if sys.stdout.isatty():
         click.clear()
-        click.echo(text)
+        console.say(text)
 
 
 def _wish(verb: str, text: str) -> click.Command:
@@ -158,7 +161,9 @@ def wait(console: Console, endpoint: str, timeout: str | None) -> None:
 
     with console.open() as project:
         outcome = wait_for(project, endpoint, timeout=_span(timeout))
-    _leave(console, endpoint, outcome)
+    console.result({"endpoint": endpoint, "outcome": outcome}, f"{endpoint}   {_WORDS.get(outcome, outcome)}")
+    if code := _CODES[outcome]:
+        raise SystemExit(code)
 
 
 @command(changes=True, help="Drive ENDPOINT's rollout from here until it is over. Two at once do no harm.")
@@ -173,11 +178,18 @@ def run(console: Console, endpoint: str) -> None:
         """Each new phase and each new problem, once: this is what the log of a process without a terminal holds."""
         if (line := _look_line(endpoint, result, holder())) != seen[-1]:
             seen.append(line)
-            click.echo(line, err=True)
+            logs.emit("look", endpoint=endpoint, **_look_fields(result))
+            if not logs.as_json():
+                click.echo(line, err=True)
 
     with console.open() as project:
         run_to_end(project, endpoint, watch=watch)
         console.result(look_at(project, endpoint))
+
+
+def _look_fields(result: LookResult) -> dict[str, object]:
+    where = {"rollout": result.state.id, "phase": result.state.phase, "step": result.state.stage} if result.state else {}
+    return {**where, "problems": result.problems or None}
 
 
 def _look_line(endpoint: str, result: LookResult, me: str) -> str:
@@ -193,7 +205,7 @@ def tick(console: Console, endpoint: str | None) -> None:
 
     with console.open() as project:
         looks = look(project, endpoint)
-        console.result(looks, "\n".join(f"{name}   {line}" for name, line in looks.items()) or "no rollout runs")
+        console.result({"items": looks}, "\n".join(f"{name}   {line}" for name, line in looks.items()) or "no rollout runs")
 
 
 @command(
@@ -251,8 +263,7 @@ def _span(text: str | None) -> timedelta | None:
 
 
 def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
-    words = {"waiting": "waits for a person", "timeout": "goes on; the time to wait is over"}
-    console.say(f"{endpoint}   {words.get(outcome, outcome)}")
+    console.say(f"{endpoint}   {_WORDS.get(outcome, outcome)}")
     if code := _CODES[outcome]:
         raise SystemExit(code)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import Invalid
-from .console import Console, command
+from .command import command
+from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
     asked = _request(request)
     sent = dict(map(parameter, parameters))
     with console.open() as project:
-        console.result(ask(project, endpoint, asked, parameters=sent))
+        console.result(ask(project, endpoint, asked, parameters=sent), raw=True)
 
 
 def _request(request: str) -> dict[str, object]:
@@ -176,9 +177,8 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
         for b in buckets
     ]
     head = ("variant", "minute", "requests", "4xx", "5xx", "p50 ms", "p90 ms", "p99 ms")
-    console.result(
-        found, grid(rows, head=head) if rows else f"no request in the last {minutes} whole minutes (one counts when its minute is over)"
-    )
+    nothing = f"no request in the last {minutes} whole minutes (one counts when its minute is over)"
+    console.result({"items": found}, grid(rows, head=head) if rows else nothing)
 
 
 @command(help="What the shadow variant answered beside those that did: latency, failures, scores, order.")
@@ -201,7 +201,7 @@ def logs(console: Console, endpoint: str, variant: str | None, limit: int) -> No
     with console.open() as project:
         pages = read(project, endpoint, variant=variant, limit=limit)
     lines = [f"{name:<12} {line}" for name, page in pages.items() for line in page]
-    console.result(pages, "\n".join(lines) or "nothing was written")
+    console.result({"items": pages}, "\n".join(lines) or "nothing was written", raw=True)
 
 
 @command(help="Print a systemd user unit that keeps ENDPOINT of this machine up over restarts. A cloud does so by itself.")
@@ -211,7 +211,7 @@ def service(console: Console, endpoint: str) -> None:
 
     with console.open() as project:
         unit = described(project, endpoint)
-    console.result(unit, unit.unit)
+    console.result(unit, unit.unit, raw=True)
 
 
 @command(help="Short for `isthmus gateway ENDPOINT`.")

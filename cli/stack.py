@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import Invalid, Unavailable
-from .console import Command, Console, command
+from .command import Command, command
+from .console import Console
 
 if TYPE_CHECKING:
     from ..localstack.faults import Fault
@@ -162,7 +163,7 @@ def status(console: Console) -> None:
     standing = stacks.status()
     lines = [f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}" for cloud, ready in standing.items()]
     lines += [news] if (news := told(Path.cwd())) else []
-    console.result(standing, "\n".join(lines) or "no offline stack of this project runs")
+    console.result({"items": standing}, "\n".join(lines) or "no offline stack of this project runs")
 
 
 @command(project=False, help="Per operation: executes, stores only, not there.")
@@ -192,7 +193,7 @@ def policy(console: Console, url: str | None) -> None:
 
     rights = stacks.policy(url=url)
     text = rights.pop("text", None)  # where the cloud's own form is not JSON
-    console.result(rights, text or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode())
+    console.result({"policy": rights}, text or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode(), raw=True)
 
 
 @stack.group(help="What goes wrong on purpose: add, list, clear.")

@@ -8,7 +8,8 @@ import click
 import msgspec
 
 from ..errors import ProjectError
-from .console import Console, command
+from .command import command
+from .console import Console
 
 
 @command(project=False, help="Make a project in the new folder NAME, or a copy of an example.")

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
 
-def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> str:
-    """Left-aligned columns, numbers right-aligned, two spaces between."""
-    shown = [[_cell(value) for value in row] for row in rows]
-    raw = [list(head)] * bool(head) + shown
-    if not raw:
-        return ""
-    widths = [max(len(row[i]) for row in raw) for i in range(len(raw[0]))]
-    right = [bool(shown) and all(_number(row[i]) for row in shown) for i in range(len(widths))]
-    lines = []
-    for row in raw:
-        cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(row, widths, right, strict=True)]
-        lines.append((indent + "  ".join(cells)).rstrip())
-    return "\n".join(lines)
+GAP = "  "
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """A table of cells as they are shown. As text: columns aligned, numbers on the right; a terminal has its own way (terminal.py)."""
+
+    rows: tuple[tuple[str, ...], ...]
+    head: tuple[str, ...] = ()
+    indent: str = ""
+
+    def numeric(self, column: int) -> bool:
+        return bool(self.rows) and all(_number(row[column]) for row in self.rows)
+
+    def __str__(self) -> str:
+        whole = [self.head] * bool(self.head) + list(self.rows)
+        if not whole:
+            return ""
+        widths = [max(len(row[i]) for row in whole) for i in range(len(whole[0]))]
+        right = [self.numeric(i) for i in range(len(widths))]
+        lines = []
+        for row in whole:
+            cells = [cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(row, widths, right, strict=True)]
+            lines.append((self.indent + GAP.join(cells)).rstrip())
+        return "\n".join(lines)
+
+
+def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
+    """Values as cells: numbers with separators, nothing for None."""
+    return Grid(tuple(tuple(map(_cell, row)) for row in rows), tuple(head), indent)
 
 
 def _cell(value: object) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .clocked import opened
-from .console import Console, command, relative
+from .command import command
+from .console import Console, relative
 from .tables import grid
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
     ]
     head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
     text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
-    note = "\nfigures are of each run's own rows, which differ: runs compare pairs them" if sort and not comparable(listed) else ""
-    console.result([flat(entry.run, entry.notes) for entry in listed], text + note)
+    note = ["figures are of each run's own rows, which differ: runs compare pairs them"] if sort and not comparable(listed) else []
+    console.result([flat(entry.run, entry.notes) for entry in listed], text, *note)
 
 
 @command(help="One run's record.")
@@ -105,7 +106,7 @@ def show(console: Console, run: str) -> None:
         console.result(flat(shown.run, shown.notes), "\n".join([str(shown.run), *_noted(shown.notes)]))
     else:  # no record yet: it may be running, or have been stopped
         rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in shown.steps]
-        console.result(shown, f"{where:<7} run {run}   {shown.phase}\n{grid(rows, indent='  ')}")
+        console.result(shown, f"{where:<7} run {run}   {shown.phase}", grid(rows, indent="  "))
 
 
 @command(changes=True, help="Ask a run to stop. A finished one is left as it is; what its finished steps made is kept in the cache.")
@@ -173,12 +174,10 @@ def why_rerun(console: Console, run: str, step: str | None) -> None:
     from ..lifecycle.runs import why_rerun as explain
 
     with console.open() as project:
-        found = explain(project, run, step)
-    console.result(
-        found,
-        grid([(c.step, c.part, _brief(c.before), _brief(c.after)) for c in found], head=("step", "part", "before", "after"))
-        or f"{run}: every step was in the cache, or had never finished before",
-    )
+        changes = explain(project, run, step)
+    rows = [(change.step, change.part, _brief(change.before), _brief(change.after)) for change in changes]
+    nothing = f"{run}: every step was in the cache, or had never finished before"
+    console.result(changes, grid(rows, head=("step", "part", "before", "after")) if rows else nothing)
 
 
 def _brief(text: str | None) -> str | None:
@@ -196,7 +195,7 @@ def log(console: Console, run: str, step: str) -> None:
 
     with console.open() as project:
         written = read(project, run, step)
-    console.result(written, written.log)
+    console.result(written, written.log, raw=True)
 
 
 for _name, _command in (
@@ -255,7 +254,7 @@ def graph(console: Console, form: Literal["text", "mermaid", "dot"]) -> None:
     from ..lifecycle.models import graph as draw
     from ..project.load import load
 
-    console.result(draw(load(Path(console.path)), form=form))
+    console.result(draw(load(Path(console.path)), form=form), raw=True)
 
 
 _moment = click.DateTime()

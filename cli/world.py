@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from ..errors import Refused
-from .console import Console, command
+from .command import command
+from .console import Console
 
 
 @command(help="What would be made, where, and what differs. It only reads.")

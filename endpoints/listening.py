@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 import uvicorn
 
+from .. import logs
 from ..errors import Unavailable
 from .gateway.asgi_limits import Bounded, Limits, within_descriptors
 
@@ -41,7 +43,7 @@ def url(host: str, listening: socket.socket) -> str:
 def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     """Of an ASGI application, with our limits on connections."""
     return uvicorn.Config(
-        application,
+        _logged(application) if logs.listening("request") else application,
         http=partial(Bounded, limits=within_descriptors(Limits()), waiting={}),  # type: ignore[arg-type]  # what makes a protocol, as a class does
         ws="none",
         loop="uvloop",
@@ -54,6 +56,29 @@ def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Confi
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=FINISHING,
     )
+
+
+def _logged(application: Any) -> Any:
+    """With a record for each answer; 0 where the caller has gone before."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def seen(message: Any) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await application(scope, receive, seen)
+        finally:
+            took = round(1_000 * (time.perf_counter() - began), 1)
+            logs.emit("request", method=scope["method"], path=scope["path"], status=status, ms=took)
+
+    return answer
 
 
 class Server(uvicorn.Server):

@@ -23,7 +23,7 @@ Form = Literal["text", "mermaid", "dot"]
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    format: Form
+    form: Form
     graph: str
 
     def __str__(self) -> str:
@@ -48,4 +48,4 @@ def replay(
 def graph(project: Project | Description, *, form: Form = "text") -> Graph:
     """What is made of what: events, objectives, views, models, endpoints. Invalid: another form."""
     description = project.description if isinstance(project, Project) else project
-    return Graph(format=form, graph=lineage.graph(description, form=form))
+    return Graph(form=form, graph=lineage.graph(description, form=form))

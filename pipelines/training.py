@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .. import logs
 from ..errors import Invalid, IsthmusError, NotFound
 from ..project.names import did_you_mean
 from ..project.overrides import overridden
@@ -127,9 +128,16 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes
     if said != Notes():
         write(project.target.blobs, notes.notes_uri(project.target.blobs, name), said)
 
+    about = f"run {name} ({model.name})"
+    phases: dict[str, str] = {}
+
     def progress(state: RunState) -> None:
+        for step in state.steps:
+            if phases.get(step.name) != step.phase:
+                phases[step.name] = step.phase
+                logs.emit("step", run=name, step=step.name, phase=step.phase, reason=step.reason)
         running = [step.name for step in state.steps if step.phase == "running"]
-        project.progress(f"{name} {model.name} {', '.join(running)}".rstrip(), *_done(state, total))
+        project.progress(f"{about}: {', '.join(running)}; steps done" if running else f"{about}: steps done", *_done(state, total))
 
     read = time.monotonic()
 
@@ -137,7 +145,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes
         nonlocal read
         if time.monotonic() - read > _COUNTED and any(step.name == "evaluate" and step.phase == "running" for step in state.steps):
             read = time.monotonic()
-            project.progress(f"{name} {model.name} evaluate, {_period(project, name)}", *_done(state, total))
+            project.progress(f"{about}: evaluate{_period(project, name)}; steps done", *_done(state, total))
 
     state = watch(project, submit(project, planned, run=name), on_change=progress, on_look=count)
     blobs = project.target.blobs
@@ -157,14 +165,14 @@ def _done(state: RunState, total: int) -> tuple[int, int]:
 
 
 def _period(project: Project, run: str) -> str:
-    """`period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to its colon."""
+    """`, period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to its colon."""
     from .watch import log
 
     try:
         lines = log(project, run, "evaluate").splitlines()
     except NotFound:
-        return "no period yet"
-    return lines[-1].partition(": ")[0][:60] if lines else "no period yet"
+        return ""
+    return f", {lines[-1].partition(': ')[0][:60]}" if lines else ""
 
 
 def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from ... import logs
 from ...errors import IsthmusError
 from ...runtime import Project
 from ..door import TOKEN, door
@@ -91,6 +92,7 @@ def main(text: str) -> int:
     from ...runtime import open as open_project
 
     worker = msgspec.json.decode(text, type=Worker)
+    logs.configure()
     settings = worker.settings
     threading.Thread(target=_end_with_parent, daemon=True).start()
     listening = socket.socket(fileno=worker.fd)

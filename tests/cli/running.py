@@ -2,12 +2,19 @@
 
 import atexit
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
+import os
+import pty
+import re
 import shutil
+import struct
 import subprocess
 import sys
+import termios
+import threading
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -26,12 +33,15 @@ class Said(NamedTuple):
 
     @property
     def json(self):
-        return json.loads(self.out)
+        """What `--json` said, without the number of its format; a list by itself."""
+        document = json.loads(self.out)
+        assert document.pop("format") == 1
+        return document["items"] if document.keys() == {"items"} else document
 
 
-def isthmus(folder, *arguments, stdin="", ok=True):
-    """Run a command in `folder`; with `ok`, exit code 0 is expected. `stdin`: text, or a stream."""
-    out, err = io.StringIO(), io.StringIO()
+def isthmus(folder, *arguments, stdin="", ok=True, out=None, err=None):
+    """Run a command in `folder`; with `ok`, exit code 0 is expected. `stdin`: text, or a stream. `out`, `err`: streams to write to."""
+    out, err = out or io.StringIO(), err or io.StringIO()
     Console.speaking = None
     before, sys.stdin = sys.stdin, io.StringIO(stdin) if isinstance(stdin, str) else stdin
     path = list(sys.path)
@@ -45,9 +55,35 @@ def isthmus(folder, *arguments, stdin="", ok=True):
     finally:
         sys.stdin = before
         sys.path[:] = path
-    said = Said(code, out.getvalue(), err.getvalue())
+    said = Said(code, *(stream.getvalue() if isinstance(stream, io.StringIO) else "" for stream in (out, err)))
     assert not ok or said.code == 0, f"isthmus {' '.join(map(str, arguments))} -> {said.code}\n{said.out}{said.err}"
     return said
+
+
+def at_terminal(folder, *arguments, columns=80, ok=True):
+    """What a command writes to a terminal of so many columns, as lines: in this process, as `isthmus` above."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    chunks = []
+
+    def read():
+        with contextlib.suppress(OSError):  # Linux says EIO when the other side is closed
+            while chunk := os.read(ours, 65_536):
+                chunks.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+        said = isthmus(folder, *arguments, ok=ok, out=terminal, err=terminal)
+    reader.join()
+    os.close(ours)
+    return said.code, b"".join(chunks).decode().replace("\r\n", "\n")
+
+
+def plain(text):
+    """Text without colours, and of a line that was written over itself what stayed."""
+    bare = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    return [line.rsplit("\r", 1)[-1] for line in bare.split("\n")]
 
 
 def start(folder, *arguments, code=CHILD):

@@ -1,46 +1,22 @@
 """How a command talks: progress on a terminal only, Ctrl-C, a closed pipe, the system's own errors, columns."""
 
 import errno
-import os
-import pty
-import subprocess
-import sys
 
 import click
 import pytest
 
 from isthmus.cli.console import Console
 from isthmus.cli.leaving import guarded
-from isthmus.cli.tables import grid
-from isthmus.tests.cli.running import CHILD, isthmus, start
+from isthmus.tests.cli.running import at_terminal, isthmus, plain, start
 
 pytestmark = pytest.mark.slow
 
 
-def on_a_terminal(folder, *arguments):
-    """What a command writes to a terminal."""
-    ours, theirs = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
-    )
-    os.close(theirs)
-    seen = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            seen += chunk
-    except OSError:  # Linux says EIO when the other side is closed
-        pass
-    os.close(ours)
-    assert child.wait(timeout=120) == 0, seen
-    return seen.decode()
-
-
 def test_long_work_shows_where_it_is_on_a_terminal_and_leaves_only_its_result(shop):
-    seen = on_a_terminal(shop, "ingest")
-    assert "\rimpression  420 of 420" in seen
-    shown = [line.rsplit("\r", 1)[-1] for line in seen.replace("\r\n", "\n").split("\n")]
-    assert shown[0].startswith("impression   420 read")
-    assert "\rmaterialize item_history  0 of 1" in on_a_terminal(shop, "materialize")
+    _, seen = at_terminal(shop, "ingest")
+    assert "\rimpression  420 of 420  " in seen
+    assert plain(seen)[0].startswith("impression   420 read")
+    assert "\rmaterialize item_history  0 of 1" in at_terminal(shop, "materialize")[1]
 
 
 def test_nothing_but_the_result_is_written_to_a_file(shop):
@@ -102,12 +78,6 @@ def test_a_reader_that_has_enough_is_no_error(served):
     assert child.wait(timeout=120) == 0
     assert child.stderr.read() == ""
     child.stderr.close()
-
-
-def test_numbers_are_right_aligned_and_words_left():
-    assert grid([("a", 1), ("bcd", 1000)], head=("name", "n")) == "name      n\na         1\nbcd   1,000"
-    assert grid([]) == ""
-    assert grid([(None, True, 0.5)]) == "  yes  0.5"
 
 
 def test_a_query_that_ctrl_c_stopped_is_a_stop_and_not_a_mistake(capsys):

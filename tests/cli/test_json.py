@@ -1,12 +1,14 @@
 """`--json`: one JSON value on stdout for every command, with what the text says."""
 
 import json
+import re
 
 import click
 import pytest
 
 from isthmus.cli.main import COMMANDS, main
-from isthmus.tests.cli.running import isthmus
+from isthmus.tests.cli.json_shapes import shape_of, strangers
+from isthmus.tests.cli.running import at_terminal, isthmus, plain
 
 pytestmark = pytest.mark.slow
 
@@ -91,8 +93,28 @@ def test_no_command_is_left_out():
 @pytest.mark.parametrize("name", READS)
 def test_a_command_says_its_result_as_json(served, name):
     said = isthmus(served, *READS[name], "--json")
-    assert json.loads(said.out) is not None
+    document = json.loads(said.out)
     assert said.err == ""
+    if name != "schema":
+        assert document.pop("format") == 1
+        assert strangers(document, shape_of(name)) == []
+
+
+# text that is copied into a file, or read by a program: it is never broken
+RAW = {"schema", "models graph", "endpoints invoke", "endpoints logs", "endpoints service", "runs log"}
+
+
+@pytest.mark.parametrize("name", sorted(READS.keys() - RAW))
+def test_a_command_fits_a_terminal_of_80_columns(served, name, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _, seen = at_terminal(served, *READS[name])
+    assert [line for line in plain(seen) if len(line) > 80 and not copied(line)] == []
+
+
+def copied(line):
+    """A word, or a command, which a terminal breaks so that it can be copied."""
+    return re.fullmatch(r" *(next +)?(isthmus .*|\S+)", line)
 
 
 def test_the_json_has_what_the_text_has(served):

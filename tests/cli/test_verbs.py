@@ -8,21 +8,15 @@ import pytest
 
 import isthmus
 from isthmus.cli.examples import EXAMPLES
+from isthmus.tests.cli.json_shapes import verb_of
 
-# command -> the verb, where Python's name is another
-OTHERWISE = {
-    "compile": "compile_run",  # `compile` is Python's own
-    "import": "adopt",  # a word of Python's
-    "gateway": "Gateway",
-    "endpoints serve": "Gateway",  # short for `gateway`
-}
 PROGRAMS = {"completion", "ui"}  # for a shell and for a browser: there is nothing to return
 COMMANDS = sorted(EXAMPLES.keys() - PROGRAMS)  # test_command_line.py holds that every command stands there
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_has_a_public_verb_that_says_its_types(command):
-    verb = attrgetter(OTHERWISE.get(command) or command.replace(" ", ".").replace("-", "_"))(isthmus)
+    verb = verb_of(command)
     signature = inspect.signature(verb.__init__ if inspect.isclass(verb) else verb)
     assert signature.return_annotation is not inspect.Signature.empty
     untyped = [name for name, one in signature.parameters.items() if name != "self" and one.annotation is inspect.Parameter.empty]

@@ -1,6 +1,5 @@
 """Simulated visitors come to a genuine gateway over HTTP, and what is logged is compared: the whole chain against what is true."""
 
-import json
 import sys
 from datetime import UTC, datetime, timedelta
 from math import sqrt
@@ -200,7 +199,7 @@ def test_at_the_console_each_command_goes_by_the_simulated_clock_and_says_so(pro
     assert dry.out.splitlines()[0].split() == ["local", "simulate", "week.yaml"]
     before = clock.stored(project.target.blobs)
     said = command(project.folder, "experiment", "simulate", "week.yaml", "--dry-run", "--json")
-    assert json.loads(said.out)["would"] == {"simulate": "week.yaml"}
+    assert said.json["would"] == {"simulate": "week.yaml"}
     assert clock.stored(project.target.blobs) == before
 
 

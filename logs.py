@@ -1,0 +1,103 @@
+"""What Isthmus does, as records of `logging.getLogger("isthmus")`: each has `event`, a name that stays, and `fields`.
+
+`logging` is used only where somebody has imported it: nobody else can be listening, and `import isthmus` does without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+import msgspec
+
+if TYPE_CHECKING:
+    import logging
+
+LOGGER = "isthmus"
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as of logging
+LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
+FORM, LEVEL = "ISTHMUS_LOG", "ISTHMUS_LOG_LEVEL"  # json, or text; one of LEVELS
+# event -> (level, fields, when)
+EVENTS = {
+    "call": ("info", "operation, resource", "a provider is asked to change something"),
+    "read": ("debug", "operation, resource", "a provider is asked"),
+    "progress": (
+        "info",
+        "what, done, total",
+        "a command tells its progress, every half a minute (JSON only); total is null where it is not known",
+    ),
+    "step": ("info", "run, step, phase, reason", "a training run's step has another phase"),
+    "look": ("info", "endpoint, rollout, phase, step, problems", "a rollout's controller has looked, and something is new"),
+    "request": ("info", "method, path, status, ms", "a gateway, or the pages, answered"),
+    "error": ("error", "kind, message, remedy", "a command fails (JSON only)"),
+}
+
+
+def emit(event: str, /, **fields: object) -> None:
+    """Log one of EVENTS."""
+    if (logging := sys.modules.get("logging")) is None:
+        return
+    logger, level = logging.getLogger(LOGGER), LEVELS[EVENTS[event][0]]
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", _text(event, fields), extra={"event": event, "fields": fields})
+
+
+def listening(event: str) -> bool:
+    """Whether somebody wants records of this event: what costs something to find out is found out only then."""
+    logging = sys.modules.get("logging")
+    return logging is not None and bool(logging.getLogger(LOGGER).isEnabledFor(LEVELS[EVENTS[event][0]]))
+
+
+def as_json() -> bool:
+    return os.environ.get(FORM, "").lower() == "json"
+
+
+def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
+    """Write records to stderr, in the form and from the level that the environment says: this process is a program of ours.
+
+    `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one starts. Without one: JSON from info on,
+    text not at all.
+    """
+    if level is not None:
+        os.environ[LEVEL] = level
+    chosen = os.environ.get(LEVEL, "").lower() or ("info" if as_json() else "")
+    if chosen not in LEVELS:
+        return
+    import logging
+
+    logger = logging.getLogger(LOGGER)
+    logger.handlers[:] = [_handler(stream or sys.stderr)]
+    logger.setLevel(LEVELS[chosen])
+    logger.propagate = False
+
+
+def _handler(stream: TextIO) -> logging.Handler:
+    import logging
+
+    class Lines(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return _json(record) if as_json() else f"{_moment(record):%H:%M:%S} {record.getMessage()}"
+
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Lines())
+    return handler
+
+
+def _json(record: logging.LogRecord) -> str:
+    line: dict[str, Any] = {
+        "time": f"{_moment(record):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        "level": record.levelname.lower(),
+        "event": getattr(record, "event", "log"),
+        **(getattr(record, "fields", None) or {"message": record.getMessage()}),
+    }
+    return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def _moment(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _text(event: str, fields: dict[str, object]) -> str:
+    return "  ".join([event, *(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))])
