@@ -200,4 +200,5 @@ if __name__ == "__main__":
         text = make()
         (HERE / page).write_text(text)
         print(f"{page}  {len(text.splitlines())} lines")
+    import_module("isthmus.tests.cli.json_shapes").keep()
     sys.exit(0)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 import sys
 import types
@@ -35,6 +36,7 @@ OTHERWISE = {
     "gateway": "Gateway",
     "endpoints serve": "Gateway",  # short for `gateway`
 }
+KEPT = Path(__file__).with_name("json_shapes.json")
 NONE = {"schema", "stack run", "demo"}  # JSON Schema itself; what the command that it runs prints; figures of an example
 SERVES = {"url": str, "endpoints": tuple[str, ...], "workers": int}
 # command -> field -> type, where the document is not what the verb returns
@@ -174,6 +176,28 @@ def where(module):
                 elif isinstance(line, ast.Import):
                     places |= {alias.asname or alias.name: (alias.name, "") for alias in line.names}
     return places
+
+
+def keep():
+    """Write down what came; what went, or has another type, stays for the test that says so."""
+    kept = json.loads(KEPT.read_text())
+    for command, places in shapes().items():
+        kept[command] = places | {place: text for place, text in kept.get(command, {}).items() if list(changed({place: text}, places))}
+    KEPT.write_text(json.dumps(kept, indent=0, sort_keys=True) + "\n")
+
+
+def changed(kept, now):
+    """Places that went, and those of another type. Words may be added."""
+    for place, text in kept.items():
+        types, words = kinds(text)
+        if place not in now or kinds(now[place])[0] != types or not words <= kinds(now[place])[1]:
+            yield f"{place}: {text} -> {now.get(place, 'gone')}"
+
+
+def kinds(text):
+    """The types of a place, and the words that it may say."""
+    parts = text.split(" or ")
+    return {part for part in parts if not part.startswith('"')}, {part for part in parts if part.startswith('"')}
 
 
 def strangers(value, shape, place=""):

@@ -1,31 +1,14 @@
 """`--json` of format 1: no place goes or changes its type.
 
-What comes beside is written down with `python -m isthmus.tests.cli.test_shapes`.
+What comes beside is written down by `make docs`.
 """
 
 import json
-from pathlib import Path
 
 import pytest
 
 from isthmus.cli.console import FORMAT
-from isthmus.tests.cli.json_shapes import shapes, strangers
-
-KEPT = Path(__file__).with_name("json_shapes.json")
-
-
-def kinds(text):
-    """The types of a place, and the words that it may say."""
-    parts = text.split(" or ")
-    return {part for part in parts if not part.startswith('"')}, {part for part in parts if part.startswith('"')}
-
-
-def changed(kept, now):
-    """Places that went, and those of another type. Words may be added."""
-    for place, text in kept.items():
-        types, words = kinds(text)
-        if place not in now or kinds(now[place])[0] != types or not words <= kinds(now[place])[1]:
-            yield f"{place}: {text} -> {now.get(place, 'gone')}"
+from isthmus.tests.cli.json_shapes import KEPT, changed, shapes, strangers
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +24,7 @@ def test_nothing_that_a_program_reads_goes_or_changes_within_a_format(now):
 
 
 def test_what_came_is_kept_from_now_on(now):
-    assert json.loads(KEPT.read_text()) == now, "write it down: python -m isthmus.tests.cli.test_shapes"
+    assert json.loads(KEPT.read_text()) == now, "write it down: make docs"
 
 
 def test_the_number_of_the_format_hides_no_field(now):
@@ -60,7 +43,3 @@ def test_a_document_beside_its_shape_is_seen():
     shape = {"a": "text", "b[].c": "integer", "d.*": "any", "e[0]": "text", "e[1]": "text"}
     assert strangers({"a": None, "b": [{"c": 1}], "d": {"x": {"y": 1}}, "e": ["a", "b"]}, shape) == []
     assert strangers({"a": "", "b": [{"z": 1}], "f": [], "g": {}}, shape) == ["b[].*", "*", "*"]
-
-
-if __name__ == "__main__":
-    KEPT.write_text(json.dumps(shapes(), indent=0, sort_keys=True) + "\n")
