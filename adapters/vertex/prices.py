@@ -22,6 +22,19 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
 # USD a million documents read, and a million written, of Firestore's standard edition (firebase.google.com/docs/firestore/standard-edition)
 _DOCUMENTS: Mapping[str, tuple[str, str]] = {"us-central1": ("0.30", "0.90")}
 
+# USD a TiB that a query on demand processes, beyond a month's first (cloud.google.com/bigquery/pricing), by the same rule
+_SCANNED: Mapping[str, str] = {"us-central1": "6.25"}
+_TIB_IN_TB = Decimal(10) ** 12 / Decimal(2) ** 40
+
+
+def scanning(profile: Profile) -> Decimal | None:
+    """USD a TB (10**12 bytes) that BigQuery reads on demand in the profile's location; None: unknown, as it is where slots are reserved.
+
+    Only the columns that a query names are billed, and at least 10 MB of each table.
+    """
+    price = _SCANNED.get(str(profile.options.get("location", "")))
+    return None if price is None else Decimal(price) * _TIB_IN_TB
+
 
 def count_price(profile: Profile) -> Decimal | None:
     """USD a million counted answers: each reads a document and writes one. Beyond it: the end of a unit's document, and second writes."""

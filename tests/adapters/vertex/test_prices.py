@@ -8,7 +8,9 @@ from isthmus.adapters.vertex import prices
 from isthmus.adapters.vertex.machines import image, serving_replicas
 from isthmus.endpoints.port import VariantSpec
 from isthmus.errors import Invalid
-from isthmus.target import Profile
+from isthmus.feature_store.scanned import Scan
+from isthmus.installed import adapter
+from isthmus.target import Profile, attribute
 
 
 def profile(**options):
@@ -52,3 +54,10 @@ def test_a_project_without_an_image_is_told_offline_it_needs_none():
 def test_a_counted_answer_is_a_document_read_and_one_written_where_the_price_is_known():
     assert prices.count_price(profile(location="us-central1")) == Decimal("0.30") + Decimal("0.90")
     assert prices.count_price(profile(location="elsewhere")) is None
+
+
+def test_bytes_that_a_query_reads_have_a_price_by_location_told_for_a_tb_and_not_for_a_tib():
+    scan = Scan(size=2**40, usd_per_tb=prices.scanning(profile(location="us-central1")))
+    assert scan.cost(2) == pytest.approx(Decimal("12.50"))
+    assert prices.scanning(profile(location="europe-west1")) is None
+    assert attribute(adapter("vertex").scan_price) is prices.scanning
