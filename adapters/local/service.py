@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
+import re
 import secrets
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import final
 
 from ...endpoints import hosting
+from ...errors import Invalid
 from ...target import Target
 from .endpoints import supervision
 from .endpoints.rows import SCHEMA, Address, EndpointRow, endpoint_folder, read
@@ -24,7 +26,7 @@ from .files import make_folder
 from .home import database, home, prepare
 
 _UNIT = """[Unit]
-Description=Isthmus endpoint {name} of {project}
+Description={description}
 
 [Service]
 ExecStart={command}
@@ -35,6 +37,10 @@ RestartSec=2
 [Install]
 WantedBy=default.target
 """
+
+
+_PLAIN = re.compile(r"[\w./:=@+,-]+")
+_IN_NO_PROGRAM = re.compile(r"[\"'\\\x00-\x1f\x7f]")
 
 
 @final
@@ -61,14 +67,25 @@ def _unit(target: Target, endpoint: str) -> str:
         connection.close()
     limits = arguments(target.profile.options, endpoint, max_bytes=hosting.rules_of(target, provider="this machine").max_bytes)
     command = [sys.executable, "-m", "isthmus.adapters.local.service", "--home", str(folder), "--name", endpoint, *limits]
-    words = " ".join(_quoted(word) for word in command)
-    return _UNIT.format(name=endpoint, project=target.profile.project, command=words, folder=folder.parent)
+    return unit_of(f"Isthmus endpoint {endpoint} of {target.profile.project}", command, folder.parent)
+
+
+def unit_of(description: str, command: Sequence[str], folder: Path) -> str:
+    """A unit that runs a command in a folder, as systemd.unit(5) and systemd.service(5) read it. Invalid: a path that no unit can name."""
+    program, *arguments = command
+    if _IN_NO_PROGRAM.search(program):
+        text = f"systemd starts no program whose path has quotes, backslashes or control characters: {program}"
+        raise Invalid(text, remedy="install Isthmus in an environment at another path")
+    if "\n" in str(folder) or str(folder) != str(folder).strip():
+        raise Invalid(f"systemd has no word for this folder: {str(folder)!r}", remedy="rename it")
+    words = [_quoted(program), *(_quoted(argument.replace("$", "$$")) for argument in arguments)]  # $ is no variable in the program's path
+    return _UNIT.format(description=description, command=" ".join(words), folder=str(folder).replace("%", "%%"))
 
 
 def _quoted(word: str) -> str:
-    """As systemd.service(5) reads it: % and $ have a meaning of their own."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if escaped != word or " " in word else word
+    """A word of a command: % is a specifier's first letter."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
+    return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 
 def main(given: Sequence[str] | None = None) -> int:
