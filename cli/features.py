@@ -32,14 +32,14 @@ def materialize(console: Console, views: tuple[str, ...], until: datetime | None
             paid = price(moments, scan=scan(project, new))
             console.say(f"first, whether they see later data ({paid}): {', '.join(new)}")
         reports = compute(project, views or None, until=moment, moments=moments)
-        found = compare(project)
+        served = None if console.as_json else compare(project)
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
     width = max((len(r.view) for r in reports), default=0)
     lines = [
         f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up to {r.until:%Y-%m-%d %H:%M}" for r in reports
     ]
     checks = [str(report.as_known) for report in reports if report.as_known is not None]
-    console.result({"views": reports, "skew": found}, "\n".join([*lines, *checks, str(found)]))
+    console.result(reports, "\n".join([*lines, *checks, str(served)]))
     if models:  # the champion first: what comes after is compared with it
         console.next("train " + " ".join(model.path for model in models))
 

@@ -13,7 +13,6 @@ from .console import Console, relative
 from .tables import grid
 
 if TYPE_CHECKING:
-    from ..pipelines.notes import Notes
     from ..project.specs import ProjectSpec
 
 
@@ -69,41 +68,41 @@ def runs() -> None: ...
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
     from ..lifecycle.runs import list as read
-    from ..pipelines.run_list import comparable, figure, flat
+    from ..pipelines.run_list import comparable, figure
 
     with console.open() as project:
         listed = read(project, sort=sort, where=where)
     shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
     rows = [
         (
-            entry.run.name,
-            f"{entry.run.started:%Y-%m-%d %H:%M}",
-            entry.run.told(),
-            entry.run.version or entry.run.status,
-            entry.run.alias or "",
-            *(f"{estimate.value:.4g}" if (estimate := figure(entry.run, name)) else "" for name in shown),
-            entry.run.gate or "",
-            " ".join(entry.notes.tags),
+            run.name,
+            f"{run.started:%Y-%m-%d %H:%M}",
+            run.told(),
+            run.version or run.status,
+            run.alias or "",
+            *(f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in shown),
+            run.gate or "",
+            " ".join(run.tags),
         )
-        for entry in listed
+        for run in listed
     ]
     head = ("run", "started", "configuration", "version", "alias", *shown, "gate", "tags")
     text = grid(rows, head=head) if rows else "no such run" if where else "no runs yet"
     note = ["figures are of each run's own rows, which differ: runs compare pairs them"] if sort and not comparable(listed) else []
-    console.result([flat(entry.run, entry.notes) for entry in listed], text, *note)
+    console.result(listed, text, *note)
 
 
 @command(help="One run's record.")
 @click.argument("run")
 def show(console: Console, run: str) -> None:
     from ..lifecycle.runs import show as read
-    from ..pipelines.run_list import Listed, flat
+    from ..pipelines.run_list import NotedRun
 
     with console.open() as project:
         shown = read(project, run)
         where = project.target.name
-    if isinstance(shown, Listed):
-        console.result(flat(shown.run, shown.notes), "\n".join([str(shown.run), *_noted(shown.notes)]))
+    if isinstance(shown, NotedRun):
+        console.result(shown)
     else:  # no record yet: it may be running, or have been stopped
         rows = [(step.name, step.phase, f"{step.started:%H:%M:%S}" if step.started else "", step.reason or "") for step in shown.steps]
         console.result(shown, f"{where:<7} run {run}   {shown.phase}", grid(rows, indent="  "))
@@ -132,7 +131,7 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
     with console.open() as project:
         compared = measure(project, *runs)
         page = comparison_page(project, compared)
-    console.result(compared.pairs, f"{compared}\npage      {relative(page)}")
+    console.result(compared, f"{compared}\npage      {relative(page)}")
 
 
 @command(changes=True, help="Give a run tags, by which `runs list --where tag=...` finds it.")
@@ -141,13 +140,14 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
 @click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
 def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
     from ..lifecycle.runs import tag as give
+    from ..pipelines.run_list import told
 
     if not (tags or remove):
         raise click.UsageError("no tag to give or to take away")
     with console.open() as project:
         console.would({"run": run, "tags": tags, "remove": remove}, f"{project.target.name:<7} run {run}   tags {' '.join(tags)}")
         notes = give(project, run, tags, remove=remove)
-    console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
+    console.result(notes, "\n".join([f"run {run}", *told(notes)]))
 
 
 @command(changes=True, help="Say what a run is about, over what was said before; an empty text takes it away.")
@@ -155,16 +155,12 @@ def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ..
 @click.argument("text")
 def note(console: Console, run: str, text: str) -> None:
     from ..lifecycle.runs import note as write
+    from ..pipelines.run_list import told
 
     with console.open() as project:
         console.would({"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}")
         notes = write(project, run, text)
-    console.result(notes, "\n".join([f"run {run}", *_noted(notes)]))
-
-
-def _noted(notes: Notes) -> list[str]:
-    tags = [f"  tags          {' '.join(notes.tags)}"] if notes.tags else []
-    return [*tags, *([f"  note          {notes.note}"] if notes.note else [])]
+    console.result(notes, "\n".join([f"run {run}", *told(notes)]))
 
 
 @command(help="Which part of each step's cache key changed, so that it had to run again.")

@@ -15,6 +15,7 @@ import msgspec
 from ..errors import Invalid, Refused, Unsupported
 from ..project.names import VARIANT_LENGTH, did_you_mean, name_problem
 from ..project.specs import ProjectSpec
+from ..reports.results import Shown
 from ..runtime import Project
 from ..target import attribute
 from .gateway.inputs import ADOPTED, was_adopted
@@ -65,7 +66,7 @@ class Adopter(Protocol):
         ...
 
 
-class Adoption(msgspec.Struct, frozen=True, kw_only=True):
+class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What stands, with the versions that its models are, or (`adopted` False) would be."""
 
     target: str

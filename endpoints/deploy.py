@@ -12,6 +12,7 @@ import msgspec
 from ..errors import Conflict, Invalid, Refused, Unavailable
 from ..project.rules import counts_units
 from ..project.streams import streams_of
+from ..reports.results import Shown
 from ..runtime import Project
 from ..storage import wait
 from .gateway.inputs import manifest_of, union, view_keys
@@ -36,7 +37,7 @@ class DeployedVariant(msgspec.Struct, frozen=True, kw_only=True):
     percent: Decimal
 
 
-class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     endpoint: str
     variants: tuple[DeployedVariant, ...]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from ..reports.results import Shown
 from ..runtime import Project
 from .port import EndpointState
 from .router import routed
 
 
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
+class Listing(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """By endpoint of project.yaml. None: it is not there. `urls`: of the provider's console."""
 
     endpoints: dict[str, EndpointState | None]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..reports.results import Shown
 from ..runtime import Project
 from .gateway.streams import SHADOWS
 from .resolving import declared
@@ -63,7 +64,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
 
-class ShadowFigures(msgspec.Struct, frozen=True, kw_only=True):
+class ShadowFigures(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     endpoint: str
     shadow: str

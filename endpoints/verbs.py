@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import Invalid, NotFound
 from ..project.names import did_you_mean
+from ..reports.results import Shown
 from .listing import Listing, listing
 from .minutes import settled_window
 from .port import Bucket
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .port import Reply
 
 
-class ServiceUnit(msgspec.Struct, frozen=True, kw_only=True):
+class ServiceUnit(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A systemd user unit, and the file that it belongs into."""
 
     unit: str

@@ -6,6 +6,7 @@ import msgspec
 
 from ..errors import NotFound
 from ..project.specs import Attribute, Event, ProjectSpec
+from ..reports.results import Shown
 from .readers import Versions, readers
 from .values import number
 
@@ -30,7 +31,7 @@ class AttributeEntry(msgspec.Struct, frozen=True, kw_only=True):
     readers: tuple[str, ...]
 
 
-class EventEntry(msgspec.Struct, frozen=True, kw_only=True):
+class EventEntry(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What `events show` prints. event_id and event_timestamp come with every event and are not listed."""
 
     name: str

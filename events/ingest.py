@@ -23,6 +23,7 @@ import pyarrow.compute
 from ..errors import Invalid, LimitExceeded, NotFound, Refused
 from ..feature_store.port import TableSpec
 from ..project.specs import Event, ProjectSpec
+from ..reports.results import Rows
 from ..runtime import Project
 from . import files, lookup
 from .late import late_events
@@ -75,7 +76,7 @@ def ingest(
     corrects: bool = False,
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
-) -> tuple[IngestReport, ...]:
+) -> Rows[IngestReport]:
     """Store the events of the project's sources (every one, or the given event's), or of `data` for one event: a file, a folder, a glob,
     a table.
 
@@ -105,7 +106,7 @@ def ingest(
         for name, retried in _retry(project, folder).items():
             report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
             reports[name] = msgspec.structs.replace(report, retried=retried)
-    done = tuple(reports.values())
+    done = Rows(reports.values())
     _judge(done, max_bad)
     return done
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..reports.results import Rows, Shown
 from . import quarantined
 from .catalogue import EventEntry, describe
 from .changes import Change, at_revision
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 
-class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
+class Quarantine(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What is open of an event: every reason, and the newest rows (columns: `quarantined.quarantine`)."""
 
     groups: tuple[Group, ...]
     rows: pa.Table
 
 
-def list(project: Project | Description) -> tuple[EventEntry, ...]:
+def list(project: Project | Description) -> Rows[EventEntry]:
     """Every event of project.yaml, in its order."""
-    return tuple(describe(project.spec, name) for name in project.spec.events)
+    return Rows(describe(project.spec, name) for name in project.spec.events)
 
 
 def show(project: Project | Description, event: str) -> EventEntry:
@@ -37,11 +38,11 @@ def show(project: Project | Description, event: str) -> EventEntry:
     return describe(project.spec, event)
 
 
-def diff(project: Project, revision: str) -> tuple[Change, ...]:
+def diff(project: Project, revision: str) -> Rows[Change]:
     """What changed in the events since a git revision, breaking changes first. NotFound, Invalid: the revision."""
     description = project.description
     before = at_revision(project.folder, revision)
-    return compare(before, description.spec, versions=versions_of(project), places=description.places)
+    return Rows(compare(before, description.spec, versions=versions_of(project), places=description.places))
 
 
 def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:

@@ -12,13 +12,14 @@ from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.smoke import Smoke
 from ..endpoints.traffic.split import shown
 from ..project.rule_specs import Condition
+from ..reports.results import Shown
 from . import buckets
 
 RunState = Literal["running", "shipped", "stopped", "closed"]
 FOLLOW = "5 s"  # in which gateways read the document
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True):
+class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """`answers`: by arm, of the requests that were tried; empty where the endpoint is not deployed. `already`: nothing was changed."""
 
     target: str
@@ -51,7 +52,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
         return [f"  {taken}{answers}", f"  gateways take it within {FOLLOW} (config {self.config})"]
 
 
-class Ramped(msgspec.Struct, frozen=True, kw_only=True):
+class Ramped(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     run: str
     before: Decimal
@@ -68,7 +69,7 @@ class Ramped(msgspec.Struct, frozen=True, kw_only=True):
         return f"{head}   buckets {moved}   nobody changes arm   config {self.config}"
 
 
-class Stopped(msgspec.Struct, frozen=True, kw_only=True):
+class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """`ships` "": nothing does. `released`: endpoints whose traffic was given back."""
 
     target: str
@@ -101,7 +102,7 @@ def parameters_text(parameters: dict[str, Any]) -> str:
     return "{" + ", ".join(f"{name}: {value}" for name, value in values) + "}"
 
 
-class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A run as it stands. `units` by arm is None where the log cannot be asked; `differs`: keys that project.yaml says otherwise by now."""
 
     target: str

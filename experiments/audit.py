@@ -15,6 +15,7 @@ from ..endpoints.gateway.assignment import bucket
 from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.gateway.streams import ASSIGNMENTS, RANKINGS
 from ..errors import NotFound
+from ..reports.results import Shown
 from ..runtime import Project
 from . import buckets, draft_audit, runs
 from .draft_audit import Drafts
@@ -41,7 +42,7 @@ class Row(msgspec.Struct, frozen=True, order=True):
     config: int
 
 
-class Audit(msgspec.Struct, frozen=True, kw_only=True):
+class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Counts are units. `examples`: some that are wrong, as they were logged."""
 
     run: str

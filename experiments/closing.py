@@ -21,6 +21,7 @@ from ..endpoints.traffic.split import shown
 from ..errors import NotFound, Refused
 from ..pipelines.models import promote
 from ..project.specs import OF_EVERY_ENDPOINT, Endpoint
+from ..reports.results import Shown
 from ..rollouts import rollout
 from ..rollouts.hand_over import begun, hand_over
 from ..rollouts.states import State
@@ -30,7 +31,7 @@ from .answers import FOLLOW, parameters_text
 from .runs import FrozenRun, StoredLive
 
 
-class Closed(msgspec.Struct, frozen=True, kw_only=True):
+class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """`steps`: what was done, or was done before, a line each."""
 
     target: str

@@ -20,6 +20,7 @@ from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
 from ..project.names import did_you_mean
 from ..project.specs import OF_EVERY_ENDPOINT
 from ..project.streams import streams_of
+from ..reports.results import Rows
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
 from .answers import Ramped, Started, Stopped
@@ -272,12 +273,12 @@ def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
     )
 
 
-def history(project: Project, name: str | None = None) -> tuple[Change, ...]:
+def history(project: Project, name: str | None = None) -> Rows[Change]:
     """Every change of the target's experiments, or of one, oldest first. NotFound: the one never ran."""
     changes = runs.history(project.target.state, name)
     if name is not None and not changes:
         raise startable.never_ran(project, name)
-    return changes
+    return Rows(changes)
 
 
 def simulate(project: Project, path: str | Path) -> Simulated:

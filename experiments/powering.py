@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from ..errors import Invalid
+from ..reports.results import Shown
 from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells
@@ -27,7 +28,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     days: int | None = None
 
 
-class Power(msgspec.Struct, frozen=True, kw_only=True):
+class Power(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Four times in five, at 95 %."""
 
     experiment: str

@@ -11,6 +11,7 @@ from ..errors import Invalid, NotFound
 from ..pipelines.statistics import Estimate
 from ..project.experiment_specs import Analysis, ExperimentGuardrail
 from ..project.specs import Objective
+from ..reports.results import Shown
 from ..runtime import Project
 from ..times import utc_milliseconds
 from . import cells, split, verdict
@@ -43,7 +44,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     difference: Difference | None
 
 
-class Results(msgspec.Struct, frozen=True, kw_only=True):
+class Results(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """The deciding metric, what must not be harmed, what is told; and every day's look of the past."""
 
     experiment: str

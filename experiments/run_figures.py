@@ -11,6 +11,7 @@ import msgspec
 from ..formats import StoredDocument
 from ..pipelines.statistics import Estimate
 from ..project.experiment_specs import ExperimentGuardrail, Metric
+from ..reports.results import Shown
 from .conclusion import Conclusion
 from .split import Split
 from .sums import Sums
@@ -116,7 +117,7 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
     against: str = ""
 
 
-class RunResults(StoredDocument, frozen=True, kw_only=True, tag=3):
+class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     """`experiments/<run>/results/<until>.json`. Every difference is that of a treatment to the control, the first of `arms`.
 
     `interleaved`: `arms` are two variants whose orders were made one. All units had it; figures are of what counts for each (wins.py).

@@ -12,6 +12,7 @@ from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..endpoints.gateway.streams import ASSIGNMENTS
 from ..endpoints.traffic import owner
 from ..errors import Invalid, Refused
+from ..reports.results import Rows
 from ..runtime import Project
 from . import buckets, run_store, runs, startable
 from .answers import RunState, RunStatus
@@ -100,7 +101,7 @@ def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None,
     return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
 
 
-def listed(project: Project, *, counted: bool = True) -> tuple[Listed, ...]:
+def listed(project: Project, *, counted: bool = True) -> Rows[Listed]:
     """Every experiment of project.yaml, and every run that is live though project.yaml forgot it.
 
     `counted`: the log is asked how many units each run has; else they are those of the newest look.
@@ -110,7 +111,7 @@ def listed(project: Project, *, counted: bool = True) -> tuple[Listed, ...]:
     analyses = [
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner) for analysis in spec.analyses.values()
     ]
-    return (*(_line(project, live, name, counted=counted) for name in names), *analyses)
+    return Rows((*(_line(project, live, name, counted=counted) for name in names), *analyses))
 
 
 def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:

@@ -19,6 +19,7 @@ from ..errors import Invalid, IsthmusError, NotFound, Refused
 from ..formats import StoredDocument, decode
 from ..pipelines.graph import Pipeline, Step
 from ..project.reach import has_exposure
+from ..reports.results import Shown
 from ..times import utc_milliseconds
 from .replay_estimates import Replay, Value
 from .replay_log import OF_EXPOSURES, OF_RANKINGS, Window
@@ -46,7 +47,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     window: Window
 
 
-class VersionReplay(StoredDocument, frozen=True, kw_only=True):
+class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
     """Estimates are of the objective's outcomes per place. `left_out`: answers that could not be replayed, by the reason.
 
     `outside`: of the answers that do not explore, the share of the version's probability that lies on what was not shown; None: none is so.

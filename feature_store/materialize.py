@@ -27,6 +27,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from ..reports.results import Rows
 from ..runtime import Project
 from ..times import utc_milliseconds
 from . import watermarks
@@ -57,7 +58,7 @@ def watermark(project: Project, view: str) -> datetime | None:
 
 def materialize(
     project: Project, views: Sequence[str] | None = None, *, until: datetime | None = None, moments: int = MOMENTS
-) -> tuple[MaterializeReport, ...]:
+) -> Rows[MaterializeReport]:
     """Bring the views (all by default) up to `until` (the project's now). Safe to run again at any time.
 
     A view that was not checked before is, at so many `moments`: fewer read less, and find less.
@@ -75,7 +76,7 @@ def materialize(
             project.progress(f"materialize {source.view.name}", done, len(sources))
             reports.append(_materialize(project, source, moment, checks.get(source.view.name)))
         project.progress("materialize", len(sources), len(sources))
-        return tuple(reports)
+        return Rows(reports)
 
 
 def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:

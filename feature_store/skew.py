@@ -11,6 +11,7 @@ from itertools import groupby
 import msgspec
 
 from ..errors import Invalid
+from ..reports.results import Shown
 from ..runtime import Project
 from . import watermarks
 from .history import ViewSource, latest_sql
@@ -30,7 +31,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.view} {self.key}: {self.column} is {self.served} online and {self.recomputed} from the events"
 
 
-class SkewReport(msgspec.Struct, frozen=True, kw_only=True):
+class SkewReport(Shown, msgspec.Struct, frozen=True, kw_only=True):
     keys: int  # compared
     differ: int  # keys of which something differs
     examples: tuple[Difference, ...]  # the first few

@@ -11,12 +11,13 @@ from ..events import relations as events
 from ..events.port import StreamSpec
 from ..feature_store import relations as features
 from ..feature_store.port import OnlineViewSpec
+from ..reports.results import Shown
 from ..runtime import Project
 from . import applied, counter_tables, gateway_streams
 from .plan import Plan, PlanItem, plan
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
+class Applied(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """How many of each kind were made or changed."""
 
     target: str

@@ -76,7 +76,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
         skew=begun.skew,
         champion=champion,
         challenger=challenger,
-        comparison=compared.pairs[0],
+        comparison=compared[0],
         leak=leak,
         replay=replayed,
         fixed=fixed,

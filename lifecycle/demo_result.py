@@ -20,6 +20,7 @@ from ..pipelines.leak import Leak
 from ..pipelines.records import Run
 from ..pipelines.spoken import clicks, days, interval, signed, two_figures
 from ..pipelines.statistics import distance_shown_by
+from ..reports.results import Shown
 from .demo_stages import auc_of, future, here
 
 PUBLISHED = 0.004553  # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
@@ -54,7 +55,7 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.end}, {self.failed:,} requests failed"
 
 
-class Demo(msgspec.Struct, frozen=True, kw_only=True):
+class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     seconds: float
     ingested: tuple[IngestReport, ...]

@@ -16,6 +16,7 @@ from ..feature_store.skew import SkewReport
 from ..pipelines.records import Run
 from ..pipelines.spoken import interval, signed
 from ..project.metrics import CUTOFF
+from ..reports.results import Shown
 from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
         return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
 
 
-class ShopDemo(msgspec.Struct, frozen=True, kw_only=True):
+class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     seconds: float
     ingested: tuple[IngestReport, ...]

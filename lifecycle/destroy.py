@@ -10,6 +10,7 @@ from ..endpoints.traffic import owner
 from ..errors import Conflict, Refused
 from ..experiments import runs
 from ..experiments.simulation import clock as simulated_time
+from ..reports.results import Shown
 from ..runtime import Project
 from ..storage import Resource
 
@@ -26,7 +27,7 @@ _NAMES = {
 _STATE = ("events/", "ingest/", "tables/", "views/", "traffic/", "split/", "project")  # what describes the removed things
 
 
-class Destruction(msgspec.Struct, frozen=True, kw_only=True):
+class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What would go (`to_destroy`) or went (`destroy`)."""
 
     target: str

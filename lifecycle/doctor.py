@@ -15,6 +15,7 @@ import msgspec
 from ..errors import IsthmusError
 from ..installed import adapter, names
 from ..project.profiles import DEFAULT
+from ..reports.results import Rows
 from ..runtime import Project
 from ..target import Adapter, Examination, attribute, require
 
@@ -29,12 +30,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return f"  {self.name:<13} {'ok' if self.ok else 'not ready':<11} {self.detail}".rstrip()
 
 
-def doctor(project: Project | None = None) -> tuple[Finding, ...]:
+def doctor(project: Project | None = None) -> Rows[Finding]:
     """What works on this machine. Nothing outside a temporary folder is touched and no cloud is called.
 
     With a project also what it has stored, all of it read (`examine`).
     """
-    return (*_findings(), *(examine(project) if project is not None else ()))
+    return Rows((*_findings(), *(examine(project) if project is not None else ())))
 
 
 def examine(project: Project) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import Invalid
+from ..reports.results import Rows, Shown
 from . import stack
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "clear", "list"]
 
 
-class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+class Cleared(Shown, msgspec.Struct, frozen=True, kw_only=True):
     cleared: int | str  # a fault's number, or "all"
 
 
@@ -44,9 +45,9 @@ def add(
     )
 
 
-def list(*, url: str | None = None) -> tuple[Fault, ...]:
+def list(*, url: str | None = None) -> Rows[Fault]:
     """The faults that are still to come. NotFound: no stack answers."""
-    return stack.asked(url, lambda running: running.faults())
+    return Rows(stack.asked(url, lambda running: running.faults()))
 
 
 def clear(number: int | None = None, *, url: str | None = None) -> Cleared:

@@ -12,6 +12,7 @@ from ..feature_store.online import read
 from ..feature_store.skew import skew
 from ..feature_store.training_set import training_set
 from ..pipelines.training import as_of, configuration, window
+from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:
     from ..feature_store.as_known import AsKnown
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "get", "leaks", "skew"]
 
 
-class OnlineRows(msgspec.Struct, frozen=True, kw_only=True):
+class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A row a key, in their order: key, feature_timestamp (UTC), age_s (seconds on the project's clock), and the features."""
 
     rows: tuple[dict[str, object], ...]
@@ -38,12 +39,12 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
     return OnlineRows(rows=rows, stale_features=served.stale_features)
 
 
-def check(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> tuple[AsKnown, ...]:
+def check(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> Rows[AsKnown]:
     """Whether the views' rows (default: all) see data that only became known after them, at `moments` moments. Nothing is written."""
-    return check_as_known(project, views, moments=moments)
+    return Rows(check_as_known(project, views, moments=moments))
 
 
-def leaks(project: Project, config: str) -> tuple[Looked, ...]:
+def leaks(project: Project, config: str) -> Rows[Looked]:
     """Each feature of a configuration: its AUC by day, and with what was known earlier. ProjectError, NotFound: the configuration."""
     from ..pipelines.leak_alarm import look
 
@@ -51,4 +52,4 @@ def leaks(project: Project, config: str) -> tuple[Looked, ...]:
     start, end = window(project, model)
     known = as_of(project, model, end)
     data = training_set(project, model.objective, model.features, start=start, end=end, as_of=known)
-    return look(project, model, data, start=start, end=end, as_of=known)
+    return Rows(look(project, model, data, start=start, end=end, as_of=known))

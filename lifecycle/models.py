@@ -9,6 +9,7 @@ import msgspec
 from ..experiments.version_replay import replay_version
 from ..pipelines import lineage
 from ..pipelines.models import promote, versions
+from ..reports.results import Rows, Shown
 from ..runtime import Project
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["graph", "list", "promote", "replay"]
 Form = Literal["text", "mermaid", "dot"]
 
 
-class Graph(msgspec.Struct, frozen=True, kw_only=True):
+class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True):
     form: Form
     graph: str
 
@@ -30,9 +31,9 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
         return self.graph
 
 
-def list(project: Project) -> tuple[ModelVersion, ...]:
+def list(project: Project) -> Rows[ModelVersion]:
     """Every version of the project's registered models."""
-    return tuple(versions(project))
+    return Rows(versions(project))
 
 
 def replay(

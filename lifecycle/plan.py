@@ -19,6 +19,7 @@ from ..feature_store.relations import history_table
 from ..project.options import budget
 from ..project.specs import Endpoint, FeatureView
 from ..project.streams import exposed_events
+from ..reports.results import Shown
 from ..runtime import Project
 from ..storage import Resource
 from ..target import Estimate
@@ -40,7 +41,7 @@ class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
     by: str = "apply"  # the verb that does it
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     where: str
     items: tuple[PlanItem, ...]

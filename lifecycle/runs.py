@@ -11,9 +11,10 @@ from ..errors import NotFound
 from ..pipelines import notes, watch
 from ..pipelines.compare import compare
 from ..pipelines.notes import note, tag
-from ..pipelines.run_list import Listed, list_runs
+from ..pipelines.run_list import NotedRun, list_runs, noted
 from ..pipelines.runs import get_run
 from ..pipelines.why import why_rerun
+from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:
     from ..pipelines.port import RunState
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["cancel", "compare", "list", "log", "note", "show", "tag", "why_rerun"]
 
 
-class StepLog(msgspec.Struct, frozen=True, kw_only=True):
+class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
     run: str
     step: str
     log: str
 
 
-def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> tuple[Listed, ...]:
+def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
     """Training runs that ended, oldest first. `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
 
     Invalid: an unknown figure or field.
@@ -36,10 +37,10 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
     return list_runs(project, sort=sort, where=where)
 
 
-def show(project: Project, run: str) -> Listed | RunState:
+def show(project: Project, run: str) -> NotedRun | RunState:
     """A run's record and what people say of it; of a run without a record (it runs, or was stopped) its state. NotFound."""
     try:
-        return Listed(run=get_run(project, run), notes=notes.read(project.target.blobs, run))
+        return noted(get_run(project, run), notes.read(project.target.blobs, run))
     except NotFound as missing:
         try:
             return watch.observe(project, run)

@@ -13,6 +13,7 @@ import msgspec
 
 from ..errors import Invalid, NotFound, Unavailable
 from ..project.names import did_you_mean
+from ..reports.results import Shown
 from . import faults as fault
 from . import offline
 
@@ -27,7 +28,7 @@ __all__ = ["coverage", "down", "fault", "policy", "run", "status", "up"]
 _Answer = TypeVar("_Answer")
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool  # False: no stack of this project ran
     ended: str | None  # how one that did not run any more had ended
 

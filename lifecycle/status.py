@@ -11,6 +11,7 @@ from ..endpoints.port import EndpointState
 from ..endpoints.router import routed
 from ..events.relations import raw_name
 from ..feature_store.port import TableState
+from ..reports.results import Shown
 from ..runtime import Project
 from .gateway_streams import due
 from .plan import headline, where
@@ -24,7 +25,7 @@ class TableLine(msgspec.Struct, frozen=True, kw_only=True):
     known_until: datetime | None = None  # of a feature view: its watermark
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     where: str
     tables: tuple[TableLine, ...]

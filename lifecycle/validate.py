@@ -10,6 +10,7 @@ import msgspec
 from ..errors import NotFound, Problem, ProjectError
 from ..project.names import did_you_mean
 from ..project.specs import Description, ProjectSpec
+from ..reports.results import Shown
 from ..target import Capability
 
 
@@ -28,7 +29,7 @@ class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
     cannot_shadow: tuple[str, ...] = ()  # endpoints: what their shadow needs
 
 
-class Validation(msgspec.Struct, frozen=True, kw_only=True):
+class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """`problems` holds errors and warnings; `targets` is empty when there are errors."""
 
     counts: dict[str, int]

@@ -9,6 +9,7 @@ import msgspec
 
 from ..errors import Invalid, NotFound
 from ..project.metrics import CUTOFF
+from ..reports.results import Rows
 from . import measure, runs, spoken
 from .records import Evaluation, Run, ranking_figures
 from .spoken import estimate, interval, signed
@@ -39,17 +40,17 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return text(self)
 
 
-class Comparisons(msgspec.Struct, frozen=True, kw_only=True):
+class Comparisons(Rows[Comparison]):
     """Every other run against the first, each pair on the rows that both were tested on."""
 
-    pairs: tuple[Comparison, ...]
+    __slots__ = ()
 
     def __str__(self) -> str:
-        return text(self.pairs[0]) if len(self.pairs) == 1 else overview(self.pairs)
+        return text(self[0]) if len(self) == 1 else overview(self)
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        return (self.pairs[0].first, *(pair.second for pair in self.pairs))
+        return (self[0].first, *(pair.second for pair in self))
 
 
 def compare(project: Project, *names: str) -> Comparisons:
@@ -68,7 +69,7 @@ def compare(project: Project, *names: str) -> Comparisons:
                 f"{first.name} was trained for {first.objective} and {run.name} for {run.objective}: their figures do not compare"
             )
     theirs = _predictions(project, first)
-    return Comparisons(pairs=tuple(_pair(first, theirs, run, _predictions(project, run)) for run in others))
+    return Comparisons(_pair(first, theirs, run, _predictions(project, run)) for run in others)
 
 
 def _predictions(project: Project, run: Run) -> pa.Table:

@@ -39,8 +39,8 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 def heading(compared: Comparisons) -> tuple[str, str]:
     """What is compared, and the line below."""
-    first, second = compared.pairs[0].first, compared.pairs[0].second
-    if len(compared.pairs) == 1:
+    first, second = compared[0].first, compared[0].second
+    if len(compared) == 1:
         return f"{first.told()} and {second.told()}", f"runs {first.name} and {second.name} for {second.objective}"
     return f"{len(compared.runs)} runs for {first.objective}", f"each against {first.name} {first.told()}"
 
@@ -52,7 +52,7 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
     more = len(compared.runs) - len(seen)
     pictures = [page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)]
     pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
-    return _two(compared.pairs[0], pictures) if len(compared.pairs) == 1 else _several(compared, pictures)
+    return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
 
 
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
@@ -75,12 +75,12 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
 
 
 def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
-    first, decided = compared.runs[0], [pair for pair in compared.pairs if pair.verdict != "undecided"]
+    first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [f"{pair.second.name} {pair.second.told()}: {_first_word(pair)}. {_sentence(pair)}" for pair in decided]
-    head, *rows = compare.overview_rows(compared.pairs)
-    told = f"{len(decided)} of {len(compared.pairs)} differ from {first.name} at 95 %"
+    head, *rows = compare.overview_rows(compared)
+    told = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
     return [
-        page.verdict([told, *lines, f"{compare.several(len(compared.pairs)).capitalize()}."], ""),
+        page.verdict([told, *lines, f"{compare.several(len(compared)).capitalize()}."], ""),
         page.section(
             "Figures",
             page.table(head, rows),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from ..errors import Invalid
+from ..reports.results import Shown
 from . import argo, ir, runs
 from .document import local_path
 from .port import PipelineRun
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 EngineName = Literal["kubeflow", "argo"]
 
 
-class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+class Compiled(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A run that is ready to be submitted by somebody else."""
 
     run: str

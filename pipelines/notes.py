@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Invalid
 from ..formats import StoredDocument
+from ..reports.results import Shown
 from ..storage import BlobStore
 from . import runs
 from .document import find, runs_folder, write
@@ -19,7 +20,7 @@ _TAG = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}"
 _LONGEST = 2000  # characters of a note
 
 
-class Notes(StoredDocument, frozen=True, kw_only=True):
+class Notes(Shown, StoredDocument, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()  # in alphabetical order
     note: str = ""
 

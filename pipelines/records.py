@@ -10,6 +10,7 @@ import msgspec
 
 from ..formats import StoredDocument
 from ..project.metrics import AGAINST, ranks
+from ..reports.results import Shown
 from ..storage import BlobStore
 from .distribution import Distribution
 from .document import find, read, runs_folder, write
@@ -135,7 +136,7 @@ class Corrected(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since {self.since}"
 
 
-class Run(StoredDocument, frozen=True, kw_only=True):
+class Run(Shown, StoredDocument, frozen=True, kw_only=True):
     """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
 
     name: str

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from ..errors import Invalid
 from ..project.metrics import AGAINST, EXAMPLES, check_problem
 from ..project.names import did_you_mean
+from ..reports.results import Rows
 from . import notes, runs
 from .notes import Notes
 from .records import Run
@@ -20,42 +19,52 @@ if TYPE_CHECKING:
     from ..runtime import Project
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    run: Run
-    notes: Notes = Notes()
+class NotedRun(Run, frozen=True, kw_only=True):
+    """A run's record, and what people say of it. It is not stored."""
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *told(self)])
 
 
-def flat(run: Run, noted: Notes) -> dict[str, Any]:
-    """A run and what people say of it, as one JSON object: `runs list` and `runs show`."""
-    return {**msgspec.to_builtins(run), "tags": noted.tags, "note": noted.note}
+def noted(run: Run, notes: Notes) -> NotedRun:
+    return NotedRun(**{name: getattr(run, name) for name in run.__struct_fields__}, tags=notes.tags, note=notes.note)
 
 
-_FIELDS: dict[str, Callable[[Listed], tuple[str | None, ...]]] = {  # what --where knows, beside parameters.<name>; any value may match
-    "model": lambda listed: (listed.run.model, listed.run.configuration),
-    "configuration": lambda listed: (listed.run.configuration,),
-    "version": lambda listed: (listed.run.version,),
-    "alias": lambda listed: (listed.run.alias,),
-    "gate": lambda listed: (listed.run.gate,),
-    "status": lambda listed: (listed.run.status,),
-    "objective": lambda listed: (listed.run.objective,),
-    "trainer": lambda listed: (listed.run.trainer,),
-    "tag": lambda listed: listed.notes.tags,
+def told(noted: NotedRun | Notes) -> list[str]:
+    """Lines of what people say."""
+    tags = [f"  tags          {' '.join(noted.tags)}"] if noted.tags else []
+    return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
+
+
+_FIELDS: dict[str, Callable[[NotedRun], tuple[str | None, ...]]] = {  # what --where knows, beside parameters.<name>; any value may match
+    "model": lambda listed: (listed.model, listed.configuration),
+    "configuration": lambda listed: (listed.configuration,),
+    "version": lambda listed: (listed.version,),
+    "alias": lambda listed: (listed.alias,),
+    "gate": lambda listed: (listed.gate,),
+    "status": lambda listed: (listed.status,),
+    "objective": lambda listed: (listed.objective,),
+    "trainer": lambda listed: (listed.trainer,),
+    "tag": lambda listed: listed.tags,
 }
 
 
-def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str] = (), newest: int | None = None) -> tuple[Listed, ...]:
+def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str] = (), newest: int | None = None) -> Rows[NotedRun]:
     """Training runs that ended, oldest first; damaged records are left out. `newest`: only among so many.
 
     `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must hold. Invalid: an unknown figure or field.
     """
     wanted = conditions(sort, where)
     blobs = project.target.blobs
-    listed = [Listed(run=run, notes=notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
+    listed = [noted(run, notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
     chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
-    return tuple(chosen if sort is None else sorted(chosen, key=lambda entry: _badness(entry.run, sort)))
+    return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
 
 
-def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[Listed], bool]]:
+def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRun], bool]]:
     """What must hold of a run. Invalid: an unknown figure or field."""
     if sort is not None and check_problem(sort) is not None:
         raise Invalid(f"{sort} is not a figure to sort by", remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}")
@@ -64,13 +73,13 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[Listed]
     return [_condition(text) for text in where]
 
 
-def _condition(text: str) -> Callable[[Listed], bool]:
+def _condition(text: str) -> Callable[[NotedRun], bool]:
     field, equals, value = text.partition("=")
     if not equals:
         raise Invalid(f"--where {text} is not FIELD=VALUE", remedy="for example: --where model=logistic")
     if field.startswith("parameters."):
         name = field.removeprefix("parameters.")
-        return lambda listed: _same(listed.run.parameters.get(name), value)
+        return lambda listed: _same(listed.parameters.get(name), value)
     if field not in _FIELDS:
         known = (*_FIELDS, "parameters.NAME")
         raise Invalid(f"--where {text}: runs have no {field}", remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(known)}")
@@ -87,10 +96,9 @@ def _same(parameter: object, value: str) -> bool:
     return parameter is not None and (str(parameter).lower() if isinstance(parameter, bool) else str(parameter)) == value
 
 
-def comparable(listed: Sequence[Listed]) -> bool:
+def comparable(listed: Sequence[NotedRun]) -> bool:
     """Whether every figure is of the same rows."""
-    runs_ = [entry.run for entry in listed]
-    return len({(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in runs_ if r.data and r.evaluation}) <= 1
+    return len({(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in listed if r.data and r.evaluation}) <= 1
 
 
 def figure(run: Run, name: str) -> Estimate | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..reports.results import Rows
 from .cache import KeyChange, KeyRecord
 from .document import RunDocument, find, open_run
 from .results import step_folder
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["KeyChange", "why_rerun"]
 
 
-def why_rerun(project: Project, run: str, step: str | None = None) -> tuple[KeyChange, ...]:
+def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyChange]:
     """The parts of the cache key that changed against the last finished run of each step (or of one), in the graph's order.
 
     A step that was found in the cache, and one that had never finished before, has none. NotFound for an unknown run or step.
     """
     document = open_run(project.target.blobs, run)
     names = [document.step(step).name] if step is not None else [each.name for each in document.steps]
-    return tuple(change for name in names for change in _changes(project, document, name))
+    return Rows(change for name in names for change in _changes(project, document, name))
 
 
 def compared_with(project: Project, run: str, step: str) -> str | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from ..endpoints.traffic.split import shown
 from ..project.quantities import duration_text
+from ..reports.results import Shown
 from .documents import KeptMinutes
 from .scenario import Scenario
 from .states import Entry, State, Verdict
@@ -26,7 +27,7 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
+class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     state: State
     entries: tuple[Entry, ...]

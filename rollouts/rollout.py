@@ -23,6 +23,7 @@ from ..endpoints.traffic import owner
 from ..endpoints.traffic.manual import observed
 from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
+from ..reports.results import Rows, Shown
 from ..runtime import Project
 from . import documents, wishes
 from . import report as page_of_rollout
@@ -46,7 +47,7 @@ _TELL_AGAIN = 30.0  # seconds between two tries of a notice that was not taken
 _PERIOD = 1.0  # seconds between two glances of `wait`
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True):
+class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     endpoint: str
     id: str
@@ -153,9 +154,9 @@ def report(project: Project, endpoint: str) -> Path:
     return path
 
 
-def history(project: Project, endpoint: str) -> tuple[Entry, ...]:
+def history(project: Project, endpoint: str) -> Rows[Entry]:
     """What happened, oldest first, of the running or last rollout. NotFound: there was none."""
-    return tuple(documents.history(project.target.state, _read(project, endpoint).state))
+    return Rows(documents.history(project.target.state, _read(project, endpoint).state))
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:

@@ -11,13 +11,14 @@ import msgspec
 from ..endpoints.port import EndpointState
 from ..endpoints.traffic.split import shown
 from ..lease import LENGTH
+from ..reports.results import Shown
 from .states import Check, Entry, Plan, State
 
 UNWATCHED = timedelta(minutes=2)  # nobody looked for so long: a person should know
 _BAR = 20  # characters
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """One look at a rollout from outside. Percents by variant are what serves now; none where the endpoint could not be read."""
 
     target: str

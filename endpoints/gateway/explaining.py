@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ...reports.results import Shown
 from .arranging import Step, placed, told
 from .ranking import Item
 from .rulebook import name_of
@@ -23,7 +24,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     did: str = ""
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explanation(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """The first step is the model's order, the last one what is shown where nothing is drawn."""
 
     endpoint: str

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from ...reports.results import Shown
 
-class Ranking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+
+class Ranking(Shown, msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: tuple[int | str, ...]
     scores: tuple[float, ...]
     propensities: tuple[float, ...]

@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from ...errors import Conflict, NotFound
+from ...reports.results import Shown
 from ...runtime import Project
 from ...storage import wait
 from ..port import EndpointState
@@ -19,7 +20,7 @@ from . import owner
 from .split import checked, completed, representable, shown
 
 
-class TrafficChange(msgspec.Struct, frozen=True, kw_only=True):
+class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Percents by variant, before and as read back."""
 
     target: str

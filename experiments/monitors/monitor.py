@@ -10,6 +10,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...project.monitor_specs import Monitor
 from ...project.names import did_you_mean
+from ...reports.results import Rows
 from ...runtime import Project
 from ...times import utc_milliseconds
 from . import items, snapshot, units
@@ -93,9 +94,9 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     alarms: tuple[str, ...] = ()  # figures, with the group
 
 
-def list(project: Project) -> tuple[Listed, ...]:
+def list(project: Project) -> Rows[Listed]:
     """The monitors of project.yaml, and what each said last. No query is made."""
-    return tuple(_listed(project, monitor) for monitor in project.spec.monitors.values())
+    return Rows(_listed(project, monitor) for monitor in project.spec.monitors.values())
 
 
 def _listed(project: Project, monitor: Monitor) -> Listed:

@@ -10,6 +10,7 @@ import msgspec
 
 from ...formats import StoredDocument, decode
 from ...project.monitor_specs import Alarms
+from ...reports.results import Shown
 from ...storage import BlobStore
 
 ItemFigure = Literal[
@@ -51,7 +52,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     against: str = ""  # of a ratio, the group below the line
 
 
-class Snapshot(StoredDocument, frozen=True, kw_only=True):
+class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
     """`since` .. `until`: UTC days, both included. `first`: the first window's, which drift and rise are measured from."""
 
     target: str

@@ -16,6 +16,7 @@ from ...endpoints.gateway.sample import SampleFailed
 from ...endpoints.router import routed
 from ...endpoints.smoke import ranked_key
 from ...errors import Invalid, NotFound, Refused
+from ...reports.results import Shown
 from ...runtime import Project, open_target
 from .. import run_report, run_results
 from ..experiment import start
@@ -42,7 +43,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
 
 
-class Simulated(msgspec.Struct, frozen=True, kw_only=True):
+class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
     target: str
     simulation: Simulation
     played: Played

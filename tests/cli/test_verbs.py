@@ -1,9 +1,13 @@
 """Every command has a verb of its name: `isthmus runs show` is `im.runs.show`."""
 
+import builtins
 import inspect
+import re
+import sys
 from operator import attrgetter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import isthmus
@@ -36,3 +40,24 @@ def test_no_module_of_a_room_takes_the_place_of_a_verb(room):
 def test_a_room_has_no_other_name(room):
     with pytest.raises(AttributeError, match=f"module 'isthmus.{room}' has no attribute 'nothing'"):
         attrgetter(f"{room}.nothing")(isthmus)
+
+
+# what is told by others' structs, which know no page: a port's, the description's, a stack's
+ELSEWHERE = ("isthmus.endpoints.port", "isthmus.pipelines.port", "isthmus.project", "isthmus.localstack", "isthmus.events.port")
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("gateway", "endpoints serve")])
+def test_what_a_verb_returns_knows_how_a_notebook_shows_it(command):
+    """A struct, or a tuple of structs that is a table."""
+    verb = attrgetter(OTHERWISE.get(command) or command.replace(" ", ".").replace("-", "_"))(isthmus)
+    for kind in _returned(verb):
+        if issubclass(kind, tuple | msgspec.Struct) and not kind.__module__.startswith(ELSEWHERE):
+            assert hasattr(kind, "_repr_html_"), f"{command} returns {kind.__name__}: give it reports.results.Shown"
+        assert kind is not tuple, f"{command} returns a tuple: let it be reports.results.Rows"
+
+
+def _returned(verb):
+    """The classes of a verb's answer, as far as its module has them at run time."""
+    names = re.findall(r"(?:[\w.]+)(?=\[|\b)", re.sub(r"\[.*?\](?= \||$)", "", inspect.signature(verb).return_annotation))
+    there = {name: getattr(builtins, name, None) or getattr(sys.modules[verb.__module__], name, None) for name in names}
+    return [kind for kind in there.values() if inspect.isclass(kind)]

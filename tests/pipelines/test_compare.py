@@ -21,14 +21,14 @@ def shop(tmp_path_factory):
 
 @pytest.mark.slow
 def test_the_worse_run_is_called_worse_and_the_other_way_round(shop):
-    forth, back = (compare(shop, *names).pairs[0] for names in (("r1", "r2"), ("r2", "r1")))
+    forth, back = (compare(shop, *names)[0] for names in (("r1", "r2"), ("r2", "r1")))
     assert (forth.verdict, back.verdict) == ("worse", "better")
     assert forth.difference.value == pytest.approx(-back.difference.value)
     assert forth.difference.high == pytest.approx(-back.difference.low)
 
 
 def test_what_cannot_be_told_apart_is_undecided_and_says_what_it_would_take(shop):
-    found = compare(shop, "r1", "r3").pairs[0]
+    found = compare(shop, "r1", "r3")[0]
     assert found.verdict == "undecided"
     assert "With 270 clicks an AUC of 0.55 would be found in 80 % of cases" in str(found)
 

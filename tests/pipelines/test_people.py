@@ -111,10 +111,10 @@ def test_units_are_people_and_groups_are_their_lists(shop):
 
 
 def test_the_comparison_is_decided_by_the_ranking_and_says_that_auc_says_otherwise(shop):
-    found = compare(shop, "r1", "r2").pairs[0]
+    found = compare(shop, "r1", "r2")[0]
     assert (found.metric, found.verdict) == ("ndcg@10", "worse")
     assert "auc says otherwise" in str(found)
-    assert compare(shop, "r2", "r1").pairs[0].verdict == "better"
+    assert compare(shop, "r2", "r1")[0].verdict == "better"
 
 
 def test_the_pages_show_every_figure_and_whose_rows_they_are(shop):

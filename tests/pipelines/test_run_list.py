@@ -23,13 +23,13 @@ def shop(tmp_path_factory):
 
 
 def names(listed):
-    return [one.run.name for one in listed]
+    return [one.name for one in listed]
 
 
 def test_runs_are_sorted_by_a_figure_best_first(shop):
     by_auc = names(list_runs(shop, sort="auc"))
     assert by_auc[-1] == "r2"
-    losses = [one.run.evaluation.log_loss for one in list_runs(shop, sort="log_loss")]
+    losses = [one.evaluation.log_loss for one in list_runs(shop, sort="log_loss")]
     assert losses == sorted(losses)
     assert names(list_runs(shop, sort="auc_vs_champion"))[-1] == "r1", "the first champion has nobody to beat: it comes last"
     with pytest.raises(Invalid, match="aux is not a figure"):
@@ -69,8 +69,8 @@ def test_an_override_is_judged_as_the_file_would_be_and_told_with_the_run(shop):
 
 def test_any_number_of_runs_is_compared_with_the_first(shop):
     compared = compare(shop, "r1", "r2", "r3")
-    assert [pair.verdict for pair in compared.pairs] == ["worse", "undecided"]
-    assert compared.pairs[0] == compare(shop, "r1", "r2").pairs[0]
+    assert [pair.verdict for pair in compared] == ["worse", "undecided"]
+    assert compared[0] == compare(shop, "r1", "r2")[0]
     lines = str(compared).splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["run", "r1", "r2", "r3"]
     text = comparison_page(shop, compared).read_text()

@@ -10,7 +10,7 @@ from isthmus.feature_store import sql as neutral
 from isthmus.feature_store.port import TableState
 from isthmus.pipelines import watch
 from isthmus.pipelines.port import RunState
-from isthmus.pipelines.run_list import flat, list_runs
+from isthmus.pipelines.run_list import list_runs
 from isthmus.pipelines.runs import next_name
 from isthmus.project.rule_specs import Block, Condition
 from isthmus.ui.pages import PAGES
@@ -138,13 +138,13 @@ def test_runs_are_those_of_the_console_and_can_be_compared(browser, project):
     listed = list_runs(project)
     shown = browser.get("/runs.json").json()["runs"]
     assert [(run["name"], run["tags"], run["evaluation"]["auc"]["value"]) for run in shown] == [
-        (flat(of.run, of.notes)["name"], list(of.notes.tags), of.run.evaluation.auc.value) for of in listed
+        (of.name, list(of.tags), of.evaluation.auc.value) for of in listed
     ]
     assert 'value="r1" selected' in browser.get("/runs").text
     for choice in ("where=tag=cold-start", "newest=1"):
         assert [run["name"] for run in browser.get(f"/runs.json?{choice}").json()["runs"]] == ["r2"]
     pair = browser.get("/runs/compare.json?first=r1&others=r2").json()[0]
-    assert (pair["first"]["name"], pair["second"]["name"], pair["rows"]) == ("r1", "r2", listed[0].run.evaluation.rows)
+    assert (pair["first"]["name"], pair["second"]["name"], pair["rows"]) == ("r1", "r2", listed[0].evaluation.rows)
 
 
 def test_a_run_that_goes_on_is_named(browser, project, monkeypatch):

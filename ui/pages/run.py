@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -12,7 +11,7 @@ from ...pipelines import notes, report, runs, watch
 from ...pipelines.notes import Notes
 from ...pipelines.port import RunState
 from ...pipelines.records import Run
-from ...pipelines.run_list import flat
+from ...pipelines.run_list import NotedRun, noted
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
@@ -21,7 +20,7 @@ from .links import run_path, version_link
 
 
 class RunData(msgspec.Struct, frozen=True, kw_only=True):
-    run: dict[str, Any]  # as `isthmus runs show --json`
+    run: NotedRun
     unread: tuple[Unread, ...]
 
 
@@ -38,13 +37,13 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 def _finished(project: Project, run: Run) -> View:
     reads = Reads()
     stored = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
-    noted = Notes() if isinstance(stored, Unread) else stored
+    said = Notes() if isinstance(stored, Unread) else stored
     body = _failed(run) if run.evaluation is None else _parts(project, run, reads)
     return View(
         title=report.title(run),
         below=report.when(run),
-        parts=(*reads.box(), _links(run), *_noted(noted), *body),
-        data=RunData(run=flat(run, noted), unread=tuple(reads.unread)),
+        parts=(*reads.box(), _links(run), *_noted(said), *body),
+        data=RunData(run=noted(run, said), unread=tuple(reads.unread)),
     )
 
 

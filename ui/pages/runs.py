@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from ...pipelines import watch
-from ...pipelines.run_list import Listed, comparable, conditions, figure, flat, list_runs
+from ...pipelines.run_list import NotedRun, comparable, conditions, figure, list_runs
 from ...reports import page as kit
 from ...runtime import Project
 from ..forms import Field, Form
@@ -21,7 +20,7 @@ _SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
 
 
 class RunsData(msgspec.Struct, frozen=True, kw_only=True):
-    runs: list[dict[str, Any]]  # as `isthmus runs list --json`
+    runs: Sequence[NotedRun]
     going_on: tuple[str, ...] | Unread  # of the newest few
     unread: tuple[Unread, ...]
 
@@ -32,7 +31,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     conditions(sort, where)
     newest, reads = whole(query, "newest", default=_NEWEST, most=_MOST), Reads()
     read = reads.of("the runs", lambda: list_runs(project, sort=sort, where=where, newest=newest))
-    listed: Sequence[Listed] = () if isinstance(read, Unread) else read
+    listed: Sequence[NotedRun] = () if isinstance(read, Unread) else read
     going_on = reads.of("runs that go on", lambda: watch.going_on(project))
     table = _table(listed, sort, read=not isinstance(read, Unread))
     parts: tuple[str | Form, ...] = (_choice(sort, where, newest), *table, *_going_on(going_on), *_compare(listed))
@@ -40,7 +39,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         title="Runs",
         below=f"The newest {newest:,} training runs on {project.target.name} that have ended, {_order(sort)}.",
         parts=(*reads.box(), *parts),
-        data=RunsData(runs=[flat(entry.run, entry.notes) for entry in listed], going_on=going_on, unread=tuple(reads.unread)),
+        data=RunsData(runs=listed, going_on=going_on, unread=tuple(reads.unread)),
     )
 
 
@@ -59,13 +58,13 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
     return Form(action="/runs", button="Show", fields=fields, get=True)
 
 
-def _table(listed: Sequence[Listed], sort: str | None, *, read: bool) -> list[str]:
+def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str]:
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
     figures = ["auc", *([sort] if sort and sort != "auc" else [])]
     head = ("run", "started (UTC)", "configuration", "version", "alias", *figures, "gate", "tags", "note")
     note = [] if comparable(listed) else [kit.words("Figures are of each run's own rows, which differ: comparing pairs them.", "soft")]
-    columns = [column for column in zip(head, *(_row(entry, figures) for entry in listed), strict=True) if any(column[1:])]
+    columns = [column for column in zip(head, *(_row(run, figures) for run in listed), strict=True) if any(column[1:])]
     shown, *rows = zip(*columns, strict=True)
     return [kit.table(shown, rows, wordy=[at for at, name in enumerate(shown) if name == "note"]), *note]
 
@@ -76,18 +75,17 @@ def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
     return [kit.line("Running", *(run_link(name) for name in names))]
 
 
-def _row(entry: Listed, figures: Sequence[str]) -> tuple[str, ...]:
-    run = entry.run
+def _row(run: NotedRun, figures: Sequence[str]) -> tuple[str, ...]:
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
     version = version_link(run.version) if run.version else run.status
     started = f"{run.started:%Y-%m-%d %H:%M}"
-    notes = (" ".join(entry.notes.tags), entry.notes.note)
+    notes = (" ".join(run.tags), run.note)
     return (run_link(run.name), started, run.told(), version, run.alias or "", *shown, run.gate or "", *notes)
 
 
-def _compare(listed: Sequence[Listed]) -> list[str | Form]:
+def _compare(listed: Sequence[NotedRun]) -> list[str | Form]:
     """The newest against the champion that it met, at first."""
-    able = [entry.run for entry in listed if entry.run.evaluation is not None]
+    able = [run for run in listed if run.evaluation is not None]
     if len(able) < 2:
         return []
     newest = max(able, key=lambda run: run.started)

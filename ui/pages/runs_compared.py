@@ -26,4 +26,4 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
     title, below = comparison_page.heading(compared)
     links = kit.links([(run.name, run_path(run.name)) for run in compared.runs])
-    return View(title=title, below=below, parts=(links, *comparison_page.parts(compared, tables)), data=compared.pairs)
+    return View(title=title, below=below, parts=(links, *comparison_page.parts(compared, tables)), data=compared)

@@ -1,0 +1,88 @@
+"""What verbs return, in a notebook and in other libraries: HTML by the page kit, Arrow and pandas of what is a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from . import page
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_Row = TypeVar("_Row")
+_MOST = 100  # rows that a notebook shows
+_ARROWS = (datetime, Decimal, bytes)  # what Arrow has itself
+
+
+class Shown:
+    """A mixin of result structs: a notebook shows what the console prints, or field by field where that is nothing of its own."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return page.code(str(self)) if _speaks(self) else page.table(("", ""), _fields(self), wordy=1)
+
+
+class Rows(tuple[_Row, ...]):
+    """A tuple of a verb's structs, which is a table: a column a field."""
+
+    __slots__ = ()
+
+    def to_arrow(self) -> pa.Table:
+        """Nested structs are Arrow's structs; a column whose values have no common type is JSON text."""
+        import pyarrow as pa
+
+        rows = [msgspec.to_builtins(row, builtin_types=_ARROWS, enc_hook=str) for row in self]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        return pa.table({name: _array([row.get(name) for row in rows]) for name in columns})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The columns of `to_arrow`."""
+        return self.to_arrow().to_pandas()
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return page.words("no rows")
+        head = self[0].__struct_fields__  # type: ignore[attr-defined]  # rows are structs
+        more = page.words(f"{len(self) - _MOST:,} more rows") if len(self) > _MOST else ""
+        return page.table(head, ([_cell(getattr(row, name)) for name in head] for row in self[:_MOST])) + more
+
+
+def _array(values: list[Any]) -> pa.Array[Any]:
+    import pyarrow as pa
+
+    typed: pa.Array[Any]
+    try:
+        typed = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        typed = pa.array([None if value is None else msgspec.json.encode(value, enc_hook=str).decode() for value in values])
+    return typed
+
+
+def _fields(result: Any) -> Iterable[tuple[str, str]]:
+    return ((name, _cell(getattr(result, name))) for name in result.__struct_fields__)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, msgspec.Struct) and not _speaks(value):
+        return ", ".join(f"{name} {cell}" for name, cell in _fields(value) if cell)
+    return str(value)
+
+
+def _speaks(value: object) -> bool:
+    """Whether its class says what its text is."""
+    return type(value).__str__ is not object.__str__

@@ -1,0 +1,57 @@
+"""What verbs return, in a notebook and in other libraries."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from isthmus.reports.results import Rows, Shown
+
+
+class Figure(Shown, msgspec.Struct, frozen=True):
+    value: float
+    low: float
+
+
+class Run(Shown, msgspec.Struct, frozen=True):
+    name: str
+    started: datetime
+    auc: Figure | None = None
+    parameters: dict[str, object] = {}
+    tags: tuple[str, ...] = ()
+
+
+class Spoken(Shown, msgspec.Struct, frozen=True):
+    text: str
+
+    def __str__(self):
+        return f"it says {self.text}"
+
+
+START = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+RUNS = Rows([Run("r1", START, Figure(0.61234567, 0.5), {"C": 1}, ("a", "b")), Run("<r2>", START, None, {"C": "auto"})])
+
+
+def test_rows_become_arrow_and_pandas_with_a_column_a_field():
+    table = RUNS.to_arrow()
+    assert table.column_names == ["name", "started", "auc", "parameters", "tags"]
+    assert table["started"].to_pylist() == [START, START]
+    assert table["auc"].to_pylist() == [{"value": 0.61234567, "low": 0.5}, None]
+    assert table["parameters"].to_pylist() == ['{"C":1}', '{"C":"auto"}']  # no common type: JSON
+    assert RUNS.to_pandas()["name"].tolist() == ["r1", "<r2>"]
+    assert Rows(()).to_arrow().num_rows == 0
+
+
+def test_rows_are_a_tuple_and_the_same_json():
+    assert RUNS[0].name == "r1"
+    assert msgspec.json.encode(RUNS) == msgspec.json.encode(tuple(RUNS))
+
+
+def test_a_notebook_shows_rows_as_a_table_and_a_struct_as_the_console_prints_it_or_field_by_field():
+    shown = RUNS._repr_html_()
+    assert "<td>value 0.612346, low 0.5</td>" in shown
+    assert "<td>2026-01-02 03:04:00</td>" in shown
+    assert "<r2>" not in shown
+    assert Spoken("<yes>")._repr_html_() == "<pre>it says &lt;yes&gt;</pre>"
+    assert '<th>value</th><td class="words">0.612346</td>' in RUNS[0].auc._repr_html_()
+    assert "99 more rows" in Rows([Spoken("x")] * 199)._repr_html_()
+    assert "no rows" in Rows(())._repr_html_()
