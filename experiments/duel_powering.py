@@ -13,6 +13,7 @@ from statistics import NormalDist
 import msgspec
 
 from ..errors import Invalid
+from ..reports.results import Shown
 from ..runtime import Project
 from .inference import ALPHA
 from .looks import cost_of_looks
@@ -32,7 +33,7 @@ class DuelNeed(msgspec.Struct, frozen=True, kw_only=True):
     days: int | None = None
 
 
-class DuelPower(msgspec.Struct, frozen=True, kw_only=True):
+class DuelPower(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """Four times in five, at 95 %."""
 
     experiment: str

@@ -21,10 +21,7 @@ import pyarrow as pa
 
 import isthmus
 from isthmus.cli.examples import EXAMPLES
-from isthmus.feature_store.materialize import MaterializeReport
-from isthmus.feature_store.skew import SkewReport
 from isthmus.pipelines.compare import Comparison
-from isthmus.pipelines.port import RunState
 from isthmus.pipelines.records import Run
 from isthmus.rollouts.rollout import Started
 from isthmus.rollouts.status import Status
@@ -41,12 +38,9 @@ NONE = {"schema", "stack run", "demo"}  # JSON Schema itself; what the command t
 SERVES = {"url": str, "endpoints": tuple[str, ...], "workers": int}
 # command -> field -> type, where the document is not what the verb returns
 OWN = {
-    "materialize": {"views": tuple[MaterializeReport, ...], "skew": SkewReport},
     "rollout run": {"": Status},
     "rollout start": {"": Started},
     "runs compare": {"items": tuple[Comparison, ...]},
-    "runs list": {"items": tuple[dict[str, Any], ...]},
-    "runs show": {"": dict[str, Any] | RunState},
     "train": {"items": tuple[Run, ...]},
     "completion": {"shell": str, "source": str},
     "endpoints serve": SERVES,

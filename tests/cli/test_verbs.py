@@ -1,18 +1,15 @@
 """Every command has a verb of its name: `isthmus runs show` is `im.runs.show`."""
 
-import builtins
 import inspect
-import re
-import sys
 from operator import attrgetter
 from pathlib import Path
+from typing import get_origin
 
-import msgspec
 import pytest
 
 import isthmus
 from isthmus.cli.examples import EXAMPLES
-from isthmus.tests.cli.json_shapes import verb_of
+from isthmus.tests.cli.json_shapes import alternatives, evaluate, is_struct, verb_of
 
 PROGRAMS = {"completion", "ui"}  # for a shell and for a browser: there is nothing to return
 COMMANDS = sorted(EXAMPLES.keys() - PROGRAMS)  # test_command_line.py holds that every command stands there
@@ -46,18 +43,12 @@ def test_a_room_has_no_other_name(room):
 ELSEWHERE = ("isthmus.endpoints.port", "isthmus.pipelines.port", "isthmus.project", "isthmus.localstack", "isthmus.events.port")
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ("gateway", "endpoints serve")])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not inspect.isclass(verb_of(command))])
 def test_what_a_verb_returns_knows_how_a_notebook_shows_it(command):
     """A struct, or a tuple of structs that is a table."""
-    verb = attrgetter(OTHERWISE.get(command) or command.replace(" ", ".").replace("-", "_"))(isthmus)
-    for kind in _returned(verb):
-        if issubclass(kind, tuple | msgspec.Struct) and not kind.__module__.startswith(ELSEWHERE):
-            assert hasattr(kind, "_repr_html_"), f"{command} returns {kind.__name__}: give it reports.results.Shown"
-        assert kind is not tuple, f"{command} returns a tuple: let it be reports.results.Rows"
-
-
-def _returned(verb):
-    """The classes of a verb's answer, as far as its module has them at run time."""
-    names = re.findall(r"(?:[\w.]+)(?=\[|\b)", re.sub(r"\[.*?\](?= \||$)", "", inspect.signature(verb).return_annotation))
-    there = {name: getattr(builtins, name, None) or getattr(sys.modules[verb.__module__], name, None) for name in names}
-    return [kind for kind in there.values() if inspect.isclass(kind)]
+    verb = verb_of(command)
+    for kind in alternatives(evaluate(verb.__annotations__["return"], verb.__module__)):
+        plain = get_origin(kind) or kind
+        assert plain is not tuple, f"{command} returns a tuple: let it be reports.results.Rows"
+        if is_struct(plain) and not plain.__module__.startswith(ELSEWHERE):
+            assert hasattr(plain, "_repr_html_"), f"{command} returns {plain.__name__}: give it reports.results.Shown"
