@@ -164,7 +164,7 @@ def test_a_command_without_a_stack_says_how_to_get_one(tmp_path):
 @pytest.mark.parametrize("arguments", [(), ("--service", "s3")])
 def test_coverage_lists_every_operation_with_its_level(tmp_path, arguments):
     done = isthmus("coverage", "aws", *arguments, "--json", cwd=tmp_path)
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout)["items"]
     assert len(found) == len(coverage.coverage(arguments[1] if arguments else None))
     assert {"service": "s3", "operation": "PutObject", "level": "executes", "by": "moto"} in found
     assert isthmus("coverage", "aws", "--service", "nothing", cwd=tmp_path).returncode == 1
