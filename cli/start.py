@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import click
 import msgspec
@@ -26,10 +27,11 @@ def init(console: Console, name: str, example: str | None) -> None:
     data = " and the data" if len(kept) < len(files) else ""
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
     console.result(made, text)
+    there = "" if Path(name) == Path() else f"cd {quote(name)} && "
     if example is not None:
-        console.say(f"next   cd {name} && isthmus demo        or, step by step, isthmus validate")
+        console.say(f"next   {there}isthmus demo        or, step by step, isthmus validate")
     else:
-        console.say(f"next   cd {name} && isthmus validate")
+        console.say(f"next   {there}isthmus validate")
 
 
 @command(

@@ -102,7 +102,7 @@ def broken(line: str, width: int) -> list[str]:
 
 
 def _wrapped(cell: str, room: int) -> list[str]:
-    if cell.startswith(("isthmus ", "$ ")):
+    if cell.startswith(("isthmus ", "cd ")):
         return [cell]
     return TextWrapper(width=room, break_long_words=False, break_on_hyphens=False).wrap(cell)
 

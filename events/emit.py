@@ -11,7 +11,7 @@ from functools import cache
 
 import msgspec
 
-from ..errors import NotFound
+from ..errors import Invalid, NotFound
 from ..formats import decoder
 from ..project.specs import Attribute, Event
 from ..runtime import Project
@@ -31,8 +31,10 @@ def emit(project: Project, event_or_stream: str | StreamSpec, rows: Sequence[Row
     """Append events to an event of the catalogue, by name, or to an internal stream.
 
     A row has event_id, event_timestamp (an aware datetime, or text with a zone) and the attributes. What is not returned is durable.
-    NotFound for an unknown event.
+    NotFound for an unknown event; Invalid for one mapping in place of a sequence.
     """
+    if isinstance(rows, Mapping):
+        raise Invalid("emit takes a list of rows, not one row", remedy="put it into brackets: [{...}]")
     if isinstance(event_or_stream, StreamSpec):
         return emit_stream(project, event_or_stream, rows)
     event = project.spec.events.get(event_or_stream)

@@ -176,7 +176,8 @@ def endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
     total = sum((variant.traffic for variant in variants), Decimal(0))
     if total != 100:
         shares = " + ".join(f"{variant.traffic.normalize():f}" for variant in variants)
-        report.add(child(key, "variants"), f"traffic sums to {shares} = {total.normalize():f}, not 100", "make the shares sum to 100")
+        summed = f"sums to {shares} = {total.normalize():f}" if len(variants) > 1 else f"is {shares}"
+        report.add(child(key, "variants"), f"traffic {summed}, not 100", "make the shares sum to 100")
     attributes = tuple(
         _attribute(attribute, about, child(key, f"attributes.{attribute}"), report)
         for attribute, about in values.get("attributes", {}).items()

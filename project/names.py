@@ -93,5 +93,6 @@ def did_you_mean(word: str, known: Iterable[str], *, has: str | None = None) -> 
     parts = [f"did you mean {near}?"] if near else []
     if has is not None:
         listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-        parts.append(f"{has} {listed or 'none'}")
+        nothing = f"there are no {has.removesuffix(' are')} yet" if has.endswith(" are") else f"{has} none"
+        parts.append(f"{has} {listed}" if names else nothing)
     return "   ".join(parts) or None

@@ -130,7 +130,7 @@ def _target(name: str, targets: Mapping[str, yaml.Node], project: str, folder: P
     chain = _chain(name, targets, key, report)
     if chain is None:
         return None
-    known = _adapter(_adapter_name(chain, targets), name, child(key, "adapter") if _scalar(targets[name], "adapter") else key, report)
+    known = _adapter(chain, targets, report)
     if known is None:
         return None
     adapter, record = known
@@ -159,7 +159,7 @@ def _chain(name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
             return None
         if parent in chain:
             circle = " -> ".join([*chain[chain.index(parent) :], parent])
-            if parent == name:
+            if parent == name == min(chain):  # of a circle one line is enough
                 report.add(child(key, "extends"), f"it extends itself: {circle}", "take one extends out")
             return None
         chain.append(parent)
@@ -176,8 +176,11 @@ def _scalar(node: yaml.Node, name: str) -> str:
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
 
-def _adapter(name: str, target: str, key: str, report: Report) -> tuple[Adapter, Record] | None:
-    """What is installed under that name, and its keys; None when nothing is, or when it cannot be loaded: that is reported."""
+def _adapter(chain: list[str], targets: Mapping[str, yaml.Node], report: Report) -> tuple[Adapter, Record] | None:
+    """What is installed under the chain's name, and its keys; None when nothing is, or it cannot be loaded: told where the name stands."""
+    name = _adapter_name(chain, targets)
+    target = next((link for link in chain if _scalar(targets[link], "adapter")), chain[-1])
+    key = child(f"{_PREFIX}targets", target) + (".adapter" if _scalar(targets[target], "adapter") else "")
     try:
         adapter = installed.adapter(name)
         return adapter, target_record(adapter)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import AlreadyExists, NotFound
+from ..errors import AlreadyExists, Invalid, NotFound
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 
@@ -41,7 +41,9 @@ class Scaffolded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def init(folder: str | Path, *, example: str | None = None) -> Scaffolded:
-    """Make a project in a new or empty folder: a starter, or a copy of an example. AlreadyExists, NotFound: as `create`."""
+    """Make a project in a new or empty folder: a starter, or a copy of an example. Invalid: no name; else as `create`."""
+    if not str(folder).strip():
+        raise Invalid("a project has a name", remedy="isthmus init NAME; `.` is the folder that you are in, where it is empty")
     return Scaffolded(folder=str(folder), files=tuple(map(str, create(Path(folder), example=example))))
 
 

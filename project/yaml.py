@@ -78,6 +78,9 @@ def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
         tree = composer.document(yaml.parse(text, Loader=loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and _by_tab(text, mark.line):
+            why = "this is not YAML: the line begins with a tab"
+            return None, (Problem(file=file, line=mark.line + 1, message=why, remedy="indent with spaces"),)
         what = " ".join(part for part in (error.context, error.problem) if part)
         return None, (
             Problem(
@@ -92,6 +95,11 @@ def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
     except _TooDeepError as error:
         return None, (Problem(file=file, line=error.line, message=f"more than {_DEEPEST} levels deep", remedy="write it flatter"),)
     return tree, tuple(composer.problems)
+
+
+def _by_tab(text: str, line: int) -> bool:
+    lines = text.splitlines()
+    return line < len(lines) and re.match(r" *\t", lines[line]) is not None
 
 
 class _TooDeepError(Exception):

@@ -108,6 +108,13 @@ def test_validate_outside_of_a_project_says_the_same(tmp_path):
     assert "isthmus init NAME --example openbandit" in failed(tmp_path, "validate")
 
 
+def test_init_says_the_way_into_the_folder_as_a_shell_takes_it(tmp_path):
+    assert isthmus(tmp_path, "init", "my shop").out.splitlines()[-1] == "next   cd 'my shop' && isthmus validate"
+    (tmp_path / "here").mkdir()
+    assert isthmus(tmp_path / "here", "init", ".").out.splitlines()[-1] == "next   isthmus validate"
+    assert "a project has a name" in failed(tmp_path, "init", "")
+
+
 def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/notes.txt").write_text("mine")

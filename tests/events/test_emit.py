@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from isthmus.errors import NotFound
+from isthmus.errors import Invalid, NotFound
 from isthmus.events.emit import emit, emit_stream, stream_of
 from isthmus.events.ingest import ingest
 from isthmus.events.port import Column, Rejected, StreamSpec
@@ -84,6 +84,12 @@ def test_an_internal_stream_checks_types_and_required_columns(project):
         (1, "unit 3 is not a string"),
         (2, "more is not a column of shown (it has event_id, event_timestamp, unit, score)"),
     ]
+
+
+def test_one_row_that_is_no_list_is_refused(project):
+    with pytest.raises(Invalid) as error:
+        emit(project, "click", {"event_id": "c1"})
+    assert error.value.remedy == "put it into brackets: [{...}]"
 
 
 def test_an_unknown_event_is_an_error(project):

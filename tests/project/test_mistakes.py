@@ -3,6 +3,7 @@
 import pytest
 
 from isthmus.project.load import parse
+from isthmus.project.names import did_you_mean
 
 from .cases import CASES, F, L, P, Q
 
@@ -133,10 +134,26 @@ def test_a_module_of_pythons_own_name_is_refused(example):
 def test_extends_in_a_circle_is_refused(example):
     example.edit(F, "  sagemaker:\n", "  sagemaker:\n    extends: sagemaker-staging\n")
     problems = [p for p in example.problems() if "it extends itself" in p.message]
-    assert {p.message.split(": ")[-1] for p in problems} == {
-        "sagemaker -> sagemaker-staging -> sagemaker",
-        "sagemaker-staging -> sagemaker -> sagemaker-staging",
-    }
+    assert [p.message.split(": ")[-1] for p in problems] == ["sagemaker -> sagemaker-staging -> sagemaker"]
+
+
+def test_an_adapter_that_is_not_there_is_told_once_and_not_of_who_extends_its_target(example):
+    example.edit(F, "  local: {}\n", "  local: {}\n  far: {adapter: faraway}\n  near: {extends: far}\n")
+    (problem,) = example.problems()
+    assert problem.message == "targets.far.adapter: there is no adapter faraway"
+
+
+def test_one_variant_is_not_told_as_a_sum_and_nothing_not_as_none(example):
+    example.edit(P, "traffic: 90", "traffic: 80")
+    assert "traffic sums to 80 + 10 = 90, not 100" in example.problems()[0].message
+    assert did_you_mean("ctr", (), has="objectives are") == "there are no objectives yet"
+    assert did_you_mean("ctr", (), has="it has") == "it has none"
+
+
+def test_a_tab_is_named_as_the_cause(example):
+    example.edit(F, "  local: {}", "\tlocal: {}")
+    (problem,) = example.problems()
+    assert (problem.message, problem.remedy) == ("this is not YAML: the line begins with a tab", "indent with spaces")
 
 
 def test_a_secrets_value_is_never_repeated(example):
