@@ -32,13 +32,13 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.demo import demo as demo
     from isthmus.lifecycle.destroy import destroy as destroy
     from isthmus.lifecycle.doctor import doctor as doctor
+    from isthmus.lifecycle.init import init as init
     from isthmus.lifecycle.plan import plan as plan
     from isthmus.lifecycle.status import status as status
     from isthmus.lifecycle.validate import validate as validate
     from isthmus.pipelines.compiling import compile_run as compile_run
     from isthmus.pipelines.models import promote as promote
     from isthmus.pipelines.training import train as train
-    from isthmus.project.scaffold import init as init
     from isthmus.project.schema import schema as schema
     from isthmus.rollouts import rollout as rollout
     from isthmus.runtime import Project as Project
@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
 _WHERE = {
     "open": "isthmus.runtime",
     "Project": "isthmus.runtime",
-    "init": "isthmus.project.scaffold",
+    "init": "isthmus.lifecycle.init",
     "schema": "isthmus.project.schema",
     "doctor": "isthmus.lifecycle.doctor",
     "demo": "isthmus.lifecycle.demo",

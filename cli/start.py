@@ -18,15 +18,16 @@ from .console import Console
 @click.option(
     "--example", type=click.Choice(["openbandit", "shop"]), help="openbandit: a real log. shop: people, simulated, of whom all is known."
 )
-def init(console: Console, name: str, example: str | None) -> None:
-    from ..project.scaffold import init as create
+@click.option("--from", "source", metavar="FILE", help="Propose one for the events in a file: JSON lines, CSV, TSV or Parquet.")
+def init(console: Console, name: str, example: str | None, source: str | None) -> None:
+    from ..lifecycle.init import init as create
 
-    made = create(name, example=example)
+    made = create(name, example=example, source=source)
     files = [Path(file) for file in made.files]
     kept = [f for f in files if f.parent.name != "data"]
     data = " and the data" if len(kept) < len(files) else ""
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
-    console.result(made, text)
+    console.result(made, "\n".join([text, *(f"guessed   {guess}" for guess in made.guesses)]))
     there = "" if Path(name) == Path() else f"cd {quote(name)} && "
     if example is not None:
         console.say(f"next   {there}isthmus demo        or, step by step, isthmus validate")

@@ -6,23 +6,24 @@ import os
 import re
 import runpy
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import msgspec
 
-from ..errors import AlreadyExists, Invalid, NotFound
+from ..errors import AlreadyExists, NotFound
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 
 STARTER = "starter"
 WORLD = "world.py"  # of an example whose data are made and not packed
+PROFILES = "profiles.yaml"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
 _WORKFLOW = Path(".github/workflows/isthmus.yml")
 _SCHEMA = Path("schema/isthmus.json")
-_PARTS = {"project.yaml": "project", "profiles.yaml": "profiles", "models/*.yaml": "model"}  # of the schema, by the files that it checks
+_PARTS = {"project.yaml": "project", PROFILES: "profiles", "models/*.yaml": "model"}  # of the schema, by the files that it checks
 _IGNORED = ".isthmus/\n__pycache__/\n"
 _LEFT_BEHIND = frozenset({"__pycache__", ".isthmus", ".gitignore", ".pytest_cache", ".ipynb_checkpoints"})
 
@@ -33,24 +34,11 @@ def examples() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if name != STARTER))
 
 
-class Scaffolded(msgspec.Struct, frozen=True, kw_only=True):
-    """A new project's folder, and its files below it."""
-
-    folder: str
-    files: tuple[str, ...]
-
-
-def init(folder: str | Path, *, example: str | None = None) -> Scaffolded:
-    """Make a project in a new or empty folder: a starter, or a copy of an example. Invalid: no name; else as `create`."""
-    if not str(folder).strip():
-        raise Invalid("a project has a name", remedy="isthmus init NAME; `.` is the folder that you are in, where it is empty")
-    return Scaffolded(folder=str(folder), files=tuple(map(str, create(Path(folder), example=example))))
-
-
-def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
+def create(folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None) -> tuple[Path, ...]:
     """Fill a new or empty folder; the files, sorted, below `folder` as given: a copy of an example, or a starter named after the folder.
 
-    AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder appears whole or not at all.
+    `files`: texts by path, in place of the starter's but for its profiles. AlreadyExists when the folder holds anything; NotFound for an
+    unknown example. A new folder appears whole or not at all.
     """
     given, folder = folder, folder.resolve()
     if example is not None and example not in examples():
@@ -64,11 +52,14 @@ def create(folder: Path, *, example: str | None = None) -> tuple[Path, ...]:
     shutil.rmtree(draft, ignore_errors=True)  # what an earlier process of this number left half-made
     try:
         draft.mkdir(parents=True)
-        _copy(_examples().joinpath(example or STARTER), draft)
+        if files is None:
+            _copy(_examples().joinpath(example or STARTER), draft)
+        else:
+            _write(files, draft)
         (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
         if (draft / WORLD).is_file():
             runpy.run_path(str(draft / WORLD))["write"](draft / "data")
-        if example is None:
+        if example is None and files is None:
             _rename(draft / "project.yaml", folder.name)
         _complete(draft)
         _settle(draft, folder)
@@ -86,6 +77,13 @@ def _settle(draft: Path, folder: Path) -> None:
     for path in sorted(draft.iterdir(), key=lambda path: path.name == "project.yaml"):
         path.rename(folder / path.name)
     draft.rmdir()
+
+
+def _write(files: Mapping[str, str], draft: Path) -> None:
+    for name, text in files.items():
+        (draft / name).parent.mkdir(exist_ok=True)
+        (draft / name).write_text(text, encoding="utf-8")
+    (draft / PROFILES).write_bytes(_examples().joinpath(STARTER, PROFILES).read_bytes())
 
 
 def _complete(draft: Path) -> None:

@@ -1,0 +1,93 @@
+"""`init --from`: a file of events becomes a project that validates, takes the file's rows, and says what was guessed."""
+
+import json
+
+import duckdb
+import pytest
+
+import isthmus as im
+from isthmus.errors import AlreadyExists, Invalid, NotFound
+
+VIEWS = """
+SELECT uuid() AS id, CAST(TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS VARCHAR) AS ts, i % 5 AS user_id, 'p' || (i % 7) AS "Product ID",
+       CASE WHEN i % 3 > 0 THEN i * 1.5 END AS price, [1, 2] AS tags, i % 2 = 0 AS "Group"
+FROM range(100) AS t(i)
+"""
+RATINGS = "SELECT i // 2 % 10 AS user_id, i // 2 % 13 AS item_id, 880000000 + i // 2 * 60 AS timestamp FROM range(60) AS t(i)"
+
+
+def written(path, query):
+    duckdb.sql(query).write_parquet(str(path)) if path.suffix == ".parquet" else duckdb.sql(query).write_csv(str(path))
+    return path
+
+
+def ingested(folder):
+    assert im.validate(folder / "project.yaml").errors == ()
+    with im.open(folder / "project.yaml", target="local") as project:
+        im.apply(project)
+        (report,) = im.ingest(project)
+        im.materialize(project)
+        return report.event, report.stored, report.quarantined
+
+
+def test_a_parquet_file_with_ids_and_times_of_its_own(tmp_path):
+    made = im.init(tmp_path / "shop", source=written(tmp_path / "page views.parquet", VIEWS))
+    assert made.guesses == (
+        "each of the 100 rows of page views.parquet, which is read where it lies, is one page_view",
+        'event_timestamp: CAST("ts" AS TIMESTAMPTZ), until 2024-01-01 01:39:00',
+        "event_id: id",
+        "entity user: user_id, about 5 of them",
+        "entity product: Product ID, about 7 of them",
+        "left out: tags, Group: no attribute can have such a type or name",
+        "now: the log's end, as it is old; take the line out when events arrive",
+    )
+    assert ingested(tmp_path / "shop") == ("page_view", 100, 0)
+
+
+def test_a_csv_file_whose_times_are_seconds_and_whose_rows_repeat(tmp_path):
+    made = im.init(tmp_path / "shop", source=written(tmp_path / "ratings.csv", RATINGS))
+    assert "event_id: a digest of the row, as no column names each row once" in made.guesses
+    assert ingested(tmp_path / "shop") == ("rating", 60, 0)
+
+
+@pytest.mark.parametrize(
+    ("time", "instant"),
+    [
+        ('"2024-01-09T12:00:00+09:00"', '"timestamp"'),
+        ('"2024-01-09T03:00:00"', """CAST("timestamp" AS TIMESTAMP) AT TIME ZONE 'UTC'"""),
+        ("1704769200000", 'make_timestamptz("timestamp" * 1000)'),
+        ("1704769200000000", 'make_timestamptz("timestamp")'),
+    ],
+)
+def test_times_of_other_shapes(tmp_path, time, instant):
+    log = tmp_path / "clicks.jsonl"
+    log.write_text(f'{{"timestamp": {time}, "page": "home"}}\n')
+    made = im.init(tmp_path / "shop", source=log)
+    assert made.guesses[1] == f"event_timestamp: {instant}, until 2024-01-09 03:00:00"
+    assert made.guesses[0].endswith("is one click")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "words"),
+    [
+        ("log.csv", "a,b\n1,2\n", Invalid, "no column of times"),
+        ("log.xlsx", "", Invalid, "no format of events"),
+        ("log.parquet", "no Parquet", Invalid, "log.parquet"),
+        ("log.json", json.dumps([{"ts": None}]), Invalid, "no column of times"),
+    ],
+)
+def test_a_file_without_events_is_refused_and_nothing_is_made(tmp_path, name, text, error, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(error, match=words):
+        im.init(tmp_path / "shop", source=tmp_path / name)
+    assert not (tmp_path / "shop").exists()
+
+
+def test_what_is_not_there_not_new_or_both_is_refused(tmp_path):
+    with pytest.raises(NotFound, match="is not there"):
+        im.init(tmp_path / "shop", source=tmp_path / "log.csv")
+    with pytest.raises(Invalid, match="not from both"):
+        im.init(tmp_path / "shop", source="log.csv", example="shop")
+    log = written(tmp_path / "ratings.csv", RATINGS)
+    with pytest.raises(AlreadyExists):
+        im.init(tmp_path, source=log)
