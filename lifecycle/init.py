@@ -8,10 +8,11 @@ import msgspec
 
 from ..errors import Invalid
 from ..project.scaffold import create
+from ..reports.results import Shown
 from .proposal import propose
 
 
-class Scaffolded(msgspec.Struct, frozen=True, kw_only=True):
+class Scaffolded(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A new project's folder, and its files below it. `guesses`: what was read into the columns of `source`."""
 
     folder: str
