@@ -9,10 +9,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+else:
+    Loader = object  # importlib.abc brings tempfile, shutil and what they read: a sixth of `isthmus --help`
 
 
 def install() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +59,9 @@ def _as_ours(error: Exception) -> IsthmusError:
 
 def _written_down(error: Exception) -> str:
     """Where an error's traceback is now: in the project's own folder, or where the system puts what is temporary."""
+    import tempfile
+    import traceback
+
     text = "".join(traceback.format_exception(error))
     own = Path(".isthmus")
     for folder in (own, None) if own.is_dir() else (None,):
