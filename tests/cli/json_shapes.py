@@ -46,6 +46,7 @@ OWN = {
     "endpoints serve": SERVES,
     "experiment report": {"page": str},
     "gateway": SERVES,
+    "rollout abort": {"": Status, "rollout": type(None)},  # null: it has had none
     "rollout report": {"page": str},
     "rollout wait": {"endpoint": str, "outcome": str},
     "stack policy": {"policy": dict[str, Any]},

@@ -86,6 +86,11 @@ def plain(text):
     return [line.rsplit("\r", 1)[-1] for line in bare.split("\n")]
 
 
+def too_wide(text, columns=80):
+    """Lines of a terminal that are longer, but for a word or a command, which it breaks so that they can be copied."""
+    return [line for line in plain(text) if len(line) > columns and not re.fullmatch(r" *(next +)?(isthmus .*|\S+)", line)]
+
+
 def start(folder, *arguments, code=CHILD):
     """A command in a process (and a session) of its own."""
     return subprocess.Popen(

@@ -1,14 +1,13 @@
 """`--json`: one JSON value on stdout for every command, with what the text says."""
 
 import json
-import re
 
 import click
 import pytest
 
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.json_shapes import shape_of, strangers
-from isthmus.tests.cli.running import at_terminal, isthmus, plain
+from isthmus.tests.cli.running import at_terminal, isthmus, too_wide
 
 pytestmark = pytest.mark.slow
 
@@ -109,12 +108,7 @@ def test_a_command_fits_a_terminal_of_80_columns(served, name, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     _, seen = at_terminal(served, *READS[name])
-    assert [line for line in plain(seen) if len(line) > 80 and not copied(line)] == []
-
-
-def copied(line):
-    """A word, or a command, which a terminal breaks so that it can be copied."""
-    return re.fullmatch(r" *(next +)?(isthmus .*|\S+)", line)
+    assert too_wide(seen) == []
 
 
 def test_the_json_has_what_the_text_has(served):

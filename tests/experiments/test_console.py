@@ -8,6 +8,7 @@ import pytest
 from isthmus.cli.console import Console
 from isthmus.experiments import experiment
 
+from ..cli.running import at_terminal, too_wide
 from ..cli.running import isthmus as command
 from .desk import AIMED, BLEND, Desk
 
@@ -65,6 +66,14 @@ def test_each_verb_says_as_json_what_its_text_says(desk, tmp_path):
         assert shown.err == ""
     status = at_console(tmp_path, "status", "ranker_v2", "--json").json
     assert (status["state"], status["ships"], status["last"]["because"]) == ("shipped", "treatment", "it is better")
+
+
+def test_what_is_read_fits_a_terminal_of_80_columns(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    experiment.start(desk.project, "ranker_v2")
+    for words in (*READS, VERBS["ramp"]):
+        assert too_wide(at_terminal(tmp_path, "experiment", *words)[1]) == []
 
 
 def test_what_people_read_names_the_next_command(desk, tmp_path):

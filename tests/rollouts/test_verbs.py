@@ -21,6 +21,7 @@ from isthmus.rollouts.states import Wish
 from isthmus.rollouts.world import Traits, World
 from isthmus.rollouts.world.host import traits_of
 
+from ..cli.running import at_terminal, too_wide
 from ..cli.running import isthmus as command
 
 EXAMPLE = Path(isthmus.__file__).parent / "examples" / "openbandit" / "project.yaml"
@@ -291,6 +292,17 @@ def test_the_console_starts_shows_and_tells_by_its_exit_code_how_it_ended(desk, 
     assert console("wait", "ranker", ok=False).code == 3
     assert "abort" in console("history", "ranker").out
     assert console("history", "ranker", "--json").json[0]["what"] == "started"
+
+
+@pytest.mark.usefixtures("console")
+def test_the_console_fits_a_terminal_of_80_columns(desk, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for words in (("start", "ranker", "--dry-run"), ("start", "ranker", "--no-controller")):
+        assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
+    desk.drive(lambda state: state.phase == "waiting")
+    for words in (("status", "ranker"), ("history", "ranker"), ("tick",), ("abort", "ranker")):
+        assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
 
 
 def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first(desk, console):
