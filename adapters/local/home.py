@@ -72,6 +72,19 @@ def _read_only(file: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The one writer of the file. A commit that the disk refuses leaves no transaction open either."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
     """Make the tables of a schema that are missing; in memory when the database can only be read."""
     if not _only_read(connection):
@@ -97,15 +110,9 @@ def _format(connection: sqlite3.Connection) -> int:
 
 def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
     """Bring an older database to this format, once and whole. From 0 to 1 only the number is new."""
-    with _alone(folder):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if _format(connection) < FORMAT:  # else another process was quicker
-                connection.execute(f"PRAGMA user_version = {FORMAT}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+    with _alone(folder), transaction(connection):
+        if _format(connection) < FORMAT:  # else another process was quicker
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import final
 
 from ...target import Target
 from .errors import translated
-from .home import LOCAL, database, home, prepare
+from .home import LOCAL, database, home, prepare, transaction
 
 
 @final
@@ -62,16 +62,3 @@ class Database:
             if pid == os.getpid():
                 connection.close()
         self._local = threading.local()
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """The one writer of the file. A commit that the disk refuses leaves no transaction open either."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

@@ -10,8 +10,8 @@ import msgspec
 
 from ....pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepState
 from ....times import utc_milliseconds
+from ..home import transaction
 from ..processes import alive
-from ..sqlite import transaction
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pipeline_runs (

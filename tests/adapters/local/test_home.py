@@ -1,5 +1,6 @@
 """The format of local.db: given to a new one, brought to an older one once, refused when it is newer."""
 
+import resource
 import sqlite3
 from contextlib import closing
 
@@ -32,6 +33,20 @@ def test_a_new_database_has_this_format(home, local):
 def test_an_older_database_gets_this_format_and_keeps_its_rows(home, local):
     older(home)
     assert local.state.get("k").value == b"one"
+    assert user_version(home) == FORMAT
+
+
+def test_a_disk_that_takes_nothing_is_told_in_its_own_words_and_the_format_comes_later(home):
+    """SQLite has rolled back by itself then: to roll back once more was an error, which hid the disk's."""
+    older(home)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(sqlite3.OperationalError, match="disk"):
+            database(home)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    database(home).close()
     assert user_version(home) == FORMAT
 
 
