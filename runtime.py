@@ -135,9 +135,9 @@ def open(
     """
     from msgspec import structs
 
+    from . import stacks
     from .adapters import targets
     from .installed import adapter
-    from .lifecycle import offline as stacks
     from .project.load import load
     from .project.modules import importable
     from .project.profiles import profile

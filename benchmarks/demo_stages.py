@@ -25,7 +25,7 @@ def main() -> None:
 def stages(target: str) -> dict[str, float]:
     """Seconds of each stage; opening the project (and starting the stack) is the first."""
     import isthmus as im
-    from isthmus.lifecycle import offline
+    from isthmus import stacks
     from isthmus.lifecycle.demo import demo
     from isthmus.project.scaffold import create
 
@@ -39,7 +39,7 @@ def stages(target: str) -> dict[str, float]:
                 ended.append(("open", time.perf_counter()))
                 demo(project, on_stage=lambda _number, _total, name, _result: ended.append((name, time.perf_counter())))
         finally:
-            offline.stop(folder)
+            stacks.stop(folder)
     begins = [began, *(at for _, at in ended)]
     return {name: end - begin for (name, end), begin in zip(ended, begins, strict=False)}
 

@@ -6,13 +6,12 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import logs
-from .console import PROJECT, Console
+from .console import PROJECT, Console, project_file
 
 
 class Command(click.Command):
@@ -97,13 +96,3 @@ def _of_logging(function: Any) -> Any:
 
 def _level(level: str | None, verbose: int, *, quiet: bool) -> str | None:
     return level or ("debug" if verbose > 1 else "info" if verbose else "error" if quiet else None)
-
-
-def project_file(path: str, *, above: bool) -> str:
-    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here, that of the nearest folder above."""
-    named = Path(path or PROJECT)
-    if named.is_dir():
-        return str(named / PROJECT)
-    if not above or str(named) != PROJECT or named.is_file():
-        return str(named)
-    return str(next((folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()), named))

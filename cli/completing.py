@@ -10,20 +10,15 @@ from pathlib import Path
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
-from .command import command, project_file
-from .console import PROJECT, Console
+from .console import PROJECT, project_file
 
 SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 VARIABLE = "_ISTHMUS_COMPLETE"
 
 
-@command(project=False, help="Print what makes SHELL complete commands, options and the project's names.")
-@click.argument("shell", type=click.Choice(list(SHELLS)))
-def completion(console: Console, shell: str) -> None:
-    from .main import main
-
-    source = SHELLS[shell](main, {}, "isthmus", VARIABLE).source()
-    console.result({"shell": shell, "source": source}, source, raw=True)
+def source(shell: str, command: click.Command) -> str:
+    """What that shell runs to complete a command line."""
+    return SHELLS[shell](command, {}, "isthmus", VARIABLE).source()
 
 
 class Name(click.types.StringParamType):

@@ -165,9 +165,10 @@ class Console:
         """What became of the offline stack, where that is why a call had no answer: then there is nothing to look at."""
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
             return None
-        from ..lifecycle.offline import gone
+        from ..stacks import gone
 
-        return gone(self._opened)
+        url = self._opened.target.profile.options.get("endpoint_url")
+        return gone(self._opened.folder, None if url is None else str(url))
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -237,6 +238,16 @@ def _plain(value: Any) -> object:
     if type(value).__module__.startswith("pyarrow"):
         return value.to_pylist()
     raise TypeError(f"{type(value).__name__} cannot be said as JSON")
+
+
+def project_file(path: str, *, above: bool) -> str:
+    """The file that `path` names: a folder's project.yaml; `above`: where project.yaml is not here, that of the nearest folder above."""
+    named = Path(path or PROJECT)
+    if named.is_dir():
+        return str(named / PROJECT)
+    if not above or str(named) != PROJECT or named.is_file():
+        return str(named)
+    return str(next((folder / PROJECT for folder in Path.cwd().parents if (folder / PROJECT).is_file()), named))
 
 
 def relative(path: str | Path) -> str:

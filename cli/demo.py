@@ -41,15 +41,15 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
         elif not console.as_json:
             click.echo(line, err=True)
 
-    from ..lifecycle import offline
+    from .. import stacks
 
     folder = Path(console.path).resolve().parent
-    had_stack, had_home = bool(offline.running_urls(folder)), bool(offline.homes(folder))
+    had_stack, had_home = bool(stacks.running_urls(folder)), bool(stacks.homes(folder))
     try:
         with console.open() as project:
             example = example or project.spec.name
             console.result(openbandit.demo(project, example=example, requests=requests, keep=keep, on_stage=on_stage))
     finally:
         if not (keep or had_stack):
-            offline.stop(folder, forget=not had_home)
+            stacks.stop(folder, forget=not had_home)
     console.next("init mine" if example == shop.EXAMPLE else "init shop --example shop")

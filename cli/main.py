@@ -25,7 +25,7 @@ GROUPS = {
         "validate": ("start", "validate", "Check every file of the project, for every target."),
         "doctor": ("start", "doctor", "What works on this machine, and what to do about the rest."),
         "schema": ("start", "schema", "Print the JSON Schema of the project's files, for editors."),
-        "completion": ("completing", "completion", "Complete commands and names in bash, zsh or fish."),
+        "completion": ("start", "completion", "Complete commands and names in bash, zsh or fish."),
     },
     "Build": {
         "plan": ("world", "plan", "What would be made, and what differs."),

@@ -26,12 +26,12 @@ class _Cloud(click.ParamType["Offline"]):
     name = "cloud"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
-        from ..lifecycle.offline import clouds
+        from ..stacks import clouds
 
         return f"{{{'|'.join(clouds())}}}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Offline:
-        from ..lifecycle.offline import clouds
+        from ..stacks import clouds
 
         known = clouds()
         if value not in known:
@@ -158,7 +158,7 @@ def down(console: Console, forget: bool) -> None:
 @command(project=False, help="The stacks that --offline started for this project and that run.")
 def status(console: Console) -> None:
     from ..lifecycle import stack as stacks
-    from ..lifecycle.offline import told
+    from ..stacks import told
 
     standing = stacks.status()
     lines = [f"{cloud}   {ready.url}   process {ready.pid}   clock {ready.clock}" for cloud, ready in standing.items()]

@@ -1,4 +1,4 @@
-"""init, validate, schema, doctor: what needs no target."""
+"""init, validate, schema, doctor, completion: what needs no target."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from ..errors import ProjectError
 from .command import command
+from .completing import SHELLS, source
 from .console import Console
 
 
@@ -69,3 +70,10 @@ def doctor(console: Console, deep: bool) -> None:
     console.result(findings, "\n".join(map(str, findings)))
     if not all(finding.ok for finding in findings if finding.required):
         raise SystemExit(1)
+
+
+@command(project=False, help="Print what makes SHELL complete commands, options and the project's names.")
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion(console: Console, shell: str) -> None:
+    text = source(shell, click.get_current_context().find_root().command)
+    console.result({"shell": shell, "source": text}, text, raw=True)

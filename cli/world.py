@@ -72,7 +72,7 @@ def destroy(console: Console, yes: bool) -> None:
         console.result(remove(project))
         folder = project.folder
     if console.offline and not console.dry_run:
-        from ..lifecycle.offline import stop
+        from ..stacks import stop
 
         if stop(folder, forget=True):
             console.say("the offline stack is stopped")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from .door import Refusal
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 MOST_BODIES = 100_000_000  # bytes of all requests and unread answers at once, 503
 SWEEP = 1.0  # seconds between looks at what is overdue
@@ -23,6 +20,21 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str  # the exception's type, or what is wrong with the request
     message: str
     line: str | None = None  # of the predictor's code
+
+
+class Connection(Protocol):
+    """What requests and all connections together know of one: connection.py's."""
+
+    transport: asyncio.Transport | None  # None: it has ended
+    deadline: float  # the loop's time
+
+    def send(self, request: Request, status: int, body: bytes, extra: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def overdue(self) -> None: ...
 
 
 class Request:

@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ..endpoints.gateway.live_document import Change, Live, LiveRun
-from ..endpoints.gateway.streams import STREAMS
-from ..endpoints.port import EndpointState
-from ..endpoints.router import routed
-from ..endpoints.smoke import Smoke, smoke_arm
-from ..errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from ..errors import Invalid, NotFound, Refused
 from ..project.names import did_you_mean
-from ..project.specs import OF_EVERY_ENDPOINT
-from ..project.streams import streams_of
 from ..reports.results import Rows
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
-from .answers import Ramped, Started, Stopped
+from .answers import Ramped, Stopped
 from .audit import audit
 from .closing import close
 from .comparing import power, report, results
-from .runs import Definition, FrozenRun, StoredLive
+from .runs import StoredLive
 from .standing import listed as list
 from .standing import status
+from .starting import shown, start
 
 if TYPE_CHECKING:
     from .simulation.simulate import Simulated
@@ -48,123 +43,6 @@ __all__ = [  # im.experiment
     "status",
     "stop",
 ]
-
-
-def start(project: Project, name: str) -> Started:
-    """Begin a run of an experiment of project.yaml with its share of the layer; a run that is live already: told, nothing changes.
-
-    NotFound, ProjectError, Busy: the endpoint cannot serve its arms. Refused: too few free buckets, the traffic has another owner, or a
-    run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was faster.
-    """
-    with project.lock("experiment start"):
-        definition = startable.defined(project, name)
-        before = runs.current(project.target.state, project.wall())
-        if (run := startable.find(before.live, name)) is not None:
-            return _again(project, before.live, run, definition)
-        return _started(project, before, definition)
-
-
-def _started(project: Project, before: StoredLive, definition: Definition) -> Started:
-    layer = definition.layer
-    share = definition.experiment.share
-    ranges = startable.ranges_for(before.live, layer.name, buckets.count(share))
-    layers = startable.layers_with(before.live, layer)
-    arms = startable.arms_of(project, definition)
-    startable.check_parameters(before.live, definition, arms)
-    endpoint = routed(project.target).observe(layer.endpoint)
-    if definition.experiment.aims:
-        ownership.check_free(project, endpoint, definition.experiment.name)
-        startable.check_unlike(definition.experiment, arms)
-    arms = startable.with_defaults(project, before.live, layer, arms)
-    frozen = _claimed(project, startable.frozen_run(project, definition, arms))
-    for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
-        project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
-    answers = _tried(project, frozen) if endpoint is not None else {}
-    run = replace(startable.live_run(frozen, ranges), started=project.wall())
-    after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
-    entry = runs.next_change(before, run, "started", at=project.wall(), after=shown(run))
-    runs.next_live(after, entry)  # too large: refused before the traffic is taken
-    aims = definition.experiment.aims
-    former = ownership.take(project, endpoint, frozen.run) if aims else None
-    live = _gone_live(project, before, after, entry, endpoint, aims=aims)
-    return _told(project, live, run, frozen, former=former, answers=answers)
-
-
-def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
-    """It is live already, as project.yaml says it. Raises what differs."""
-    if run.state == "shipped":
-        raise Refused(f"{run.run} has shipped {run.ships}", remedy=f"isthmus experiment close {run.experiment}, then start the next run")
-    frozen = runs.frozen(project.target.state, run.run)
-    if (differs := startable.conflicting(project, frozen, definition)) is not None:
-        raise differs
-    return _told(project, live, run, frozen, already=True)
-
-
-def _told(
-    project: Project,
-    live: Live,
-    run: LiveRun,
-    frozen: FrozenRun,
-    *,
-    former: str | None = None,
-    answers: dict[str, Smoke] | None = None,
-    already: bool = False,
-) -> Started:
-    experiment = frozen.definition.experiment
-    return Started(
-        target=project.target.name,
-        run=run.run,
-        endpoint=frozen.definition.layer.endpoint,
-        layer=run.layer,
-        share=buckets.share(run.ranges),
-        ranges=run.ranges,
-        weights=runs.weights(experiment),
-        holdout=experiment.holdout,
-        targeting=experiment.targeting,
-        git=frozen.git,
-        config=live.version,
-        owner_before=former,
-        answers=answers or {},
-        already=already,
-    )
-
-
-def _claimed(project: Project, wanted: FrozenRun) -> FrozenRun:
-    try:
-        return runs.claim(project.target.state, wanted)
-    except Conflict as error:
-        raise Conflict(
-            f"somebody else starts {wanted.run} just now; nothing was changed", remedy=f"isthmus experiment status {wanted.run}"
-        ) from error
-
-
-def _tried(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
-    """A few requests as each arm's units will be answered, or by each of two variants. Unavailable: one does not answer all."""
-    endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
-    for arm in frozen.shippable:
-        parameters = {name: value for name, value in arm.parameters.items() if name not in OF_EVERY_ENDPOINT}
-        defaults = {name: parameter.default for name, parameter in project.spec.endpoints[endpoint].parameters.items()}
-        answers[arm.name] = smoke_arm(project, endpoint, arm.parameters.get("variant"), defaults | parameters)
-        if not answers[arm.name].ok:
-            raise Unavailable(
-                f"{endpoint}: arm {arm.name} does not answer: {answers[arm.name]}",
-                remedy=f"isthmus endpoints logs {endpoint}; no unit was assigned",
-            )
-    return answers
-
-
-def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change, endpoint: EndpointState | None, *, aims: bool) -> Live:
-    """The run is live, and the traffic its own: of two starts the one that comes too late may have taken it meanwhile."""
-    try:
-        live = runs.change(project.target.state, before, after, entry)
-    except Conflict:
-        there = startable.find(runs.current(project.target.state, project.wall()).live, runs.experiment_of(entry.run))
-        if there is not None and there.aims:
-            ownership.take(project, endpoint, there.run)
-        raise
-    if aims:
-        ownership.take(project, endpoint, entry.run)
-    return live
 
 
 def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") -> Ramped:
@@ -296,7 +174,3 @@ def _live(project: Project, live: Live, name: str) -> LiveRun:
             raise startable.never_ran(project, name)
         raise NotFound(f"{last.run} was {last.what} at {last.at:%Y-%m-%d %H:%M} UTC", remedy=f"isthmus experiment start {name}")
     return run
-
-
-def shown(run: LiveRun) -> str:
-    return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

@@ -12,7 +12,7 @@ from ..pipelines.shelf import keep
 from ..project.experiment_specs import Analysis, Experiment
 from ..reports import page, plots
 from ..runtime import Project
-from . import run_results, run_text, runs, wins
+from . import run_results, run_text, runs
 from . import split as split_check
 from .definition_text import definition_rows
 from .run_figures import DayEffect, Effect, MetricArms, Range, RunResults, Segments
@@ -103,7 +103,8 @@ def _effects(seen: RunResults) -> list[str]:
     table = page.table(["", "difference", "interval", "a last look alone", ""], rows, wordy=4)
     drawn = _ranges("treatment against control, relative", lines, table) if lines else table
     words = [
-        page.words(f"{', '.join(wins.texts(effect))}; the difference is of all that counts for one of the two") for effect in seen.effects
+        page.words(f"{', '.join(run_text.wins_texts(effect))}; the difference is of all that counts for one of the two")
+        for effect in seen.effects
     ]
     return [page.section("Differences", drawn, *(words if seen.interleaved else ()))]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from .results_text import aligned, counted
-from .wins import texts
 
 if TYPE_CHECKING:
     from ..project.experiment_specs import Total
@@ -48,12 +47,22 @@ def _wins(seen: RunResults) -> Iterator[str]:
     rows = [["", total_text(metric.metric.numerator), "wins a unit"]]
     rows += [[name, amount(arm.total("y")), value_text(arm.rate, metric)] for name, arm in metric.arms.items()]
     yield from aligned(rows, left=(0,))
-    yield f"  difference  {'   '.join(texts(effect))}"
+    yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
         yield f"  of these    {percent(effect.relative.value)}   {range_text(effect.relative)}   ({_how(effect)}{once_text(effect)})"
     yield f"  checks      {counted(seen.complete, 'unit')}, each with one order of both; clicks on what both would pick count for neither"
     yield from (f"  warning     {warning}" for warning in seen.warnings)
     yield f"verdict   {verdict_text(seen)}"
+
+
+def wins_texts(effect: Effect) -> Iterator[str]:
+    """`challenger +0.017 wins a unit`, `+0.004 .. +0.031`."""
+    of = effect.absolute
+    if of is None or of.value is None:
+        yield "too few that count"
+        return
+    yield f"{effect.arm} {of.value:+.3g} wins a unit"
+    yield "no interval yet" if of.low is None or of.high is None else f"{of.low:+.3g} .. {of.high:+.3g}"
 
 
 def watched(figure: ArmFigure) -> str:

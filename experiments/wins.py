@@ -7,7 +7,7 @@ mean of y; the preference is y / d, by the delta method (sums.py): 0.08 is 54 to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from statistics import NormalDist
 
@@ -23,6 +23,7 @@ from .run_cells import RunCells
 from .run_figures import DayEffect, Effect, MetricArms, ranged
 from .run_judging import Plain, horizons
 from .run_looks import Looks
+from .run_text import wins_texts
 from .sizing import POWER
 from .sums import Sums
 from .verdict import Verdict, side
@@ -116,18 +117,8 @@ def conclude(plain: Plain, effect: Effect, age: Age, *, unsound: Verdict | None)
     if effect.side != "open":
         control, treatment = plain.experiment.interleave or ("", "")
         preferred = treatment if effect.side == "better" else control
-        why = f"{', '.join(texts(effect))}. It says which order is preferred, not by how much more it earns: test it with arms."
+        why = f"{', '.join(wins_texts(effect))}. It says which order is preferred, not by how much more it earns: test it with arms."
         return Conclusion(word="prefers", of=preferred, why=why)
     if age.over:
         return Conclusion(word="undecided", why="The plan is over. No preference is shown.")
     return Conclusion(word="keep running", left=age.left, why="No preference is shown.")
-
-
-def texts(effect: Effect) -> Iterator[str]:
-    """`challenger +0.017 wins a unit`, `+0.004 .. +0.031`."""
-    of = effect.absolute
-    if of is None or of.value is None:
-        yield "too few that count"
-        return
-    yield f"{effect.arm} {of.value:+.3g} wins a unit"
-    yield "no interval yet" if of.low is None or of.high is None else f"{of.low:+.3g} .. {of.high:+.3g}"

@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import Invalid
 from ..reports.results import Rows, Shown
-from . import stack
+from .stack_calls import asked
 
 if TYPE_CHECKING:
     from ..localstack.faults import Fault
@@ -39,7 +39,7 @@ def add(
 
     if kind not in KINDS:
         raise Invalid(f"{kind} is not a fault", remedy=f"there are {', '.join(KINDS)}")
-    return stack.asked(
+    return asked(
         url,
         lambda running: running.fault(kind=kind, service=service, operation=operation, name=name, times=times, seconds=seconds, code=code),
     )
@@ -47,10 +47,10 @@ def add(
 
 def list(*, url: str | None = None) -> Rows[Fault]:
     """The faults that are still to come. NotFound: no stack answers."""
-    return Rows(stack.asked(url, lambda running: running.faults()))
+    return Rows(asked(url, lambda running: running.faults()))
 
 
 def clear(number: int | None = None, *, url: str | None = None) -> Cleared:
     """Take one fault back, or all. NotFound: no stack answers."""
-    stack.asked(url, lambda running: running.clear_faults(number))
+    asked(url, lambda running: running.clear_faults(number))
     return Cleared(cleared=number or "all")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from .. import stacks
 from ..adapters import targets
 from ..errors import Unsupported
 from ..rollouts.rehearsal import Rehearsal
@@ -20,7 +21,6 @@ from ..rollouts.states import Plan
 from ..rollouts.target_setting import TargetSetting
 from ..runtime import Project
 from ..target import Profile
-from . import offline
 from .rehearsal_places import Cloud, Home, Place
 
 _SCRIPT = "traffic_script"  # the port by which minutes are made up
@@ -82,11 +82,11 @@ def _cloud(project: Project) -> Generator[Place, None, None]:
     """A stack of the rehearsal's own; it dies with this process."""
     stack = project.target.adapter.offline
     assert stack is not None  # noqa: S101  the caller has looked
-    offline.check(stack)
+    stacks.check(stack)
     from ..localstack.client import Stack
     from ..localstack.run import start
 
-    with start(stack.cloud, clock="manual", images=offline.images(project.folder, stack)) as running:
+    with start(stack.cloud, clock="manual", images=stacks.images(project.folder, stack)) as running:
         options = {name: value for name, value in project.target.profile.options.items() if name != "offline"}
-        profile = replace(project.target.profile, options=options | offline.address(stack, running.url))
+        profile = replace(project.target.profile, options=options | stacks.address(stack, running.url))
         yield Cloud(profile, Stack(running.url, stack.cloud))

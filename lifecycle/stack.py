@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .. import stacks
 from ..errors import Invalid, NotFound, Unavailable
 from ..project.names import did_you_mean
 from ..reports.results import Shown
 from . import faults as fault
-from . import offline
+from .stack_calls import asked
 
 if TYPE_CHECKING:
     from ..localstack.aws.coverage import Covered as CoveredAws
-    from ..localstack.client import Stack
     from ..localstack.gcp.coverage import Covered as CoveredGcp
     from ..localstack.run import Ready, RunningStack
     from ..target import Offline
 
 __all__ = ["coverage", "down", "fault", "policy", "run", "status", "up"]
-_Answer = TypeVar("_Answer")
 
 
 class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +41,7 @@ def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **
 
     stack = _stack_of(cloud)
     title = _without_others(stack, options)
-    commands = {**offline.images(Path.cwd(), stack), **(images or {})}
+    commands = {**stacks.images(Path.cwd(), stack), **(images or {})}
     try:
         return start(cloud, images=commands, port=port, loud=True, **options)
     except StackFailed as error:
@@ -70,13 +68,13 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
     """Stop the stacks that `--offline` started for the project in a folder (default: the working one). `forget`: remove what they held."""
     place = folder or Path.cwd()
-    news = None if forget else offline.told(place)
-    return Ended(stopped=offline.stop(place, forget=forget), ended=news)
+    news = None if forget else stacks.told(place)
+    return Ended(stopped=stacks.stop(place, forget=forget), ended=news)
 
 
 def status(folder: Path | None = None) -> dict[str, Ready]:
     """By cloud the stacks that `--offline` started for the project in a folder (default: the working one) and that run."""
-    return offline.running(folder or Path.cwd())
+    return stacks.running(folder or Path.cwd())
 
 
 def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
@@ -94,39 +92,12 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
     return asked(url, lambda stack: stack.policy())
 
 
-def asked(url: str | None, ask: Callable[[Stack], _Answer]) -> _Answer:
-    """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from ..localstack.client import Stack
-
-    places = _places(url)
-    for where in places:
-        try:
-            return ask(Stack(where))
-        except OSError:
-            continue
-        except ValueError as error:
-            raise Invalid(f"{where} does not take that: {error}") from None
-    raise NotFound(f"no stack answers at {' or '.join(places)}", remedy="start one with `isthmus stack up aws|gcp`, or say --url")
-
-
-def _places(url: str | None) -> tuple[str, ...]:
-    """Where the stack may be that was meant: as the caller says, or the environment; the project's own; where `up` starts one."""
-    from ..localstack.run import CLOUDS, environment_of
-
-    if url:
-        return (url,)
-    named = (os.environ.get(variable) for cloud in offline.clouds().values() for variable in cloud.variables)
-    if first := next(filter(None, named), None):
-        return (first,)
-    return offline.running_urls(Path.cwd()) or tuple(f"http://127.0.0.1:{environment_of(cloud).PORT}" for cloud in CLOUDS)
-
-
 def _stack_of(cloud: str) -> Offline:
     """NotFound; Unsupported, MissingDependency: it cannot be started here."""
-    known = offline.clouds()
+    known = stacks.clouds()
     if cloud not in known:
         raise NotFound(f"there is no offline stack of {cloud}", remedy=did_you_mean(cloud, tuple(known), has="there is"))
-    offline.check(known[cloud])
+    stacks.check(known[cloud])
     return known[cloud]
 
 

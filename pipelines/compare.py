@@ -11,7 +11,8 @@ from ..errors import Invalid, NotFound
 from ..project.metrics import CUTOFF
 from ..reports.results import Rows
 from . import measure, runs, spoken
-from .records import Evaluation, Run, ranking_figures
+from .records import Evaluation, Run
+from .run_text import ranking_figures
 from .spoken import estimate, interval, signed
 from .statistics import Estimate
 

@@ -14,6 +14,7 @@ from ..project.specs import Feature, Model, ProjectSpec
 from ..storage import BlobStore
 from . import gate, measure, models, records, runs
 from .context import StepContext
+from .dataset import read_data
 from .distribution import drifts
 from .gate import GateResult
 from .metrics import day_of
@@ -21,7 +22,6 @@ from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
 from .segments import by_segment
 from .shelf import run_uri
-from .training_steps import read_data
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import NotFound
 from ..reports import page
 from ..storage import BlobStore
-from . import feature_page, records, spoken
+from . import feature_page, run_text, spoken
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .records import Evaluation, Run
 from .shelf import run_uri
@@ -81,12 +81,12 @@ def _figures(run: Run, found: Evaluation) -> str:
     known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
     rows = [("AUC within days", _short(found.auc), f"chance is 0.5{known}")]
     if found.ranked is not None:
-        about = records.told(found.ranked)
-        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in records.ranking_figures(found.metrics).items()]
-        rows += [("first places", f"gini {found.ranked.gini:.2f}", records.first_places(found.ranked))] if found.ranked.item else []
+        about = run_text.told(found.ranked)
+        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in run_text.ranking_figures(found.metrics).items()]
+        rows += [("first places", f"gini {found.ranked.gini:.2f}", run_text.first_places(found.ranked))] if found.ranked.item else []
     paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
     for name, figure in run.champion.figures().items():
-        digits = records.digits_of(name)
+        digits = run_text.digits_of(name)
         value = f"{spoken.signed(figure.value, digits)}   ({spoken.interval(figure, digits, sign=True)})"
         rows.append((f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion", value, paired))
     if run.champion.difference is None and run.champion.why_not:
@@ -124,7 +124,7 @@ def _periods(found: Evaluation) -> str:
 
 
 def _data(run: Run) -> list[str]:
-    from .records import described
+    from .run_text import described
 
     data = run.data
     if data is None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..errors import Invalid
 from ..events.column_types import of_arrow
-from ..formats import decode
 from ..project.specs import Feature, Model, Objective, ProjectSpec
 from .context import StepContext
 
@@ -51,6 +50,8 @@ def fit(context: StepContext) -> None:
     from . import predictor, trainers
 
     model, folder = _model(context), _folder(context)
+    from .dataset import read_data
+
     table, known = read_data(context.inputs["data"])
     made = trainers.fit(trainers.find(model, folder), model, table, folder)
     spec = context.project().spec
@@ -69,6 +70,8 @@ def evaluate(context: StepContext) -> None:
 
     model, folder = _model(context), _folder(context)
     objective, spec = msgspec.convert(context.parameters["objective"], Objective), context.project().spec
+    from .dataset import read_data
+
     table, known = read_data(context.inputs["data"])
     predicted: Forward = evaluation.forward(
         table,
@@ -93,15 +96,6 @@ def register(context: StepContext) -> None:
     from .registering import register as put
 
     put(context, _model(context))
-
-
-def read_data(folder: Path) -> tuple[pa.Table, Data]:
-    import pyarrow.parquet as pq
-
-    from .records import Data
-
-    known = folder / "data.json"
-    return pq.ParquetFile(folder / "data.parquet").read(), decode(known.read_bytes(), Data, what=str(known))
 
 
 def _known(

@@ -6,13 +6,11 @@ import json
 import re
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from ...errors import IsthmusError, Unavailable, Unsupported
 from .errors import translated
-
-if TYPE_CHECKING:
-    from .session import Aws
 
 OURS = "our stack"
 MOTO = "a moto server"
@@ -48,12 +46,12 @@ def server(url: str) -> str:
     return MOTO if b"moto" in _page(url, "moto-api/").lower() else _UNKNOWN
 
 
-def described(aws: Aws) -> str:
+def described(url: str, client: Callable[[str], Any]) -> str:
     """One line on a server that is not ours, with the operations that it lacks; "" for our stack. Unavailable when nothing answers."""
-    name = server(str(aws.endpoint_url))
+    name = server(url)
     if name == OURS:
         return ""
-    missing = [operation for service, operation in _PROBES if not _is_there(aws.client(service), operation)]
+    missing = [operation for service, operation in _PROBES if not _is_there(client(service), operation)]
     return f"this is {name}" + (f": {_absent(missing)}" if missing else "")
 
 

@@ -161,7 +161,7 @@ def where(target: Target) -> str:
     aws.admit()
     account = aws.profile.options.get("account") or (_OFFLINE_ACCOUNT if aws.offline else aws.account())
     line = f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   {aws.profile.options['bucket']}"
-    return "   ".join(filter(None, (line, backend.described(aws) if aws.offline else "")))
+    return "   ".join(filter(None, (line, backend.described(str(aws.endpoint_url), aws.client) if aws.offline else "")))
 
 
 def native(target: Target) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..results_text import aligned
-from .snapshot import Figure, Row, Snapshot
+
+if TYPE_CHECKING:
+    from .snapshot import Figure, Row, Snapshot
 
 _WEEK = 7
 Table = list[list[str]]

@@ -19,8 +19,8 @@ from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
 from ...runtime import Project, open_target
 from .. import run_report, run_results
-from ..experiment import start
 from ..run_figures import RunResults
+from ..starting import start
 from . import clock as simulated_time
 from .behaviour import Setting, request
 from .clock import MovedClock, SimulatedTime

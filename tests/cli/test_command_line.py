@@ -6,8 +6,7 @@ from contextlib import chdir
 import click
 import pytest
 
-from isthmus.cli.command import project_file
-from isthmus.cli.console import Console
+from isthmus.cli.console import Console, project_file
 from isthmus.cli.examples import EXAMPLES
 from isthmus.cli.main import COMMANDS, GROUPS, main
 from isthmus.errors import Refused

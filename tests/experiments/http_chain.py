@@ -24,13 +24,13 @@ import msgspec
 import pyarrow as pa
 
 import isthmus
+from isthmus import stacks
 from isthmus.endpoints.deploy import deploy
 from isthmus.events.ingest import ingest
 from isthmus.experiments import experiment
 from isthmus.experiments.audit import audit
 from isthmus.experiments.run_results import results
 from isthmus.experiments.simulation.http_calls import HttpCalls
-from isthmus.lifecycle import offline
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
@@ -115,7 +115,7 @@ def played(folder: Path, target: str, requests: int) -> Chain:
     finally:
         with mini.opened(folder, **where) as project:
             remove_endpoints(project.target)
-        offline.stop(folder, forget=True)
+        stacks.stop(folder, forget=True)
 
 
 def _played(folder: Path, where: dict[str, Any], visit: _Visit) -> Chain:

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from isthmus import stacks
 from isthmus.experiments.simulation.simulate import simulate
-from isthmus.lifecycle import offline
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.endpoints import mini
 
@@ -52,7 +52,7 @@ def _simulated(folder, target):
         finally:
             with mini.opened(folder, **where) as project:
                 remove_endpoints(project.target)
-            offline.stop(folder, forget=True)
+            stacks.stop(folder, forget=True)
             sys.modules.pop("mini_ranker", None)
 
 

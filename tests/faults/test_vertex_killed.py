@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.lifecycle import offline
+from isthmus import stacks
 from isthmus.localstack.client import Stack
 from isthmus.localstack.gcp.environment import stray
 from isthmus.tests.cli.running import create, isthmus
@@ -35,7 +35,7 @@ def shop(tmp_path, monkeypatch):
     folder = create(tmp_path / "shop")
     (folder / "profiles.yaml").write_text("targets:\n  vertex: {project: faults, location: us-central1, bucket: gs://example-ranker}\n")
     yield folder
-    offline.stop(folder)
+    stacks.stop(folder)
 
 
 def below(folder):
@@ -63,7 +63,7 @@ def until(holds, what):
 
 def killed(shop, *command, when):
     """Run a command whose stack is killed once `when` holds: what it says."""
-    stack = offline.running(shop)["gcp"]
+    stack = stacks.running(shop)["gcp"]
 
     def kill():
         until(when, f"{command} did not get so far")
@@ -87,7 +87,7 @@ def run(shop, *commands):
 
 def test_after_a_kill_in_a_load_or_in_a_job_the_same_commands_get_on_with_a_new_stack_and_nothing_of_the_old_one_stays(shop):
     run(shop, ["apply"])
-    stack = Stack(offline.running(shop)["gcp"].url, "gcp")
+    stack = Stack(stacks.running(shop)["gcp"].url, "gcp")
     stack.fault(kind="latency", operation="bigquery.jobs.insert", seconds=600)
     killed(shop, "ingest", when=lambda: not stack.faults())
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 import pytest
 
 import isthmus
+from isthmus import stacks
 from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
-from isthmus.lifecycle import offline
 from isthmus.localstack import apart
 from isthmus.localstack.apart import running
 from isthmus.localstack.client import Stack
@@ -25,44 +25,44 @@ from isthmus.tests.localstack.jobkit import Aws, alive, until
 
 pytestmark = pytest.mark.slow
 
-AWS = offline.clouds()["aws"]
+AWS = stacks.clouds()["aws"]
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     yield tmp_path
-    offline.stop(tmp_path)
+    stacks.stop(tmp_path)
 
 
 def test_the_variable_names_the_stack_when_it_stays_on_this_machine(folder, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4599")
-    assert offline.endpoint(folder, AWS) == "http://127.0.0.1:4599"
-    assert not offline.record(folder, AWS).exists()
+    assert stacks.endpoint(folder, AWS) == "http://127.0.0.1:4599"
+    assert not stacks.record(folder, AWS).exists()
 
 
 @pytest.mark.parametrize("url", ["https://sagemaker.us-east-1.amazonaws.com", "http://127.0.0.1.example.com", "nonsense"])
 def test_a_variable_that_leads_off_this_machine_is_refused(folder, monkeypatch, url):
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     with pytest.raises(Invalid, match="not on this machine"):
-        offline.endpoint(folder, AWS)
+        stacks.endpoint(folder, AWS)
 
 
 def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
-    url = offline.endpoint(folder, AWS)
+    url = stacks.endpoint(folder, AWS)
     Stack(url).fault(kind="error", times=None)
-    assert json.loads(offline.record(folder, AWS).read_text())["schema"] == 1
-    assert offline.endpoint(folder, AWS) == url
-    assert offline.running_urls(folder) == (url,)
+    assert json.loads(stacks.record(folder, AWS).read_text())["schema"] == 1
+    assert stacks.endpoint(folder, AWS) == url
+    assert stacks.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
-    assert offline.stop(folder)
-    assert offline.running_urls(folder) == ()
-    assert not offline.stop(folder)
+    assert stacks.stop(folder)
+    assert stacks.running_urls(folder) == ()
+    assert not stacks.stop(folder)
 
 
 def test_two_commands_at_once_start_one_stack(folder):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(offline.endpoint(folder, AWS))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(stacks.endpoint(folder, AWS))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -76,41 +76,41 @@ def buckets(url):
 
 
 def test_a_stack_that_was_killed_is_started_again_with_what_it_held_until_that_is_forgotten(folder):
-    url = offline.endpoint(folder, AWS)
+    url = stacks.endpoint(folder, AWS)
     Aws(url).s3.create_bucket(Bucket="bucket")
     Stack(url).fault(kind="error", service="glue", times=None)
-    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
-    until(lambda: not offline.running_urls(folder))
-    again = offline.endpoint(folder, AWS)
+    os.kill(running(stacks.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not stacks.running_urls(folder))
+    again = stacks.endpoint(folder, AWS)
     assert buckets(again) == ["bucket"]
     assert Stack(again).faults() == ()
-    assert offline.stop(folder)
-    assert buckets(offline.endpoint(folder, AWS)) == ["bucket"]
-    assert offline.stop(folder, forget=True)
-    assert buckets(offline.endpoint(folder, AWS)) == []
+    assert stacks.stop(folder)
+    assert buckets(stacks.endpoint(folder, AWS)) == ["bucket"]
+    assert stacks.stop(folder, forget=True)
+    assert buckets(stacks.endpoint(folder, AWS)) == []
 
 
 def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(folder):
-    offline.endpoint(folder, AWS)
-    offline.stop(folder)
-    about = offline.home(folder, AWS) / "home.json"
+    stacks.endpoint(folder, AWS)
+    stacks.stop(folder)
+    about = stacks.home(folder, AWS) / "home.json"
     about.write_text(about.read_text().replace('"format":1', '"format":2'))
     with pytest.raises(Unavailable, match="was written by a newer stack") as error:
-        offline.endpoint(folder, AWS)
+        stacks.endpoint(folder, AWS)
     assert "isthmus stack down --forget" in error.value.remedy
-    offline.stop(folder, forget=True)
-    assert buckets(offline.endpoint(folder, AWS)) == []
+    stacks.stop(folder, forget=True)
+    assert buckets(stacks.endpoint(folder, AWS)) == []
 
 
 def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
-    url = offline.endpoint(folder, AWS)
-    log = offline.record(folder, AWS).with_suffix(".log")
+    url = stacks.endpoint(folder, AWS)
+    log = stacks.record(folder, AWS).with_suffix(".log")
     before = datetime.now(UTC).replace(microsecond=0)
-    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
-    until(lambda: not offline.running_urls(folder))
+    os.kill(running(stacks.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not stacks.running_urls(folder))
     with log.open("a") as file:
         file.write("its last words\n")
-    assert offline.endpoint(folder, AWS) != url
+    assert stacks.endpoint(folder, AWS) != url
     news = capsys.readouterr().err
     at = re.search(r"it ended at (\S+ \S+) UTC: killed by SIGKILL", news)
     assert before <= datetime.fromisoformat(f"{at[1]}+00:00") <= datetime.now(UTC)
@@ -119,36 +119,36 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     assert "its last words" in news
     assert "its log is now .isthmus/stack/aws.previous.log" in news
     assert "its last words" in log.with_suffix(".previous.log").read_text()
-    offline.endpoint(folder, AWS)
+    stacks.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
 
 
 def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived(folder, capsys):
-    offline.endpoint(folder, AWS)
-    pid = running(offline.record(folder, AWS)).pid
-    alive = datetime.fromtimestamp(offline.record(folder, AWS).stat().st_mtime, UTC)
+    stacks.endpoint(folder, AWS)
+    pid = running(stacks.record(folder, AWS)).pid
+    alive = datetime.fromtimestamp(stacks.record(folder, AWS).stat().st_mtime, UTC)
     os.killpg(os.getpgid(pid), signal.SIGKILL)
-    until(lambda: not offline.running_urls(folder))
-    told = offline.told(folder)
+    until(lambda: not stacks.running_urls(folder))
+    told = stacks.told(folder)
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
     assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
 
 
 def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
-    offline.endpoint(folder, AWS)
-    os.killpg(os.getpgid(running(offline.record(folder, AWS)).pid), signal.SIGKILL)
-    until(lambda: not offline.running_urls(folder))
+    stacks.endpoint(folder, AWS)
+    os.killpg(os.getpgid(running(stacks.record(folder, AWS)).pid), signal.SIGKILL)
+    until(lambda: not stacks.running_urls(folder))
     monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
-    assert "this machine was restarted after" in offline.told(folder)
+    assert "this machine was restarted after" in stacks.told(folder)
 
 
 def test_what_cannot_be_forgotten_is_an_error(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    offline.home(folder, AWS).parent.mkdir(parents=True)
-    offline.home(folder, AWS).symlink_to(elsewhere)
+    stacks.home(folder, AWS).parent.mkdir(parents=True)
+    stacks.home(folder, AWS).symlink_to(elsewhere)
     with pytest.raises(OSError, match="symbolic link"):
-        offline.stop(folder, forget=True)
+        stacks.stop(folder, forget=True)
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def silent(folder, monkeypatch):
     monkeypatch.setattr(apart, "_ANSWERS", 0.5)
     monkeypatch.setattr(apart, "_STOPS", 2.0)
     monkeypatch.setattr(apart, "_HEALTH", 0.2)
-    url = offline.endpoint(folder, AWS)
-    pid = running(offline.record(folder, AWS)).pid
+    url = stacks.endpoint(folder, AWS)
+    pid = running(stacks.record(folder, AWS)).pid
     os.kill(pid, signal.SIGSTOP)
     yield url, pid
     with suppress(ProcessLookupError):
@@ -167,78 +167,78 @@ def silent(folder, monkeypatch):
 
 def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does(folder, silent):
     url, pid = silent
-    assert running(offline.record(folder, AWS)) is None
-    assert offline.told(folder) is None
+    assert running(stacks.record(folder, AWS)) is None
+    assert stacks.told(folder) is None
     with pytest.raises(Unavailable, match=rf"the stack runs \(pid {pid}\) and does not answer") as error:
-        offline.endpoint(folder, AWS)
+        stacks.endpoint(folder, AWS)
     assert "isthmus stack down" in error.value.remedy
     os.kill(pid, signal.SIGCONT)
-    assert offline.endpoint(folder, AWS) == url
-    assert offline.stop(folder)
+    assert stacks.endpoint(folder, AWS) == url
+    assert stacks.stop(folder)
 
 
 def test_the_start_waits_for_a_stack_that_lives_and_does_not_answer_yet(folder, silent, monkeypatch):
     url, pid = silent
     monkeypatch.setattr(apart, "_ANSWERS", 30.0)
     threading.Timer(1, os.kill, (pid, signal.SIGCONT)).start()
-    assert offline.endpoint(folder, AWS) == url
+    assert stacks.endpoint(folder, AWS) == url
 
 
 @pytest.mark.parametrize("home", [True, False])
 def test_a_stack_that_does_not_answer_is_ended_all_the_same(folder, silent, home):
     _, pid = silent
-    record = offline.record(folder, AWS)
+    record = stacks.record(folder, AWS)
     if not home:
         record.write_text(json.dumps(json.loads(record.read_text()) | {"home": None}))
-    assert offline.told(folder) is None
-    assert offline.stop(folder, forget=True)
+    assert stacks.told(folder) is None
+    assert stacks.stop(folder, forget=True)
     until(lambda: not alive(pid))
     assert not record.exists()
-    assert offline.homes(folder) == ()
+    assert stacks.homes(folder) == ()
 
 
 def test_the_home_of_a_living_stack_is_never_removed(folder, silent):
     """Its record is lost, or tells of a process that is no stack."""
     _, pid = silent
-    record = offline.record(folder, AWS)
+    record = stacks.record(folder, AWS)
     text = record.read_text()
     record.unlink()
     with pytest.raises(Unavailable, match="a stack still runs in"):
-        offline.stop(folder, forget=True)
+        stacks.stop(folder, forget=True)
     record.write_text(text.replace(str(pid), str(os.getpid())))
     with pytest.raises(Unavailable, match=f"process {os.getpid()}, of which .* is another one"):
-        offline.stop(folder, forget=True)
-    assert (offline.home(folder, AWS) / "home.json").exists()
+        stacks.stop(folder, forget=True)
+    assert (stacks.home(folder, AWS) / "home.json").exists()
     record.write_text(text)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
-    offline.endpoint(folder, AWS)
-    os.kill(running(offline.record(folder, AWS)).pid, number)
-    until(lambda: not offline.record(folder, AWS).exists())
-    assert offline.told(folder) is None
-    offline.endpoint(folder, AWS)
-    assert offline.stop(folder)
-    offline.endpoint(folder, AWS)
+    stacks.endpoint(folder, AWS)
+    os.kill(running(stacks.record(folder, AWS)).pid, number)
+    until(lambda: not stacks.record(folder, AWS).exists())
+    assert stacks.told(folder) is None
+    stacks.endpoint(folder, AWS)
+    assert stacks.stop(folder)
+    stacks.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
 
 
 def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
     """What its watcher sees of it, by a command in the stack's place."""
-    ready = offline.record(folder, AWS)
+    ready = stacks.record(folder, AWS)
     ready.parent.mkdir(parents=True)
     child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._ended(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
     pid = int(child.communicate()[0])
     assert child.returncode == 3
     ready.write_text(f'{{"url": "http://127.0.0.1:9", "pid": {pid}}}')
-    assert "it failed, with exit code 3" in offline.told(folder)
+    assert "it failed, with exit code 3" in stacks.told(folder)
 
 
 def test_stack_down_tells_of_a_death_too(folder):
-    offline.endpoint(folder, AWS)
-    os.kill(running(offline.record(folder, AWS)).pid, signal.SIGKILL)
-    until(lambda: not offline.running_urls(folder))
+    stacks.endpoint(folder, AWS)
+    os.kill(running(stacks.record(folder, AWS)).pid, signal.SIGKILL)
+    until(lambda: not stacks.running_urls(folder))
     down = [sys.executable, "-m", "isthmus", "stack", "down"]
     first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
     assert "killed by SIGKILL" in first
@@ -247,10 +247,10 @@ def test_stack_down_tells_of_a_death_too(folder):
 
 def test_a_stack_of_a_newer_version_is_neither_used_nor_forgotten(tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    ready = offline.record(tmp_path, AWS)
+    ready = stacks.record(tmp_path, AWS)
     ready.parent.mkdir(parents=True)
     ready.write_text('{"schema": 9, "socket": "/run/stack"}')
-    for use in (lambda: offline.endpoint(tmp_path, AWS), lambda: offline.stop(tmp_path), lambda: offline.running_urls(tmp_path)):
+    for use in (lambda: stacks.endpoint(tmp_path, AWS), lambda: stacks.stop(tmp_path), lambda: stacks.running_urls(tmp_path)):
         with pytest.raises(Refused, match=r"aws.json was written by a newer Isthmus \(format 9; this one reads up to 1\)"):
             use()
     assert ready.read_text() == '{"schema": 9, "socket": "/run/stack"}'
@@ -261,7 +261,7 @@ def test_our_image_has_every_name_that_the_projects_profiles_give_it(tmp_path):
     (tmp_path / "shop" / "profiles.yaml").write_text(
         "targets:\n  sagemaker:\n    bucket: s3://example-ranker\n    image: 123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7\n"
     )
-    found = offline.images(tmp_path / "shop", AWS)
+    found = stacks.images(tmp_path / "shop", AWS)
     assert set(found) == {"isthmus", "123456789012.dkr.ecr.us-east-1.amazonaws.com/ranker:7"}
     assert all("-m isthmus.endpoints.server --host 127.0.0.1 --model {model} --port {port}" in command for command in found.values())
 
@@ -273,7 +273,7 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     asked = []
 
     def stack(offline, _server):
-        asked.append(offline.cloud)
+        asked.append(stacks.cloud)
         return {"endpoint_url": "http://127.0.0.1:1"}
 
     found = profile(description, target="aws", offline=True, options={}, stack=stack)
@@ -304,7 +304,7 @@ def test_offline_uses_the_server_of_profiles_yaml_and_starts_no_stack(tmp_path, 
     with isthmus.open(path, target="aws", offline=True) as project:
         assert project.target.profile.options["endpoint_url"] in ("http://127.0.0.1:4566", REMOTE)
         assert "offline" not in project.target.profile.options
-    assert not offline.record(path.parent, AWS).exists()
+    assert not stacks.record(path.parent, AWS).exists()
 
 
 def test_a_variable_on_this_machine_comes_before_the_server_of_profiles_yaml(tmp_path, monkeypatch):
@@ -331,11 +331,11 @@ def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path,
 
     try:
         isthmus("plan", "--target", "sagemaker", "--offline")
-        (first,) = offline.running_urls(tmp_path / "shop")
+        (first,) = stacks.running_urls(tmp_path / "shop")
         isthmus("plan", "--target", "sagemaker", "--offline")
-        assert offline.running_urls(tmp_path / "shop") == (first,)
+        assert stacks.running_urls(tmp_path / "shop") == (first,)
         assert {call.service for call in Stack(first).calls()} >= {"s3", "glue"}
         assert "the offline stack is stopped" in isthmus("destroy", "--target", "sagemaker", "--offline", "--yes")
-        assert offline.running_urls(tmp_path / "shop") == ()
+        assert stacks.running_urls(tmp_path / "shop") == ()
     finally:
-        offline.stop(tmp_path / "shop")
+        stacks.stop(tmp_path / "shop")

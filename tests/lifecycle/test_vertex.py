@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import isthmus as im
+from isthmus import stacks
 from isthmus.errors import Refused
-from isthmus.lifecycle import offline
 from isthmus.lifecycle.plan import plan
 from isthmus.localstack.client import Stack
 from isthmus.localstack.gcp.environment import stray
@@ -111,18 +111,18 @@ def test_the_deploy_script_goes_from_raw_files_to_a_served_ranking_and_destroy_t
 
 def test_a_projects_own_stack_is_met_again_and_one_that_was_killed_is_told_of_and_followed_by_an_empty_one(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("GCP_ENDPOINT_URL", raising=False)
-    gcp = offline.clouds()["gcp"]
+    gcp = stacks.clouds()["gcp"]
     try:
-        options = offline.options(tmp_path, gcp)
+        options = stacks.options(tmp_path, gcp)
         assert set(options) == {"endpoint_url", "grpc_address"}
-        assert offline.options(tmp_path, gcp) == options
-        assert offline.record(tmp_path, gcp) == tmp_path / ".isthmus" / "stack" / "gcp.json"
-        os.kill(offline.running(tmp_path)["gcp"].pid, signal.SIGKILL)
-        until(lambda: not offline.running_urls(tmp_path))
-        assert offline.options(tmp_path, gcp)["endpoint_url"] != options["endpoint_url"]
+        assert stacks.options(tmp_path, gcp) == options
+        assert stacks.record(tmp_path, gcp) == tmp_path / ".isthmus" / "stack" / "gcp.json"
+        os.kill(stacks.running(tmp_path)["gcp"].pid, signal.SIGKILL)
+        until(lambda: not stacks.running_urls(tmp_path))
+        assert stacks.options(tmp_path, gcp)["endpoint_url"] != options["endpoint_url"]
         news = capsys.readouterr().err
         assert "killed by SIGKILL" in news
         assert "what it held is gone: the next one starts empty" in news
     finally:
-        offline.stop(tmp_path)
-    assert offline.running(tmp_path) == {}
+        stacks.stop(tmp_path)
+    assert stacks.running(tmp_path) == {}

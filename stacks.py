@@ -20,16 +20,15 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Invalid, Unavailable, Unsupported
-from ..formats import refuse_newer, schema, schema_of
-from ..installed import adapter, adapters
-from ..project.options import on_this_machine
-from ..storage import make_private
-from ..target import Offline, attribute, require
+from .errors import Invalid, Unavailable, Unsupported
+from .formats import refuse_newer, schema, schema_of
+from .installed import adapter, adapters
+from .project.options import on_this_machine
+from .storage import make_private
+from .target import Offline, attribute, require
 
 if TYPE_CHECKING:
-    from ..localstack.run import Ready
-    from ..runtime import Project
+    from .localstack.run import Ready
 
 _LISTENS = 5.0  # seconds that a stack may take to let us in
 _CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
@@ -60,8 +59,8 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     if server:
         return server
     check(stack)
-    from ..localstack.apart import NoAnswer, answering, previous, start_apart
-    from ..localstack.run import StackFailed
+    from .localstack.apart import NoAnswer, answering, previous, start_apart
+    from .localstack.run import StackFailed
 
     ready = record(folder, stack)
     log = _log(ready)
@@ -92,12 +91,11 @@ def told(folder: Path) -> str | None:
     return "\n".join(filter(None, map(_told, _records(folder)))) or None
 
 
-def gone(project: Project) -> str | None:
-    """What is to be known of the stack that stood for an opened project's cloud, and what to do; None where one stands, or none did."""
-    url = project.target.profile.options.get("endpoint_url")
-    if url is None or _listens(str(url)):
+def gone(folder: Path, url: str | None) -> str | None:
+    """What is to be known of the stack at `url` that stood for a project's cloud, and what to do; None where one stands, or none did."""
+    if url is None or _listens(url):
         return None
-    own = _own(project.folder, str(url))
+    own = _own(folder, url)
     news = _told(own) if own is not None else None
     return news or f"the offline stack at {url} has ended: start it again (`isthmus stack up`), and begin with `isthmus apply`"
 
@@ -115,13 +113,13 @@ def _listens(url: str) -> bool:
 
 def _own(folder: Path, url: str) -> Path | None:
     """The record of the project's own stack that listened there."""
-    from ..localstack.apart import recorded
+    from .localstack.apart import recorded
 
     return next((file for file in _records(folder) if (stack := recorded(file)) and stack.url == url), None)
 
 
 def _told(ready: Path) -> str | None:
-    from ..localstack.apart import death
+    from .localstack.apart import death
 
     end = death(ready, _log(ready))
     if end is None:
@@ -171,7 +169,7 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
     """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
-    from ..localstack.apart import NoAnswer, stop_apart
+    from .localstack.apart import NoAnswer, stop_apart
 
     if not _folder(folder).exists():
         return False
@@ -187,7 +185,7 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 
 
 def _forget(place: Path) -> None:
-    from ..localstack.folders import Owned, Taken, remove_tree
+    from .localstack.folders import Owned, Taken, remove_tree
 
     try:
         owned = Owned(place)
@@ -201,7 +199,7 @@ def _forget(place: Path) -> None:
 
 def home(folder: Path, stack: Offline) -> Path | None:
     """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
-    from ..localstack.run import environment_of
+    from .localstack.run import environment_of
 
     return _folder(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
 
@@ -213,7 +211,7 @@ def homes(folder: Path) -> tuple[Path, ...]:
 
 def running(folder: Path) -> dict[str, Ready]:
     """Cloud -> the project's own stack that runs."""
-    from ..localstack.apart import running
+    from .localstack.apart import running
 
     return {file.stem: stack for file in _records(folder) if (stack := running(file))}
 
@@ -233,9 +231,9 @@ def _log(ready: Path) -> Path:
 
 def images(folder: Path, stack: Offline) -> Mapping[str, str]:
     """Container image -> what it is on this machine: our model server, under every name that the project's profiles have for it."""
-    from ..errors import IsthmusError
-    from ..project.load import load
-    from ..project.profiles import profiles
+    from .errors import IsthmusError
+    from .project.load import load
+    from .project.profiles import profiles
 
     names = {other.image for other in _stacks() if other.cloud == stack.cloud}
     if (folder / "project.yaml").exists():
@@ -255,7 +253,7 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 
 def check(stack: Offline) -> None:
     """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
-    from ..localstack.run import CLOUDS
+    from .localstack.run import CLOUDS
 
     if stack.cloud not in CLOUDS:
         raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
@@ -281,7 +279,7 @@ def _records(folder: Path) -> list[Path]:
 
 def _refuse_newer(ready: Path) -> None:
     """A later version's stack may run there: this one would start a second and forget the first."""
-    from ..localstack.run import Ready
+    from .localstack.run import Ready
 
     with suppress(FileNotFoundError, ValueError):  # damaged is as absent
         refuse_newer(str(ready), schema_of(ready.read_bytes()), schema(Ready))
