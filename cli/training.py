@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the runs a tag (again for more).")
 @click.option("--note", default="", metavar="TEXT", help="Say what the runs are for.")
 def train(console: Console, configs: tuple[str, ...], overrides: tuple[str, ...], tags: tuple[str, ...], note: str) -> None:
-    from ..pipelines.records import next_steps
+    from ..pipelines.run_text import next_steps
     from ..pipelines.training import configuration
     from ..pipelines.training import train as run
 
