@@ -45,19 +45,32 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
         return not self.problems if self.state is None else self.state.released and not self.state.outbox
 
 
-def look(ports: Ports, endpoint: str, *, holder: str, clock: Clock, seize: bool = False, remembered: Stored | None = None) -> LookResult:
+def look(
+    ports: Ports,
+    endpoint: str,
+    *,
+    holder: str,
+    clock: Clock,
+    seize: bool = False,
+    remembered: Stored | None = None,
+    leaving: bool = False,
+) -> LookResult:
     """Read, observe, decide, write down, act: in this order, so that whoever dies in between has lost nothing.
 
     `seize`: take the lease from a holder that may be alive, as a person's abort does. `remembered`: the document as this holder's last look
     left it. It is not read again where a new minute is to be judged, as that is written by compare-and-swap: whatever came in between makes
     it fail, and the look begins anew; so it does where nothing was written. Errors of the document's own reading are raised.
+
+    `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says so gives the lease back, too.
     """
     if remembered is not None and _is_ours(remembered.state, holder, now := clock()) and is_due(remembered.state, now):
         result = _looked(ports, remembered, holder=holder, clock=clock)
         if result.stored not in (None, remembered):
             return result
     stored = documents.read(ports.state, endpoint)
-    return LookResult(state=None) if stored is None else _looked(ports, stored, holder=holder, clock=clock, seize=seize)
+    if stored is None:
+        return LookResult(state=None)
+    return _looked(ports, stored, holder=holder, clock=clock, seize=seize, leaving=leaving)
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
@@ -65,7 +78,7 @@ def _is_ours(state: State, holder: str, now: datetime) -> bool:
     return state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
 
 
-def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: bool = False) -> LookResult:
+def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: bool = False, leaving: bool = False) -> LookResult:
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -76,6 +89,8 @@ def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: b
     try:
         flushed = documents.flush(ports.state, state)
         decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
+        if leaving and not actions and _is_told(decided):
+            decided = replace(decided, lease=lease.give_back(decided.lease))
         stored, undone = _carried_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
@@ -89,6 +104,11 @@ def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: b
         stored=stored,
         problems=tuple(problems),
     )
+
+
+def _is_told(state: State) -> bool:
+    """Whether there is neither a notice to send nor a page to write. What is in the outbox the next look writes, whoever makes it."""
+    return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
 
 def _carried_out(
@@ -167,15 +187,28 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
     return replace(result, problems=(*result.problems, *tell(ports, result.state, now).problems))
 
 
-def give_back(ports: Ports, endpoint: str, *, holder: str) -> None:
+def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None = None) -> None:
     """The lease is free at once: nobody has to wait until it runs out, nor to touch. Only of who has nothing under way any more.
 
-    Whoever cannot do so leaves it to run out.
+    `known`: the document, as who gives back has left it. Whoever cannot give back leaves the lease to run out.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
+        if known is not None and _gave_back(ports, known, holder):
+            return
         stored = documents.read(ports.state, endpoint)
-        if stored is not None and stored.state.lease.holder == holder:
-            documents.write(ports.state, replace(stored.state, lease=lease.give_back(stored.state.lease)), expect=stored.token)
+        if stored is not None:
+            _gave_back(ports, stored, holder)
+
+
+def _gave_back(ports: Ports, stored: Stored, holder: str) -> bool:
+    """False: somebody has written since."""
+    if stored.state.lease.holder != holder:
+        return True
+    try:
+        documents.write(ports.state, replace(stored.state, lease=lease.give_back(stored.state.lease)), expect=stored.token)
+    except Conflict:
+        return False
+    return True
 
 
 def drive(

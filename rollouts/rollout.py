@@ -288,8 +288,9 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
     errors: list[IsthmusError] = []
     for name in [endpoint] if endpoint else sorted({*project.spec.rollouts, *project.spec.endpoints}):
         try:
-            result = tell_of(ports, look(ports, name, holder=me, clock=project.target.clock), holder=me, now=project.target.clock())
-            give_back(ports, name, holder=me)
+            looked = look(ports, name, holder=me, clock=project.target.clock, leaving=True)
+            result = tell_of(ports, looked, holder=me, now=project.target.clock())
+            give_back(ports, name, holder=me, known=looked.stored)
         except IsthmusError as error:
             errors.append(error)
             continue

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
+from isthmus import lease
 from isthmus.endpoints.traffic import owner
 from isthmus.errors import Denied, Throttled
 from isthmus.project.specs import Guardrail, RolloutStep
@@ -61,6 +62,50 @@ def test_who_comes_new_or_late_reads_the_document_too():
     scene = driven_to_a_new_minute(LOCAL)
     scene.world.advance(MINUTE)  # somebody else may have the lease
     assert operations(scene)[:4] == reads
+
+
+def scheduled(scene):
+    """The calls of a look by somebody who leaves at once, as rollout.tick makes it."""
+    ports, calls = scene.ports("s"), scene.calls("s").calls
+    before = len(calls)
+    seen = controller.look(ports, "ranker", holder="s", clock=scene.world.now, leaving=True)
+    controller.give_back(ports, "ranker", holder="s", known=seen.stored)
+    return seen, [call.operation for call in calls[before:]]
+
+
+@every_target
+def test_who_looks_once_gives_the_lease_back_by_the_write_that_says_so(traits):
+    scene = Scene(traits)
+    scene.until("baking", 2)
+    scheduled(scene)  # lets what is under way be done
+    controller.give_back(scene.ports("a"), "ranker", holder="a")
+    scheduled(scene)
+    seen, quiet = scheduled(scene)
+    assert quiet == ["state.get", "endpoints.observe", "state.get", "state.put"]
+    assert (seen.state.lease.holder, seen.state.lease.until) == ("", scene.world.now() + lease.LENGTH), "when somebody was there last"
+    judged = ()
+    while not scene.state.checks or "state.put" in judged[:-1]:  # another verdict is an entry of the history, which the next look writes
+        while not is_due(scene.state, scene.world.now()):
+            scene.world.advance(timedelta(seconds=10))
+        seen, judged = scheduled(scene)
+    assert judged == ["state.get", "endpoints.observe", "state.get", "metrics.read", "state.put"]
+    assert (seen.state.lease.holder, scene.state.checks != ()) == ("", True)
+
+
+def test_a_look_that_leaves_something_to_be_told_keeps_the_lease_until_it_is_told():
+    scene = Scene(LOCAL, webhook_env="ROLLOUT_WEBHOOK")
+    scene.until("baking", 2)
+    controller.give_back(scene.ports("a"), "ranker", holder="a")
+    seen = controller.look(scene.ports("s"), "ranker", holder="s", clock=scene.world.now, leaving=True)
+    assert (seen.driver, seen.state.notified < seen.state.seq) == ("s", True)
+
+
+def test_a_lease_is_given_back_also_where_somebody_has_written_since():
+    scene = Scene(LOCAL)
+    seen = controller.look(scene.ports("s"), "ranker", holder="s", clock=scene.world.now)
+    scene.wish("abort")
+    controller.give_back(scene.ports("s"), "ranker", holder="s", known=seen.stored)
+    assert (scene.state.lease.holder, scene.state.wish.abort is not None) == ("", True)
 
 
 @every_target
