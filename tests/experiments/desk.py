@@ -106,3 +106,22 @@ class Desk:
 
     def wait(self, **span):
         self.world.advance(timedelta(**span))
+
+
+class _NoLog:
+    """As an EventLog: nobody logs anything here."""
+
+    def apply(self, _stream):
+        pass
+
+
+def sticky_project(folder, place, clock):
+    """The example's with AIMED, as another process opens it: on a target of its own of genuine adapters, under sticky routing."""
+    project = isthmus.open(EXAMPLE, target="local")
+    project.folder, project.target = folder, place.open()
+    project.target.clock = clock
+    project.target.__dict__["events"] = _NoLog()
+    declared(project, AIMED)
+    spec = replace(project.spec, endpoints={"ranker": replace(project.spec.endpoints["ranker"], routing="sticky")})
+    project.spec, project.description = spec, replace(project.description, spec=spec)
+    return project

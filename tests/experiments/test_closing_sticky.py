@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-import isthmus
 from isthmus.endpoints.gateway import sticky
 from isthmus.endpoints.gateway.assignment import Assigner
 from isthmus.endpoints.router import routed
@@ -29,7 +28,7 @@ from ..conformance.toy_models import remove_endpoints
 from ..rollouts.driver import kind, ports_of
 from ..rollouts.genuine import PLACES, deployed
 from ..rollouts.scenario_files import ENDPOINT, ROLLOUT
-from .desk import AIMED, EXAMPLE, declared
+from .desk import sticky_project
 
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_CRASH"))
 STICKY = replace(ENDPOINT, routing="sticky")
@@ -68,17 +67,7 @@ class Closing:
         self.script.advance(timedelta(seconds=seconds))
 
     def project(self):
-        project = isthmus.open(EXAMPLE, target="local")
-        project.folder, project.target = self.folder, self.place.open()
-        project.target.clock = self.clock
-        project.target.__dict__["events"] = self
-        declared(project, AIMED)
-        spec = replace(project.spec, endpoints={"ranker": replace(project.spec.endpoints["ranker"], routing="sticky")})
-        project.spec, project.description = spec, replace(project.description, spec=spec)
-        return project
-
-    def apply(self, _stream):
-        """As an EventLog: nobody logs anything here."""
+        return sticky_project(self.folder, self.place, self.clock)
 
     def ship(self):
         with self.project() as project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime, timedelta
+from functools import cache
 
 import duckdb
 import pytest
@@ -89,37 +90,43 @@ def first_value(unit: str, attribute: str, values) -> str | None:
 
 def queried(log, shift: float, values=None) -> list[dict[str, object]]:
     """The tables as `apply` makes them, as far as the query reads them. `values`: of segments, which are then asked for."""
-    with duckdb.connect() as connection:
-        connection.execute(TABLES)
-        fill(connection, "assignments", [("r.1", u, arm, "split", "", at, day(at)) for u, arm, at in log["assignments"]])
-        early = START - 31 * DAY  # of another run, and of a segment: neither is a first assignment
-        fill(connection, "assignments", [("r.2", "1", "control", "split", "", early, day(early))])
-        if values is None:
-            fill(connection, "assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
-        fill(connection, "assignments", [("r.1", u, "control", "split", value, at, day(at)) for u, value, at in values or ()])
-        shown = [(f"i{number}", unit, at, clicked) for number, (unit, at, clicked) in enumerate(log["impressions"])]
-        fill(connection, "ctr", [(name, int(clicked), at, at, day(at)) for name, _, at, clicked in shown])
-        fill(connection, "impression_exposed", [(name, unit) for name, unit, _, _ in shown])
-        fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked in shown if clicked])
-        fill(connection, "events_purchase", [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]])
-        end = START + 30 * DAY
-        asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
-        answer = connection.execute(
-            SQL if values is None else BY_SEGMENT,
-            asked | parameters(METRICS, known=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}),
-        )
-        names = [column[0] for column in answer.description]
-        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    connection = database()
+    connection.execute(TABLES)
+    fill(connection, "assignments", [("r.1", u, arm, "split", "", at, day(at)) for u, arm, at in log["assignments"]])
+    early = START - 31 * DAY  # of another run, and of a segment: neither is a first assignment
+    fill(connection, "assignments", [("r.2", "1", "control", "split", "", early, day(early))])
+    if values is None:
+        fill(connection, "assignments", [("r.1", "1", "control", "split", "platform=ios", early, day(early))])
+    fill(connection, "assignments", [("r.1", u, "control", "split", value, at, day(at)) for u, value, at in values or ()])
+    shown = [(f"i{number}", unit, at, clicked) for number, (unit, at, clicked) in enumerate(log["impressions"])]
+    fill(connection, "ctr", [(name, int(clicked), at, at, day(at)) for name, _, at, clicked in shown])
+    fill(connection, "impression_exposed", [(name, unit) for name, unit, _, _ in shown])
+    fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked in shown if clicked])
+    fill(connection, "events_purchase", [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]])
+    end = START + 30 * DAY
+    asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
+    answer = connection.execute(
+        SQL if values is None else BY_SEGMENT,
+        asked | parameters(METRICS, known=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}),
+    )
+    names = [column[0] for column in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 TABLES = """
-CREATE TABLE assignments(
+CREATE OR REPLACE TABLE assignments(
     run VARCHAR, unit VARCHAR, arm VARCHAR, reason VARCHAR, segment VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
-CREATE TABLE ctr(event_id VARCHAR, outcome BIGINT, event_timestamp TIMESTAMP, created_timestamp TIMESTAMP, dt VARCHAR);
-CREATE TABLE impression_exposed(event_id VARCHAR, unit VARCHAR);
-CREATE TABLE events_click(impression_id VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
-CREATE TABLE events_purchase(visitor_id BIGINT, amount DOUBLE, event_timestamp TIMESTAMP, dt VARCHAR);
+CREATE OR REPLACE TABLE ctr(event_id VARCHAR, outcome BIGINT, event_timestamp TIMESTAMP, created_timestamp TIMESTAMP, dt VARCHAR);
+CREATE OR REPLACE TABLE impression_exposed(event_id VARCHAR, unit VARCHAR);
+CREATE OR REPLACE TABLE events_click(impression_id VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
+CREATE OR REPLACE TABLE events_purchase(visitor_id BIGINT, amount DOUBLE, event_timestamp TIMESTAMP, dt VARCHAR);
 """
+
+
+@cache
+def database() -> duckdb.DuckDBPyConnection:
+    """One for all logs: to make it is half of a test."""
+    return duckdb.connect(config={"threads": 1})
 
 
 def fill(connection, table: str, rows) -> None:

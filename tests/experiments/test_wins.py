@@ -6,7 +6,6 @@ import random
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,18 +23,18 @@ from isthmus.project.experiment_specs import INTERLEAVED, Experiment, Experiment
 from isthmus.project.specs import Event, ProjectSpec
 
 from .fuller_shop import METRICS, SHOP, attribute
-from .test_run_sql import day, fill, moments, units
+from .test_run_sql import database, day, fill, moments, units
 
 CTR, CLICKS = METRICS[:2]
 START = datetime(2026, 11, 1)  # noqa: DTZ001  as SQL has them, in UTC
 CONTROL, TREATMENT = '{"r.1":"champion"}', '{"r.1":"challenger"}'
 TABLES = """
-CREATE TABLE assignments(
+CREATE OR REPLACE TABLE assignments(
     run VARCHAR, unit VARCHAR, arm VARCHAR, reason VARCHAR, segment VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
-CREATE TABLE exposures(event_id VARCHAR, unit VARCHAR, credit VARCHAR, dt VARCHAR);
-CREATE TABLE ctr(exposure_id VARCHAR, outcome BIGINT, event_timestamp TIMESTAMP, created_timestamp TIMESTAMP, dt VARCHAR);
-CREATE TABLE events_impression(event_id VARCHAR, exposure_id VARCHAR);
-CREATE TABLE events_click(impression_id VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
+CREATE OR REPLACE TABLE exposures(event_id VARCHAR, unit VARCHAR, credit VARCHAR, dt VARCHAR);
+CREATE OR REPLACE TABLE ctr(exposure_id VARCHAR, outcome BIGINT, event_timestamp TIMESTAMP, created_timestamp TIMESTAMP, dt VARCHAR);
+CREATE OR REPLACE TABLE events_impression(event_id VARCHAR, exposure_id VARCHAR);
+CREATE OR REPLACE TABLE events_click(impression_id VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR);
 """
 logs = st.fixed_dictionaries(
     {
@@ -53,19 +52,19 @@ logs = st.fixed_dictionaries(
 def test_a_units_wins_are_the_clicks_on_what_one_variant_picked_alone(metric, log):
     sql = cells_sql(SHOP, [won(metric)], unit="visitor_id", credited=True)
     assert neutral.check(sql) == ()
-    with duckdb.connect() as connection:
-        connection.execute(TABLES)
-        fill(connection, "assignments", [("r.1", unit, INTERLEAVED, "split", "", at, day(at)) for unit, at in log["assignments"]])
-        rows = [(f"i{number}", *row) for number, row in enumerate(log["shown"])]
-        fill(connection, "exposures", [(f"e{name}", unit, credit, day(at)) for name, unit, at, _, credit in rows for _ in range(2)])
-        fill(connection, "events_impression", [(name, f"e{name}") for name, *_ in rows])
-        fill(connection, "ctr", [(f"e{name}", int(clicked), at, at, day(at)) for name, _, at, clicked, _ in rows])
-        fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked, _ in rows if clicked])
-        values = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": START + timedelta(days=30)}
-        known = {"known": values["until"]} if metric.objective else {}
-        answer = connection.execute(sql, values | known | {"control_credit": CONTROL, "treatment_credit": TREATMENT})
-        names = [column[0] for column in answer.description]
-        cells = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+    connection = database()
+    connection.execute(TABLES)
+    fill(connection, "assignments", [("r.1", unit, INTERLEAVED, "split", "", at, day(at)) for unit, at in log["assignments"]])
+    rows = [(f"i{number}", *row) for number, row in enumerate(log["shown"])]
+    fill(connection, "exposures", [(f"e{name}", unit, credit, day(at)) for name, unit, at, _, credit in rows for _ in range(2)])
+    fill(connection, "events_impression", [(name, f"e{name}") for name, *_ in rows])
+    fill(connection, "ctr", [(f"e{name}", int(clicked), at, at, day(at)) for name, _, at, clicked, _ in rows])
+    fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked, _ in rows if clicked])
+    values = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": START + timedelta(days=30)}
+    known = {"known": values["until"]} if metric.objective else {}
+    answer = connection.execute(sql, values | known | {"control_credit": CONTROL, "treatment_credit": TREATMENT})
+    names = [column[0] for column in answer.description]
+    cells = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
     assert {name: sum(int(cell[name]) for cell in cells) for name in ("units", *(f"m0_{sum_}" for sum_ in SUMS))} == by_hand(metric, log)
 
 
