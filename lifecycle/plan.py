@@ -16,13 +16,13 @@ from ..errors import MissingDependency, NotFound, ProjectError, Unsupported
 from ..events.port import Column
 from ..events.relations import exposed_name, raw_name, raw_table
 from ..feature_store.relations import history_table
-from ..project.options import budget
+from ..project.options import budget, takes_unknown_prices
 from ..project.specs import Endpoint, FeatureView
 from ..project.streams import exposed_events
 from ..reports.results import Shown
 from ..runtime import Project
 from ..storage import Resource
-from ..target import Estimate
+from ..target import Estimate, Profile
 from . import counter_tables
 from .applied import changed_views
 from .gateway_streams import due
@@ -164,7 +164,10 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refused above the profile's budget, by what stands now or by what would. A cost that is unknown is not above it: `plan` shows it."""
+    """Refused above the profile's budget, by what stands now or by what would, and where that is unknown, unless the profile allows it.
+
+    Offline nothing costs anything, so what is unknown is only shown.
+    """
     limit = budget(project.target.profile)
     if limit is None:
         return
@@ -175,6 +178,14 @@ def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterat
         detail = f": {now:.2f} USD/h stands there now"
     if detail:
         yield PlanItem(action="!", kind="budget", name=project.target.name, detail=f"{detail} is above {limit} USD/h of profiles.yaml")
+    elif deployed is not None and deployed.hourly_cost is None and _is_judged(project.target.profile):
+        missing = f"no price of {deployed.machines} there in the table of {deployed.table}, so {limit} USD/h of profiles.yaml may not do; "
+        remedy = f"if it may cost what it will, write budget: {{limit: {limit} USD/h, unknown: allow}}"
+        yield PlanItem(action="!", kind="budget", name=project.target.name, detail=f": {missing}{remedy}")
+
+
+def _is_judged(profile: Profile) -> bool:
+    return not takes_unknown_prices(profile) and "endpoint_url" not in profile.options
 
 
 def where(project: Project) -> str:

@@ -14,7 +14,7 @@ from ..target import Adapter, Profile, attribute
 from . import yaml
 from .names import TARGET
 from .report import Report, child
-from .shapes import FILLED, WRONG, Flag, Key, Record, Schema, Text
+from .shapes import FILLED, WRONG, Flag, Key, OneOf, Record, Schema, Text
 
 _SECRET_KEY = re.compile(
     r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file", re.IGNORECASE
@@ -54,6 +54,26 @@ class _StandIn(msgspec.Struct, frozen=True):
         return _SERVER.schema()
 
 
+_LIMIT = Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h")
+_LIMITS = Record(
+    noun="budget",
+    keys={
+        "limit": Key(shape=_LIMIT, required=True, example="1.00 USD/h"),
+        "unknown": Key(shape=OneOf(words=("allow", "refuse")), description="What becomes of a plan whose price nobody knows (refuse)."),
+    },
+)
+
+
+class _Budget(msgspec.Struct, frozen=True):
+    """A limit, or a limit and what becomes of an unknown price."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [_LIMIT.schema(), _LIMITS.schema()]}
+
+
 _SERVER = Record(
     noun="offline",
     keys={
@@ -73,16 +93,24 @@ OFFLINE = Key(
     description="The server that `--offline` uses instead of a stack of our own; `allow_remote: true` where it is not on this machine.",
 )
 BUDGET = Key(
-    shape=Text(what="a budget", pattern=r"[0-9]+(\.[0-9]+)? USD/h", example="1.00 USD/h"),
-    description="`plan` fails above it, and so does a check for later data that costs more than an hour of it.",
+    shape=_Budget(),
+    description="`plan` fails above it, and where a price is unknown, unless `{limit: 1.00 USD/h, unknown: allow}` says otherwise; "
+    "so does a check for later data that costs more than an hour of it.",
 )
 IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
 
 
 def budget(profile: Profile) -> Decimal | None:
     """USD an hour; None: nobody set one."""
-    limit = str(profile.options.get("budget") or "").removesuffix(" USD/h")
+    written = profile.options.get("budget")
+    limit = str((written.get("limit") if isinstance(written, dict) else written) or "").removesuffix(" USD/h")
     return Decimal(limit) if limit else None
+
+
+def takes_unknown_prices(profile: Profile) -> bool:
+    """Whether the budget allows what nobody knows the price of."""
+    written = profile.options.get("budget")
+    return isinstance(written, dict) and written.get("unknown") == "allow"
 
 
 COMMON: dict[str, Key] = {

@@ -140,6 +140,8 @@ CASES = {
     "an account without quotes": (F, '"123456789012"', "123456789012", "account:", "123456789012 is not text", 'in quotes: "123456789012"'),
     "a bucket of the other cloud": (F, "gs://example", "s3://example", "s3://example-ranker\n", "is not a bucket", "gs://example-ranker"),
     "a budget": (F, "1.00 USD/h", "1 euro", "budget:", "is not a budget", "1.00 USD/h"),
+    "a budget's unknown": (F, "1.00 USD/h", "{limit: 1.00 USD/h, unknown: alow}", "budget:", "'alow' is not known here", "did you mean allow?"),
+    "a budget without a limit": (F, "1.00 USD/h", "{unknown: allow}", "budget:", "limit is missing", "write limit: 1.00 USD/h"),
     "replicas backwards": (F, "1..3", "3..1", "replicas:", "the most is below the fewest", "1..3"),
     "a count of zero": (F, "count: 1", "count: 0", "count:", "0 is below 1", "1 or more"),
     "a rollout of no endpoint": (P, "  ranker:                        # the endpoint", "  rankr:  # the endpoint", "rankr:", "rollouts.rankr: rankr is not an endpoint", "did you mean ranker?"),

@@ -76,7 +76,18 @@ def test_a_plan_within_its_budget_or_without_one_is_not(limit):
     assert budget(limit, "ml.m5.large", "ml.m5.large") == []
 
 
-def test_an_unknown_cost_is_not_above_a_budget_and_is_shown_as_unknown():
-    assert budget("0.01 USD/h", "ml.m5.large", region="ap-northeast-1") == []
+@pytest.mark.parametrize("limit", ["0.01 USD/h", {"limit": "0.01 USD/h"}, {"limit": "0.01 USD/h", "unknown": "refuse"}])
+def test_a_budget_refuses_a_cost_that_nobody_knows_with_what_allows_it(limit):
+    (item,) = budget(limit, "ml.m5.large", region="ap-northeast-1")
+    assert item.action == "!"
+    assert "no price of 1 x ml.m5.large there in the table of" in item.detail
+    assert "write budget: {limit: 0.01 USD/h, unknown: allow}" in item.detail
+
+
+def test_an_unknown_cost_that_is_allowed_or_offline_is_only_shown():
+    allowing = {"limit": "0.01 USD/h", "unknown": "allow"}
+    assert budget(allowing, "ml.m5.large", region="ap-northeast-1") == []
+    assert budget(allowing, "ml.m5.large")[0].action == "!"  # a cost that is known is still judged
+    assert budget("0.01 USD/h", "ml.m5.large", region="ap-northeast-1", endpoint_url="http://127.0.0.1:9") == []
     found = targets.estimate(profile(region="ap-northeast-1"), variants("ml.m5.large"))
     assert _estimated("", found, standing=False) == f"unknown once deployed: 1 x ml.m5.large, price table of {prices.TABLE}"
