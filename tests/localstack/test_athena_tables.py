@@ -189,8 +189,10 @@ def test_binary_columns_are_base64_in_text_and_json(aws):
 
 
 def test_avro_is_refused_by_name(aws):
-    reason = aws.reason(f"CREATE EXTERNAL TABLE av (a int) STORED AS AVRO LOCATION 's3://{BUCKET}/av/'")
-    assert "the local AWS stack does not run STORED AS AVRO; Athena does" in reason
+    create(aws, "av", "a int", f"STORED AS AVRO LOCATION 's3://{BUCKET}/av/'")
+    put(aws, "av/f.avro", b"Obj")
+    for statement in ("SELECT * FROM av", "INSERT INTO av VALUES (1)"):
+        assert "tables with the serde org.apache.hadoop.hive.serde2.avro.AvroSerDe; Athena does" in aws.reason(statement)
 
 
 def test_a_statement_is_prepared_executed_and_deallocated_in_sql(aws):
@@ -292,4 +294,59 @@ def test_what_pyathenas_suite_reads_is_written_as_athena_writes_it(aws):
     assert aws.rows("SHOW COLUMNS IN t") == [("a".ljust(20),), ("b".ljust(20),)]
     assert aws.glue.get_table(DatabaseName="db", Name="t")["Table"]["StorageDescriptor"]["Location"] == f"s3://{BUCKET}/t"
     aws.rows("CREATE VIEW v AS SELECT a FROM t")
-    assert aws.rows('SHOW CREATE VIEW "db"."v"')[0] == ("CREATE VIEW v AS",)
+    assert aws.rows('SHOW CREATE VIEW "db"."v"')[0] == ("CREATE VIEW db.v AS",)
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        (f"CREATE TABLE i WITH (table_type = 'ICEBERG', is_external = false, location = 's3://{BUCKET}/i/') AS SELECT 1 AS a", "Iceberg"),
+        (f"CREATE EXTERNAL TABLE d LOCATION 's3://{BUCKET}/d/' TBLPROPERTIES ('table_type' = 'DELTA')", "Delta Lake"),
+        ("SELECT * FROM lake", "Iceberg"),
+        ("INSERT INTO lake VALUES (1)", "Iceberg"),
+        ("ALTER TABLE t RENAME TO u", "ALTER TABLE RENAME TO"),
+    ],
+)
+def test_tables_with_a_log_of_their_own_are_refused_by_name(aws, statement, name):
+    create(aws, "t", "a int", TEXT, f"LOCATION 's3://{BUCKET}/t/'")
+    descriptor = {"Columns": [{"Name": "a", "Type": "int"}], "Location": f"s3://{BUCKET}/lake/"}
+    aws.glue.create_table(
+        DatabaseName="db", TableInput={"Name": "lake", "StorageDescriptor": descriptor, "Parameters": {"table_type": "ICEBERG"}}
+    )
+    assert aws.reason(statement).startswith("NOT_SUPPORTED: ")
+    assert f"does not run {name}" in aws.reason(statement)
+    assert {table["Name"] for table in aws.glue.get_tables(DatabaseName="db")["TableList"]} == {"lake", "t"}
+
+
+def test_columns_and_properties_are_changed_and_shown(aws):
+    create(aws, "t", "a int, b string, c int", TEXT, f"LOCATION 's3://{BUCKET}/t/'", "TBLPROPERTIES ('x' = '1')")
+    aws.rows("ALTER TABLE t CHANGE COLUMN b d varchar(3) COMMENT 'new' FIRST")
+    aws.rows("ALTER TABLE t CHANGE a a bigint AFTER c")
+    columns = aws.glue.get_table(DatabaseName="db", Name="t")["Table"]["StorageDescriptor"]["Columns"]
+    assert [tuple(column.values()) for column in columns] == [("d", "varchar(3)", "new"), ("c", "int"), ("a", "bigint")]
+    assert "Column z not found" in aws.reason("ALTER TABLE t CHANGE COLUMN z y int")
+    assert ("x\t1",) in aws.rows("SHOW TBLPROPERTIES t")
+    assert aws.rows("SHOW TBLPROPERTIES t ('x')") == [("x\t1",)]
+    aws.rows("ALTER DATABASE db SET DBPROPERTIES ('owner' = 'us')")
+    assert aws.glue.get_database(Name="db")["Database"]["Parameters"] == {"owner": "us"}
+    with pytest.raises(aws.athena.exceptions.InvalidRequestException, match="does not run EXPLAIN"):
+        aws.start("EXPLAIN SELECT 1")
+
+
+def test_ddl_is_told_as_pyathenas_suite_reads_it(aws):
+    create(aws, "t", "a real, b int", "COMMENT 'first\n\nsecond'", "PARTITIONED BY (dt string)", "CLUSTERED BY (a, b) INTO 5 BUCKETS", TEXT,
+           f"LOCATION 's3://{BUCKET}/t/'")  # fmt: skip
+    parameters = aws.athena.get_table_metadata(CatalogName="awsdatacatalog", DatabaseName="db", TableName="t")["TableMetadata"][
+        "Parameters"
+    ]
+    assert (parameters["comment"], parameters["serde.param.field.delim"], parameters["serde.param.serialization.format"]) == (
+        "first second",
+        ",",
+        ",",
+    )
+    descriptor = aws.glue.get_table(DatabaseName="db", Name="t")["Table"]["StorageDescriptor"]
+    assert (descriptor["BucketColumns"], descriptor["NumberOfBuckets"]) == (["a", "b"], 5)
+    assert "not supported for bucketed tables" in aws.reason("INSERT INTO t VALUES (1.5, 1, 'd')")
+    create(aws, "reals", "a real", f"STORED AS PARQUET LOCATION 's3://{BUCKET}/reals/'")
+    aws.rows("INSERT INTO reals VALUES (1.2345)")
+    assert aws.rows("SELECT a FROM reals") == [("1.2345",)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..hive import files, types, writes
 from ..hive.catalog import Column, Table
-from ..hive.errors import QueryFailed
+from ..hive.errors import NotRun, QueryFailed
 from ..hive.result import Result
 from ..hive.text import lazy
 from .language import lengths
@@ -14,6 +14,8 @@ from .language import lengths
 
 def format_of(table: Table) -> writes.Format:
     serde = table.serde.lower()
+    if table.input["StorageDescriptor"].get("BucketColumns"):
+        raise QueryFailed("NOT_SUPPORTED", "INSERT INTO is not supported for bucketed tables")
     if "parquet" in serde:
         return writes.Format("PARQUET", "SNAPPY")
     if "orc" in serde.rpartition(".")[2]:
@@ -22,6 +24,8 @@ def format_of(table: Table) -> writes.Format:
         return writes.Format("JSON", "NONE")
     if "opencsv" in serde:
         raise QueryFailed("NOT_SUPPORTED", "Cannot write to a table with OpenCSVSerde")
+    if serde and "lazysimpleserde" not in serde:
+        raise NotRun(f"INSERT INTO tables with the serde {table.serde}")
     return writes.Format("TEXTFILE", "NONE", lazy(table.serde_parameters).delimiters[0])
 
 
@@ -51,7 +55,7 @@ def fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
             )
         values = _not_cut(result.rows.column(index), result.types[index], column)
         try:
-            arrays.append(values.cast(wanted))
+            arrays.append(_as_double(values).cast(wanted) if pa.types.is_floating(wanted) else values.cast(wanted))
         except pa.ArrowInvalid as error:
             raise QueryFailed("INVALID_CAST_ARGUMENT", str(error)) from error
     return Result(
@@ -59,6 +63,13 @@ def fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
         types=tuple(types.duckdb(column.type) for column in table.every),
         rows=pa.table(arrays, names=[f"c{i}" for i in range(len(arrays))]),
     )
+
+
+def _as_double(values: Any) -> Any:
+    """Arrow casts a decimal to a real next to the nearest one."""
+    import pyarrow as pa
+
+    return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
 
 
 def _not_cut(values: Any, duck: str, column: Column) -> Any:

@@ -83,7 +83,9 @@ def _table(found: dict[str, Any]) -> dict[str, Any]:
         parameters["location"] = descriptor["Location"]
         parameters["inputformat"] = descriptor.get("InputFormat", "")
         parameters["outputformat"] = descriptor.get("OutputFormat", "")
-        parameters["serde.serialization.lib"] = descriptor.get("SerdeInfo", {}).get("SerializationLibrary", "")
+        serde = descriptor.get("SerdeInfo", {})
+        parameters["serde.serialization.lib"] = serde.get("SerializationLibrary", "")
+        parameters.update((f"serde.param.{key}", value) for key, value in serde.get("Parameters", {}).items())
     made: dict[str, Any] = {
         "Name": found["Name"],
         "TableType": found.get("TableType", "EXTERNAL_TABLE"),

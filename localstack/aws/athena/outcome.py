@@ -13,7 +13,7 @@ from ..hive.catalog import Catalog, Table, view_input
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
-from . import ddl, engine, inserting, prepared, results, session
+from . import altering, ddl, engine, inserting, prepared, results, session
 from .language import statements
 from .results import Row
 from .running import Running
@@ -198,7 +198,7 @@ def _create_table(ctx: Context, running: Running, asked: Asked, statement: state
 
 
 def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
-    new = [ddl.partition_input(table, values, place) for values, place in written.partitions]
+    new = [altering.partition_input(table, values, place) for values, place in written.partitions]
     catalog.add_partitions(table, new, exists_ok=True)
 
 

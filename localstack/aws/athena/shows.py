@@ -52,6 +52,15 @@ def show_columns(session: Session, words: Words) -> Shown:
     return Shown(("field",), tuple((column.name.ljust(20),) for column in table(session, words).every))
 
 
+def show_properties(session: Session, words: Words) -> Shown:
+    properties = table(session, words, views=False).parameters
+    columns = ("prpt_name", "prpt_value")
+    if not words.accept("("):
+        return Shown(columns, tuple(properties.items()))
+    name = words.string()
+    return Shown(columns, ((name, properties.get(name, f"Table does not have property: {name}")),))
+
+
 def show_create(session: Session, words: Words) -> Shown:
     held = table(session, words, views=False)
     lines = [f"CREATE EXTERNAL TABLE `{held.database}.{held.name}`("]
@@ -70,7 +79,9 @@ def show_create_view(session: Session, words: Words) -> Shown:
     held = table(session, words)
     if held.view is None:
         raise QueryFailed("FAILED", f"{held.name} is a table")
-    return Shown(("create view",), tuple((line,) for line in f"CREATE VIEW {held.name} AS\n{held.view.strip()}".split("\n")))
+    return Shown(
+        ("create view",), tuple((line,) for line in f"CREATE VIEW {held.database}.{held.name} AS\n{held.view.strip()}".split("\n"))
+    )
 
 
 def describe(session: Session, words: Words) -> Shown:

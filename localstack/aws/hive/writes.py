@@ -15,6 +15,7 @@ import msgspec
 
 from .. import objects
 from . import types
+from .catalog import check_kind
 from .errors import NotRun, QueryFailed
 from .partitions import NULL
 from .result import Result, text
@@ -42,6 +43,7 @@ class Format(msgspec.Struct, frozen=True):
 
 
 def format_of(properties: Properties, known: Sequence[str]) -> Format:
+    check_kind({key: str(value) for key, value in properties.items()})
     for key in properties:
         if key not in known:
             raise QueryFailed("INVALID_TABLE_PROPERTY", f"table property '{key}' does not exist")
@@ -214,6 +216,11 @@ ORC = (
     "org.apache.hadoop.hive.ql.io.orc.OrcInputFormat",
     "org.apache.hadoop.hive.ql.io.orc.OrcOutputFormat",
     "org.apache.hadoop.hive.ql.io.orc.OrcSerde",
+)
+AVRO = (
+    "org.apache.hadoop.hive.ql.io.avro.AvroContainerInputFormat",
+    "org.apache.hadoop.hive.ql.io.avro.AvroContainerOutputFormat",
+    "org.apache.hadoop.hive.serde2.avro.AvroSerDe",
 )
 TEXT = (
     "org.apache.hadoop.mapred.TextInputFormat",

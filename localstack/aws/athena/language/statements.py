@@ -217,7 +217,7 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     if start.startswith(_HIVE):
         return Ddl(text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4]))
     if start.split(" ")[0] in _REFUSED:
-        raise Malformed(f"Queries of this type are not supported: {start.split(' ')[0]}", at=(1, 1))
+        raise _refused(start.split(" ")[0])
     if words.accept("UNLOAD"):
         return _unload(words)
     if words.accept("INSERT", "INTO"):
@@ -240,6 +240,12 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
     if words.accept("DEALLOCATE", "PREPARE"):
         return Deallocate(words.identifier())
     return Select(words.rest())
+
+
+def _refused(word: str) -> Malformed:
+    if word == "EXPLAIN":
+        return Malformed("the local AWS stack does not run EXPLAIN; Athena does", at=(1, 1))
+    return Malformed(f"Queries of this type are not supported: {word}", at=(1, 1))
 
 
 def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
