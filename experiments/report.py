@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from ..pipelines.shelf import keep
+from ..pipelines.report_store import keep
 from ..pipelines.statistics import Estimate
 from ..reports import page, plots
 from ..runtime import Project

@@ -13,7 +13,7 @@ from ..feature_store import relations as features
 from ..feature_store.port import OnlineViewSpec
 from ..reports.results import Shown
 from ..runtime import Project
-from . import applied, counter_tables, gateway_streams
+from . import applied_digests, counter_tables, gateway_streams
 from .plan import Plan, PlanItem, plan
 
 
@@ -45,7 +45,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
             project.progress("apply", done, len(steps))
             step(project)
         project.progress("apply", len(steps), len(steps))
-        applied.write(project)
+        applied_digests.write(project)
     made: dict[str, int] = {}
     for item in planned.items:
         if item.by == "apply":

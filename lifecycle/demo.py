@@ -41,10 +41,10 @@ def demo(
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
     from ..endpoints.deploy import deploy
     from ..experiments.results import results
+    from ..pipelines.calibration_picture import demo_picture
     from ..pipelines.compare import compare
     from ..pipelines.comparison_page import comparison_page
     from ..pipelines.leak import leak_page
-    from ..pipelines.picture import demo_picture
     from ..pipelines.training import train
 
     require(project, EXAMPLE, SCENARIO)
@@ -146,7 +146,7 @@ def _serve(project: Project, requests: int) -> Served:
 
 def _rehearsed(project: Project) -> RolledBack:
     """The example's rollout with a challenger that begins to fail, in virtual time; and the same with nobody who looks."""
-    from ..pipelines.shelf import keep
+    from ..pipelines.report_store import keep
     from ..rollouts import report
     from ..rollouts.rehearse import rehearse, unguarded
 

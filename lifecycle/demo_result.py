@@ -16,9 +16,9 @@ from ..experiments.results import Results
 from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport
 from ..pipelines.compare import Comparison
+from ..pipelines.figure_text import clicks, days, interval, signed, two_figures
 from ..pipelines.leak import Leak
 from ..pipelines.records import Run
-from ..pipelines.spoken import clicks, days, interval, signed, two_figures
 from ..pipelines.statistics import distance_shown_by
 from ..reports.results import Shown
 from .demo_stages import auc_of, future, here

@@ -13,8 +13,8 @@ import msgspec
 from ..events.ingest import IngestReport
 from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport
+from ..pipelines.figure_text import interval, signed
 from ..pipelines.records import Run
-from ..pipelines.spoken import interval, signed
 from ..project.metrics import CUTOFF
 from ..reports.results import Shown
 from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
@@ -133,7 +133,7 @@ def _tested(project: Project) -> Tested:
 
 
 def _handed_over(project: Project) -> HandedOver:
-    from ..pipelines.shelf import keep
+    from ..pipelines.report_store import keep
     from ..rollouts import report
     from ..rollouts.rehearse import rehearse
 

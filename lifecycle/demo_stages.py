@@ -12,8 +12,8 @@ from ..events.ingest import IngestReport
 from ..feature_store.as_known import AsKnown
 from ..feature_store.materialize import MaterializeReport
 from ..feature_store.skew import SkewReport
+from ..pipelines.figure_text import interval
 from ..pipelines.records import Run
-from ..pipelines.spoken import interval
 from ..runtime import Progress, Project
 
 OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line

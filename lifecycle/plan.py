@@ -24,7 +24,7 @@ from ..runtime import Project
 from ..storage import Resource
 from ..target import Estimate, Profile
 from . import counter_tables
-from .applied import changed_views
+from .applied_digests import changed_views
 from .gateway_streams import due
 
 _KINDS = ("event table", "event stream", "table", "feature view", "counter table", "endpoint", "budget")

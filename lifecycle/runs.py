@@ -11,9 +11,9 @@ from ..errors import NotFound
 from ..pipelines import notes, watch
 from ..pipelines.compare import compare
 from ..pipelines.notes import note, tag
+from ..pipelines.rerun_reasons import why_rerun
 from ..pipelines.run_list import NotedRun, list_runs, noted
 from ..pipelines.runs import get_run
-from ..pipelines.why import why_rerun
 from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import msgspec
 from ..errors import Invalid, NotFound
 from ..project.metrics import CUTOFF
 from ..reports.results import Rows
-from . import measure, runs, spoken
+from . import figure_text, measure, runs
+from .figure_text import estimate, interval, signed
 from .records import Evaluation, Run
 from .run_text import ranking_figures
-from .spoken import estimate, interval, signed
 from .statistics import Estimate
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def text(comparison: Comparison) -> str:
     note = []
     if comparison.rows < max(one.rows, two.rows):
         note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
-    return "\n".join([*lines, *note, f"intervals {spoken.drawn(two)}", f"verdict   {spoken_verdict(comparison)}"])
+    return "\n".join([*lines, *note, f"intervals {figure_text.drawn(two)}", f"verdict   {spoken_verdict(comparison)}"])
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
@@ -145,7 +145,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, f"intervals {spoken.drawn(figures(pairs[-1].second))}", several(len(pairs))])
+    return "\n".join([*lines, f"intervals {figure_text.drawn(figures(pairs[-1].second))}", several(len(pairs))])
 
 
 def several(number: int) -> str:
@@ -202,8 +202,8 @@ def power(comparison: Comparison) -> str:
     """What so much data can show of the deciding figure."""
     two = figures(comparison.second)
     if two.unit is not None:
-        return spoken.power_of_units(comparison.deciding(), two.units, two.unit, f"a difference in {comparison.metric}")
-    return spoken.power(comparison.clicks, comparison.second.data.outcome if comparison.second.data else "click")
+        return figure_text.power_of_units(comparison.deciding(), two.units, two.unit, f"a difference in {comparison.metric}")
+    return figure_text.power(comparison.clicks, comparison.second.data.outcome if comparison.second.data else "click")
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:

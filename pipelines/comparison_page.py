@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ..reports import page
 from ..reports.plots import STYLES
-from . import compare, runs, spoken
+from . import compare, figure_text, runs
 from .compare import Comparison, Comparisons
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .records import Run
-from .shelf import keep
+from .report_store import keep
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +65,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     ]
     head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
-    paired = f"Both models on the same {pair.rows:,} rows with {spoken.clicks(pair.clicks, outcome)}; {_drawn(second)}."
+    paired = f"Both models on the same {pair.rows:,} rows with {figure_text.clicks(pair.clicks, outcome)}; {_drawn(second)}."
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
@@ -93,7 +93,7 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
 
 def _drawn(run: Run) -> str:
     evaluation = compare.figures(run)
-    drawn = spoken.drawn(evaluation)
+    drawn = figure_text.drawn(evaluation)
     return f"intervals are 95 %; they {drawn}" if evaluation.unit else f"intervals are 95 %, {drawn}"
 
 
@@ -106,7 +106,7 @@ def _first_word(pair: Comparison) -> str:
 def _sentence(pair: Comparison) -> str:
     if pair.verdict == "undecided":
         return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
-    return f"The interval of the difference in {pair.metric}, {spoken.interval(pair.deciding(), sign=True)}, does not hold 0."
+    return f"The interval of the difference in {pair.metric}, {figure_text.interval(pair.deciding(), sign=True)}, does not hold 0."
 
 
 def _changes(compared: tuple[Run, ...]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..project.metrics import CUTOFF
 from ..reports import page, plots
-from . import spoken
+from . import figure_text
 from .distribution import Distribution, spoken_age
 from .records import Evaluation, Run
 from .statistics import Estimate
@@ -36,7 +36,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     heads = {f"ndcg@{CUTOFF}": f"ndcg@{CUTOFF} falls by", "auc": "AUC falls by", "log_loss": "log loss rises by"}
     head = ("", *(heads[name] for name in names))
     rows = [(full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names)) for worth in evaluation.worth]
-    drawn = spoken.people(evaluation.unit) if evaluation.unit else "rows"
+    drawn = figure_text.people(evaluation.unit) if evaluation.unit else "rows"
     told = (
         "How much worse the model ranks when a feature's values are shuffled among the rows of a test period, on "
         f"{evaluation.worth[0].rows:,} of {evaluation.rows:,} test rows; intervals are 95 % and draw {drawn}. "
@@ -55,7 +55,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
 
 def _fall(worth: Worth, name: str) -> str:
     fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
-    return "not known" if fall is None else f"{spoken.signed(fall.value, digits)}   ({spoken.interval(fall, digits, sign=True)})"
+    return "not known" if fall is None else f"{figure_text.signed(fall.value, digits)}   ({figure_text.interval(fall, digits, sign=True)})"
 
 
 def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[str]:
@@ -120,4 +120,4 @@ def segments(run: Run) -> list[str]:
 def _figure(figure: Estimate | None, *, sign: bool = False) -> str:
     if figure is None:
         return ""
-    return f"{spoken.signed(figure.value, 3) if sign else f'{figure.value:.3f}'}   ({spoken.interval(figure, sign=sign)})"
+    return f"{figure_text.signed(figure.value, 3) if sign else f'{figure.value:.3f}'}   ({figure_text.interval(figure, sign=sign)})"

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from ..errors import Invalid
 from ..project.specs import Feature, Model, ProjectSpec
 from ..reports import page
-from . import evaluation, lineage, runs, spoken, trainers
+from . import evaluation, figure_text, lineage, runs, trainers
 from .figures import Seen, daily_chart, roc_chart
 from .leak_alarm import leak_alarm
 from .measure import auc
-from .shelf import keep
+from .report_store import keep
 from .statistics import Estimate
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         alarmed=bool(leak_alarm(leaky, "outcome", [chosen.name], unit=among.unit)[0].warnings),
         page=Path(),
     )
-    drawn = spoken.drawn(record.evaluation) if record.evaluation else ""
+    drawn = figure_text.drawn(record.evaluation) if record.evaluation else ""
     html = _page(leak, record.configuration, known, alone, alone_leaky, intervals=f"Intervals are 95 %: {drawn}.")
     return msgspec.structs.replace(leak, page=keep(project, f"leak-{run}.html", html.encode()))
 
@@ -108,7 +108,7 @@ def _chosen(spec: ProjectSpec, model: Model, wanted: str | None) -> Feature:
 
 
 def _short(found: Estimate) -> str:
-    return f"{found.value:.3f} ({spoken.interval(found)})"
+    return f"{found.value:.3f} ({figure_text.interval(found)})"
 
 
 def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, *, intervals: str) -> str:
@@ -145,7 +145,7 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                     "it has seen the answers."
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
-                page.words(f"{leak.rows:,} test rows, {spoken.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
+                page.words(f"{leak.rows:,} test rows, {figure_text.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
             ),
             page.section("Pictures", roc_chart(seen), daily_chart(seen)),
             page.section(

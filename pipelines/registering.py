@@ -20,8 +20,8 @@ from .gate import GateResult
 from .metrics import day_of
 from .predictor import MANIFEST, Manifest
 from .records import Champion, Evaluation, Run
+from .report_store import run_uri
 from .segments import by_segment
-from .shelf import run_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from ..errors import NotFound
 from ..reports import page
 from ..storage import BlobStore
-from . import feature_page, run_text, spoken
+from . import feature_page, figure_text, run_text
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .records import Evaluation, Run
-from .shelf import run_uri
+from .report_store import run_uri
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,7 +87,7 @@ def _figures(run: Run, found: Evaluation) -> str:
     paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
     for name, figure in run.champion.figures().items():
         digits = run_text.digits_of(name)
-        value = f"{spoken.signed(figure.value, digits)}   ({spoken.interval(figure, digits, sign=True)})"
+        value = f"{figure_text.signed(figure.value, digits)}   ({figure_text.interval(figure, digits, sign=True)})"
         rows.append((f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion", value, paired))
     if run.champion.difference is None and run.champion.why_not:
         rows.append(("AUC against the champion", "not known", run.champion.why_not))
@@ -100,9 +100,9 @@ def _figures(run: Run, found: Evaluation) -> str:
 def _power(found: Evaluation, outcome: str) -> str:
     tested = f"{len(found.periods)} test periods, {found.rows:,} rows. "
     if found.unit is None:
-        return f"{tested}{spoken.power(found.clicks, outcome)} Intervals: {spoken.drawn(found)}."
-    power = spoken.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
-    return f"{tested}{power}Intervals {spoken.drawn(found)}."
+        return f"{tested}{figure_text.power(found.clicks, outcome)} Intervals: {figure_text.drawn(found)}."
+    power = figure_text.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
+    return f"{tested}{power}Intervals {figure_text.drawn(found)}."
 
 
 def _periods(found: Evaluation) -> str:
@@ -143,7 +143,7 @@ def _data(run: Run) -> list[str]:
 def _short(found: object, digits: int = 3) -> str:
     from .statistics import Estimate
 
-    return f"{found.value:.{digits}f}   ({spoken.interval(found, digits)})" if isinstance(found, Estimate) else "not known"
+    return f"{found.value:.{digits}f}   ({figure_text.interval(found, digits)})" if isinstance(found, Estimate) else "not known"
 
 
 def _loss(found: Evaluation) -> str:

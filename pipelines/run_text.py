@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..project.metrics import AGAINST, ranks
-from .spoken import clicks, days, drawn, estimate, interval, people, signed
+from .figure_text import clicks, days, drawn, estimate, interval, people, signed
 
 if TYPE_CHECKING:
     from .records import Champion, Data, Evaluation, Ranked, Run

@@ -49,7 +49,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "split": "endpoints.gateway.sticky:Split",
     "state_counter": "pipelines.runs:Counter",
     "state_ingest": "events.stamps:BatchStamp",
-    "state_project": "lifecycle.applied:Applied",
+    "state_project": "lifecycle.applied_digests:Applied",
     "state_promotion": "pipelines.models:Promotion",
     "state_table": "feature_store.tables:_Loaded",
     "state_traffic": "endpoints.traffic.owner:Owner",

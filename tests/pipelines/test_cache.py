@@ -12,8 +12,8 @@ from isthmus.pipelines.cache import key_of
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.graph import Artifact, Parameter, Step, Value
 from isthmus.pipelines.port import Output
+from isthmus.pipelines.rerun_reasons import compared_with, why_rerun
 from isthmus.pipelines.watch import artifact_uri, log, values
-from isthmus.pipelines.why import compared_with, why_rerun
 from isthmus.tests.pipelines.traced import make, run, trace, tracing
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import isthmus
 from isthmus.events.ingest import ingest
 from isthmus.pipelines import training
 from isthmus.pipelines.document import local_path
-from isthmus.pipelines.shelf import run_uri
+from isthmus.pipelines.report_store import run_uri
 from isthmus.tests.pipelines import trained
 
 

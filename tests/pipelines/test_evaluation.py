@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import evaluation, folds, measure, spoken, statistics, trainers
+from isthmus.pipelines import evaluation, figure_text, folds, measure, statistics, trainers
 from isthmus.pipelines.metrics import day_of
 from isthmus.project.specs import Evaluation, Feature, Model
 from isthmus.storage import wait
@@ -214,7 +214,7 @@ def test_intervals_do_not_depend_on_the_order_of_the_rows(tmp_path):
 
 def test_a_log_without_units_or_with_few_says_so(tmp_path):
     alone = measure.measure(forward(trained.data(), Recorder(), tmp_path))
-    assert spoken.drawn(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
+    assert figure_text.drawn(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
     data = trained.data()
     for unit, ranked, said in (
         (None, "position", "3 positions taken as independent: the log names no unit, so the true intervals are wider"),
@@ -223,7 +223,7 @@ def test_a_log_without_units_or_with_few_says_so(tmp_path):
         among = evaluation.Grouping(unit=unit, ranked_within=ranked)
         found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
         measured = measure.measure(found)
-        assert spoken.drawn(measured) == said
+        assert figure_text.drawn(measured) == said
         assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (0.0, 1.0, None, {})
 
 

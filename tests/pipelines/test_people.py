@@ -14,8 +14,8 @@ from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.metrics import clusters
+from isthmus.pipelines.report_store import run_uri
 from isthmus.pipelines.run_text import digits_of
-from isthmus.pipelines.shelf import run_uri
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.pipelines.test_report import Whole
 

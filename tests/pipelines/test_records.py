@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from isthmus.errors import NotFound
-from isthmus.pipelines import records, runs, spoken, training
+from isthmus.pipelines import figure_text, records, runs, training
 from isthmus.pipelines.records import Run
 from isthmus.tests.pipelines import trained
 
@@ -90,4 +90,4 @@ def test_git_says_revision_and_changes(tmp_path):
 def test_spans_of_days_are_said_shortly(first, last, said):
     from datetime import date
 
-    assert spoken.days(date.fromisoformat(first), date.fromisoformat(last)) == said
+    assert figure_text.days(date.fromisoformat(first), date.fromisoformat(last)) == said

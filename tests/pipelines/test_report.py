@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
 from isthmus.pipelines import figures, runs
+from isthmus.pipelines.calibration_picture import demo_picture
 from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.evaluation import SCHEMA
 from isthmus.pipelines.leak import leak_page
 from isthmus.pipelines.metrics import day_of
-from isthmus.pipelines.picture import demo_picture
-from isthmus.pipelines.shelf import run_uri
+from isthmus.pipelines.report_store import run_uri
 from isthmus.pipelines.statistics import Pairs
 from isthmus.reports import flow, page, plots
 from isthmus.tests.pipelines import trained

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.pipelines import spoken, statistics
+from isthmus.pipelines import figure_text, statistics
 
 rows = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=40)
 
@@ -114,7 +114,7 @@ def test_the_ceiling_is_the_expected_auc_over_pairs(found):
 
 
 def test_power_is_said_as_an_auc_and_in_percent():
-    assert spoken.power(62) == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
+    assert figure_text.power(62) == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
     assert statistics.clicks_needed(statistics.distance_shown(500)) in (500, 501)
 
 
@@ -134,8 +134,8 @@ def test_power_holds_in_a_simulation():
 
 def test_power_is_said_in_people_where_the_log_names_them():
     figure = statistics.Estimate(value=0.0, low=-0.0098, high=0.0098)
-    assert spoken.power_of_units(figure, 300, "user_id", "a difference in ndcg@10").rstrip() == (
+    assert figure_text.power_of_units(figure, 300, "user_id", "a difference in ndcg@10").rstrip() == (
         "With 300 users a difference in ndcg@10 of 0.014 would be found in 80 % of cases; 0.01 takes 590 users, 0.005 takes 2,400 users."
     )
-    assert spoken.power_of_units(figure, 9, "user_id", "a difference in ndcg@10") == ""
-    assert [spoken.people(name) for name in ("user_id", "session", "item_key")] == ["users", "sessions", "items"]
+    assert figure_text.power_of_units(figure, 9, "user_id", "a difference in ndcg@10") == ""
+    assert [figure_text.people(name) for name in ("user_id", "session", "item_key")] == ["users", "sessions", "items"]

@@ -168,7 +168,7 @@ def read(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field], 
     """Rows in the order in which they were written, as DuckDB holds them."""
     columns = ", ".join(quoted(field.name) for field in fields) or "1 AS none_"
     bounds = (f" LIMIT {limit}" if limit is not None else "") + (f" OFFSET {start}" if start else "")
-    rows = cursor.sql(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()
+    rows: pa.Table | None = cursor.sql(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()
     assert rows is not None  # noqa: S101  a SELECT has rows, if only none
     return rows
 

@@ -23,7 +23,7 @@ def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-cal
         from matplotlib.figure import Figure  # not pyplot: no window, no global state
     except ImportError as error:
         raise MissingDependency("pictures need matplotlib", remedy='pip install "isthmus[demo]"') from error
-    from .shelf import keep
+    from .report_store import keep
 
     figure = Figure(figsize=(10, 4.6), dpi=130, layout="constrained")
     left, right = figure.subplots(1, 2)
