@@ -228,6 +228,8 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _schedule(ctx: Context, stream: Stream) -> None:
     """A flush, when the buffer's interval has passed since its first record, or when it is full."""
+    if stream.waiting and stream.size < _MIB and not stream.twice:  # no buffer is smaller: to ask moto costs more than the put
+        return
     destination = _destination(ctx, stream)
     if destination is None:
         return
@@ -314,7 +316,7 @@ def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, s
     mapping = (
         conversion.get("InputFormatConfiguration", {}).get("Deserializer", {}).get("OpenXJsonSerDe", {}).get("ColumnToJsonKeyMappings", {})
     )
-    table = ctx.client("glue").get_table(DatabaseName=wanted["DatabaseName"], Name=wanted["TableName"])["Table"]
+    table = ctx.moto("glue", "GetTable", {"DatabaseName": wanted["DatabaseName"], "Name": wanted["TableName"]})["Table"]
     return tuple((c["Name"], c["Type"], mapping.get(c["Name"], c["Name"])) for c in table["StorageDescriptor"]["Columns"])
 
 
