@@ -25,14 +25,14 @@ __all__ = ["check", "get", "leaks", "skew"]
 class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A row a key, in their order: key, feature_timestamp (UTC), age_s (seconds on the project's clock), and the features."""
 
-    rows: tuple[dict[str, object], ...]
+    rows: Rows[dict[str, object]]
     stale_features: tuple[str, ...]  # older than the view's ttl: served as missing
 
 
 def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
     """The online features of some keys. NotFound for an unknown view."""
     served, now = read(project, view, keys), project.now()
-    rows = tuple(
+    rows = Rows(
         {"key": key, "feature_timestamp": moment, "age_s": None if moment is None else (now - moment).total_seconds(), **row}
         for key, moment, row in zip(keys, served.timestamps, served.rows, strict=True)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +30,7 @@ class Shown:
 
 
 class Rows(tuple[_Row, ...]):
-    """A tuple of a verb's structs, which is a table: a column a field."""
+    """A tuple of a verb's structs, or of its dicts, which is a table: a column a field."""
 
     __slots__ = ()
 
@@ -49,9 +49,9 @@ class Rows(tuple[_Row, ...]):
     def _repr_html_(self) -> str:
         if not self:
             return page.words("no rows")
-        head = self[0].__struct_fields__  # type: ignore[attr-defined]  # rows are structs
+        rows = [dict(_values(row)) for row in self[:_MOST]]
         more = page.words(f"{len(self) - _MOST:,} more rows") if len(self) > _MOST else ""
-        return page.table(head, ([_cell(getattr(row, name)) for name in head] for row in self[:_MOST])) + more
+        return page.table(list(rows[0]), ([_cell(value) for value in row.values()] for row in rows)) + more
 
 
 def _array(values: list[Any]) -> pa.Array[Any]:
@@ -65,8 +65,12 @@ def _array(values: list[Any]) -> pa.Array[Any]:
     return typed
 
 
-def _fields(result: Any) -> Iterable[tuple[str, str]]:
-    return ((name, _cell(getattr(result, name))) for name in result.__struct_fields__)
+def _values(row: Any) -> Iterable[tuple[str, object]]:
+    return row.items() if isinstance(row, Mapping) else ((name, getattr(row, name)) for name in row.__struct_fields__)
+
+
+def _fields(result: object) -> Iterable[tuple[str, str]]:
+    return ((name, _cell(value)) for name, value in _values(result))
 
 
 def _cell(value: object) -> str:

@@ -41,6 +41,12 @@ def test_rows_become_arrow_and_pandas_with_a_column_a_field():
     assert Rows(()).to_arrow().num_rows == 0
 
 
+def test_rows_may_be_dicts_too():
+    rows = Rows([{"key": "7", "clicks": 3}, {"key": "8", "clicks": None}])
+    assert rows.to_arrow().to_pylist() == list(rows)
+    assert "<td>3</td>" in rows._repr_html_()
+
+
 def test_rows_are_a_tuple_and_the_same_json():
     assert RUNS[0].name == "r1"
     assert msgspec.json.encode(RUNS) == msgspec.json.encode(tuple(RUNS))
