@@ -9,7 +9,7 @@ from msgspec.structs import replace
 import isthmus
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.smoke import Smoke
-from isthmus.experiments import experiment, runs
+from isthmus.experiments import runs, starting
 from isthmus.project.experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Layer, Metric, Total
 from isthmus.project.specs import Parameter
 from isthmus.rollouts.world import World
@@ -79,7 +79,7 @@ class Desk:
         declared(self.project, *experiments, **layers)
         self.tried, self.streams = [], []
         monkeypatch.setenv("ISTHMUS_USER", "ann")
-        monkeypatch.setattr(experiment, "smoke_arm", self.smoke)
+        monkeypatch.setattr(starting, "smoke_arm", self.smoke)
 
     def smoke(self, _project, _endpoint, variant, parameters):
         self.tried.append((variant, dict(parameters)))

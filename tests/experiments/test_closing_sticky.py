@@ -19,7 +19,7 @@ from isthmus.endpoints.smoke import Smoke
 from isthmus.endpoints.traffic import manual as traffic_room
 from isthmus.endpoints.traffic import owner
 from isthmus.errors import IsthmusError, NotFound
-from isthmus.experiments import experiment, runs
+from isthmus.experiments import experiment, runs, starting
 from isthmus.formats import decode
 from isthmus.rollouts import controller, documents, rollout
 from isthmus.storage import wait
@@ -53,7 +53,7 @@ class Closing:
         self.script = self.outside.extra("traffic_script")
         self.refused = []  # told at the end: what a listener raises is a failed call of who is listened to
         monkeypatch.setenv("ISTHMUS_USER", "ann")
-        monkeypatch.setattr(experiment, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
+        monkeypatch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
         monkeypatch.setattr(rollout, "ports_of", lambda project: ports_of(project.target))
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
         monkeypatch.setattr(rollout, "time", SimpleNamespace(sleep=self.sleep, monotonic=time.monotonic))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from isthmus.endpoints.smoke import Smoke
 from isthmus.endpoints.traffic import owner
-from isthmus.experiments import experiment, runs
+from isthmus.experiments import experiment, runs, starting
 
 from ..conformance.toy_models import remove_endpoints
 from ..rollouts.genuine import PLACES, deployed
@@ -45,7 +45,7 @@ class Person:
         self.now = place.start(ROLLOUT.advance)
         self.outside.clock = self.clock
         monkeypatch.setenv("ISTHMUS_USER", "ann")
-        monkeypatch.setattr(experiment, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
+        monkeypatch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
 
     def clock(self):
         return self.now

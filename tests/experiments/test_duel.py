@@ -19,7 +19,7 @@ from isthmus.endpoints.port import Reply
 from isthmus.endpoints.smoke import Smoke
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.ingest import ingest
-from isthmus.experiments import experiment, run_report
+from isthmus.experiments import experiment, run_report, starting
 from isthmus.experiments.audit import audit
 from isthmus.experiments.comparing import power, results
 from isthmus.experiments.draft_audit import Drafts
@@ -59,7 +59,7 @@ def duel(tmp_path_factory):
     shop = Shop(tmp_path_factory.mktemp("duel"), TEXT)
     project, chance = shop.project, random.Random(4)
     with project, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiment, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
+        patch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
         isthmus.apply(project)
         uri = f"{project.target.blobs.root.rstrip('/')}/models/ranker/made"
         project.target.blobs.put(f"{uri}/{MANIFEST}", msgspec.json.encode(stub.MANIFEST))

@@ -12,7 +12,7 @@ from isthmus.endpoints.smoke import Smoke
 from isthmus.endpoints.traffic import owner
 from isthmus.endpoints.traffic.manual import traffic
 from isthmus.errors import Invalid, NotFound, ProjectError, Refused, Unavailable
-from isthmus.experiments import experiment, runs, standing
+from isthmus.experiments import experiment, runs, standing, starting
 from isthmus.experiments.answers import history_text
 from isthmus.lifecycle.destroy import to_destroy
 from isthmus.project.experiment_specs import ExperimentArm
@@ -189,11 +189,11 @@ def test_a_run_over_variants_waits_for_who_has_the_traffic_and_leaves_nothing(de
 
 
 def test_an_arm_that_does_not_answer_starts_nothing_and_its_number_is_used_by_the_next_try(desk):
-    desk.monkeypatch.setattr(experiment, "smoke_arm", lambda *_: Smoke(sent=20, answered=3, first_error="HTTP 500"))
+    desk.monkeypatch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=3, first_error="HTTP 500"))
     with pytest.raises(Unavailable, match="arm control does not answer: 3 of 20"):
         experiment.start(desk.project, "ranker_v2")
     assert (desk.live, owner.read(desk.state, "ranker")) == (None, None)
-    desk.monkeypatch.setattr(experiment, "smoke_arm", desk.smoke)
+    desk.monkeypatch.setattr(starting, "smoke_arm", desk.smoke)
     assert experiment.start(desk.project, "ranker_v2").run == "ranker_v2.1"
 
 
