@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..errors import Invalid
-from ..project.specs import Feature, Model, ProjectSpec
+from ..feature_store.feature_lineage import is_made_of
+from ..project.specs import Description, Feature, Model
 from ..reports import page
 from . import evaluation, figure_text, lineage, runs, trainers
 from .figures import Seen, daily_chart, roc_chart
@@ -49,7 +50,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     """
     record = runs.get_run(project, run)
     model = msgspec.convert(record.settings, Model)
-    chosen = _chosen(project.spec, model, feature)
+    chosen = _chosen(project.description, model, feature)
     entity = project.spec.entities[project.spec.feature_views[chosen.view or ""].entity]
     data, known = runs.data_of(project.target.blobs, run)
     leaky = with_leak(data, chosen.name, entity.key)
@@ -95,16 +96,25 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     return predictions.set_column(place, "prediction", pa.array(scores))
 
 
-def _chosen(spec: ProjectSpec, model: Model, wanted: str | None) -> Feature:
+def _chosen(description: Description, model: Model, wanted: str | None) -> Feature:
+    """The first feature, or the wanted one, that its view's SQL makes of the objective's outcomes: not a mere count of impressions."""
+    spec = description.spec
     views = lineage.histories(spec, model.objective)
     histories = [feature for feature in model.features if feature.view in views]
-    found = [feature for feature in histories if wanted in (None, feature.name, str(feature))]
-    rates = [feature for feature in found if "impressions" not in feature.name]
-    if not rates:
+    rates = (
+        feature for feature in histories if wanted in (None, feature.name, str(feature)) and _reads_outcomes(description, model, feature)
+    )
+    rate = next(rates, None)
+    if rate is None:
         there = ", ".join(map(str, histories)) or "none"
         what = f"{wanted} is not" if wanted else "no feature is"
         raise Invalid(f"{model.path}: {what} made of past outcomes ({there})", remedy="choose a run with a history feature")
-    return rates[0]
+    return rate
+
+
+def _reads_outcomes(description: Description, model: Model, feature: Feature) -> bool:
+    view = description.spec.feature_views[feature.view or ""]
+    return is_made_of(description, view, feature.name, relation=model.objective, column="outcome")
 
 
 def _short(found: Estimate) -> str:

@@ -17,10 +17,11 @@ from isthmus.pipelines.compare import compare
 from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.evaluation import SCHEMA
-from isthmus.pipelines.leak import leak_page
+from isthmus.pipelines.leak import _chosen, leak_page
 from isthmus.pipelines.metrics import day_of
 from isthmus.pipelines.report_store import run_uri
 from isthmus.pipelines.statistics import Pairs
+from isthmus.project.specs import Feature, Model
 from isthmus.reports import flow, page, plots
 from isthmus.tests.pipelines import trained
 
@@ -101,6 +102,22 @@ def test_the_picture_is_a_png(shop):
 def test_a_leak_needs_a_feature_that_is_made_of_outcomes(shop):
     with pytest.raises(Invalid, match="position is not made of past outcomes"):
         leak_page(shop, "r1", feature="position")
+
+
+COUNTED = Model(
+    name="counted",
+    path="models/counted.yaml",
+    model="ranker",
+    objective="ctr",
+    features=tuple(Feature(view="item_history", name=name) for name in ("seen", "item_ctr")),
+    trainer="ranker.train",
+)
+
+
+def test_a_count_of_what_was_shown_is_not_made_of_outcomes_whatever_it_is_called(shop):
+    with pytest.raises(Invalid, match="seen is not made of past outcomes"):
+        _chosen(shop.description, COUNTED, "seen")
+    assert str(_chosen(shop.description, COUNTED, None)) == "item_history.item_ctr"
 
 
 def test_the_leak_flatters(shop):
