@@ -25,6 +25,7 @@ from ...errors import (
     Unavailable,
 )
 
+_NOT_AWS = "no AWS service answers so: look at the endpoint's URL and at proxies on the way"
 _LOGIN = "log in (`aws sso login`), or check the profile's role and account"
 
 # code (a pattern), words in the message (a pattern; "" is any), ours, remedy
@@ -50,7 +51,15 @@ _TABLE: tuple[tuple[str, str, type[IsthmusError], str | None], ...] = (
     ("PreconditionFailed|412|ConditionalRequestConflict|ConditionalCheckFailedException", "", Conflict, "read it again"),
     ("ConflictException", r"(?i)already exist", AlreadyExists, None),
     ("ConflictException|ResourceConflictException", "", Busy, "try again in a moment"),
-    ("NoSuchKey|NoSuchBucket|NoSuchUpload|404|NotFound|ResourceNotFound(Exception)?|EntityNotFoundException", "", NotFound, None),
+    (
+        (
+            "NoSuchKey|NoSuchBucket|NoSuchUpload|404|NotFound|ResourceNotFound(Exception)?|EntityNotFoundException|NoSuchEntity(Exception)?|"
+            "RepositoryNotFoundException|ImageNotFoundException"
+        ),
+        "",
+        NotFound,
+        None,
+    ),
     ("AlreadyExistsException|BucketAlreadyExists|BucketAlreadyOwnedByYou|ResourceAlreadyExistsException", "", AlreadyExists, None),
     (
         "ExpiredToken(Exception)?|InvalidClientTokenId|UnrecognizedClientException|InvalidAccessKeyId|SignatureDoesNotMatch",
@@ -95,6 +104,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
     Others pass untouched: they are our mistakes.
     """
     from botocore import exceptions as aws
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -106,6 +116,8 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
         raise Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack") from error  # nothing was sent
     except aws.HTTPClientError as error:  # closed or timed out after sending, or while reading the reply
         raise _lost(error, what, effect=effect) from error
+    except ResponseParserError as error:  # of a service that speaks XML; the others' pages come as errors
+        raise _no_answer(error, what, effect=effect) from error
     except (aws.ParamValidationError, aws.InvalidRegionError) as error:
         raise Invalid(f"{what}: {error}") from error
 
@@ -114,6 +126,15 @@ def _lost(error: Exception, what: str, *, effect: bool) -> IsthmusError:
     if effect:
         return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
     return Unavailable(f"{what}: the reply was lost ({error})", remedy="try again in a moment")
+
+
+def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
+    """Of a page for people, or other text that no AWS service would have sent."""
+    words = str(error).partition("\n")[0].partition(". Further retries")[0]
+    text = f"{what}: the answer is none of AWS's ({words})"
+    if effect:
+        return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
+    return Unavailable(text, remedy=_NOT_AWS)
 
 
 def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
@@ -131,7 +152,7 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
     if effect and (_UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _known(code, message))):
         return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
     if page:
-        return Unavailable(text, remedy="no AWS service answers so: look at the endpoint's URL and at proxies on the way")
+        return Unavailable(text, remedy=_NOT_AWS)
     if (found := _known(code, message)) is not None:
         kind, remedy = found
         return kind(text, remedy=remedy)

@@ -2,6 +2,7 @@
 
 import pytest
 from botocore import exceptions as aws
+from botocore.parsers import ResponseParserError
 
 from isthmus import errors
 from isthmus.adapters.sagemaker.errors import from_client, translated
@@ -86,3 +87,14 @@ def test_a_page_of_status_500_is_no_reason_to_try_again_and_its_html_is_not_repe
     assert "try again" not in read.remedy
     assert "<" not in read.message
     assert type(from_client(page, "writing", effect=True)) is errors.OutcomeUnknown
+
+
+@pytest.mark.parametrize(("effect", "kind"), [(False, errors.Unavailable), (True, errors.OutcomeUnknown)])
+def test_a_page_in_the_place_of_xml_is_no_reason_to_try_again_either(effect, kind):
+    """botocore reads no code out of it, and raises what is no ClientError."""
+    page = "Unable to parse response (syntax error), invalid XML received. Further retries may succeed:\nb'<!doctype html>'"
+    with pytest.raises(errors.IsthmusError) as told, translated("this", effect=effect):
+        raise ResponseParserError(page)
+    assert type(told.value) is kind
+    assert "try again" not in told.value.remedy
+    assert "<" not in told.value.message
