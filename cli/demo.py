@@ -52,4 +52,4 @@ def demo(console: Console, example: str | None, *, keep: bool, requests: int | N
     finally:
         if not (keep or had_stack):
             stacks.stop(folder, forget=not had_home)
-    console.next("init mine" if example == shop.EXAMPLE else "init shop --example shop")
+    console.next("init mine --example starter" if example == shop.EXAMPLE else "init shop")

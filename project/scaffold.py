@@ -1,4 +1,4 @@
-"""A new project's folder: a packaged example, or a small start of one's own."""
+"""A new project's folder: a packaged example."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ..errors import AlreadyExists, NotFound
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 
-STARTER = "starter"
+STARTER = "starter"  # the smallest project that does something
+DEFAULT = "shop"
 WORLD = "world.py"  # of an example whose data are made and not packed
 PROFILES = "profiles.yaml"
 _NEW = "new"  # what every project has beside its description, unless the example has its own
@@ -30,15 +31,15 @@ _LEFT_BEHIND = frozenset({"__pycache__", ".isthmus", ".gitignore", ".pytest_cach
 
 def examples() -> tuple[str, ...]:
     """What `--example` knows."""
-    found = (folder.name for folder in _examples().iterdir() if folder.is_dir() and folder.joinpath("project.yaml").is_file())
-    return tuple(sorted(name for name in found if name != STARTER))
+    return tuple(sorted(folder.name for folder in _examples().iterdir() if folder.joinpath("project.yaml").is_file()))
 
 
 def create(folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None) -> tuple[Path, ...]:
-    """Fill a new or empty folder; the files, sorted, below `folder` as given: a copy of an example, or a starter named after the folder.
+    """Fill a new or empty folder with an example; its files, sorted, below `folder` as given.
 
-    `files`: texts by path, in place of the starter's but for its profiles. AlreadyExists when the folder holds anything; NotFound for an
-    unknown example. A new folder appears whole or not at all.
+    Without a name it is the shop, and the project is named after the folder, as the starter always is. `files`: texts by path, in place of
+    an example's but for the starter's profiles. AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder
+    appears whole or not at all.
     """
     given, folder = folder, folder.resolve()
     if example is not None and example not in examples():
@@ -53,13 +54,13 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
     try:
         draft.mkdir(parents=True)
         if files is None:
-            _copy(_examples().joinpath(example or STARTER), draft)
+            _copy(_examples().joinpath(example or DEFAULT), draft)
         else:
             _write(files, draft)
         (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
         if (draft / WORLD).is_file():
             runpy.run_path(str(draft / WORLD))["write"](draft / "data")
-        if example is None and files is None:
+        if example in (None, STARTER) and files is None:
             _rename(draft / "project.yaml", folder.name)
         _complete(draft)
         _settle(draft, folder)
@@ -135,7 +136,7 @@ def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversab
 
 
 def _rename(project: Path, name: str) -> None:
-    """The starter takes the folder's name, as near as a project's name can be to it."""
+    """Name a project after its folder, as near as a project's name can be to it."""
     fitting = neutral(name)[:PROJECT_LENGTH].rstrip("_") or STARTER
     text = project.read_text(encoding="utf-8")
-    project.write_text(re.sub(rf"\Aname: {STARTER}$", f"name: {fitting}", text, flags=re.MULTILINE), encoding="utf-8")
+    project.write_text(re.sub(r"\Aname: .*$", f"name: {fitting}", text, flags=re.MULTILINE), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A small shop with people, of which everything is known: `isthmus init --example shop` runs it; `python world.py 7` makes another one.
+"""A small shop with people, of which everything is known: `isthmus init NAME` runs it; `python world.py 7` makes another one.
 
 200 visitors come for 28 days, a few of them often. A session shows 5 to 20 of 120 items, all at once, in random order. Whether a row is
 clicked depends on the visitor (some like everything), on the item, on their tastes, and on the place; a click comes within minutes, and

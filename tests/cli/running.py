@@ -119,9 +119,9 @@ def edit(file, old, new):
     Path(file).write_text(text.replace(old, new), encoding="utf-8")
 
 
-def create(folder, *, example=None):
+def create(folder, *, example="starter"):
     """A new project in `folder`."""
-    isthmus(folder.parent, "init", folder.name, *(("--example", example) if example else ()))
+    isthmus(folder.parent, "init", folder.name, "--example", example)
     return folder
 
 

@@ -66,7 +66,7 @@ def test_a_project_is_looked_for_in_the_folders_above(tmp_path, monkeypatch):
 
 def test_a_flag_goes_before_the_environment_and_that_before_the_working_folder(tmp_path, monkeypatch):
     for name in ("here", "there"):
-        isthmus(tmp_path, "init", name)
+        isthmus(tmp_path, "init", name, "--example", "starter")
     monkeypatch.setenv("ISTHMUS_PROJECT", str(tmp_path / "there"))
     (tmp_path / "here/project.yaml").write_text("nonsense: 1\n")
     assert isthmus(tmp_path / "here", "events", "list").code == 0
@@ -96,7 +96,7 @@ def test_names_of_the_project_are_completed(tmp_path):
     (shop / ".isthmus/runs/r7/record.json").touch()
     assert completed(shop, "isthmus tr") == ["train", "traffic"]
     assert completed(shop, "isthmus deploy ") == ["home"]
-    assert completed(shop, "isthmus plan --target ") == ["local"]
+    assert completed(shop, "isthmus plan --target ") == ["local", "sagemaker", "vertex"]
     assert completed(shop, "isthmus train models/l") == ["models/likes.yaml"]
     assert completed(shop, "isthmus runs show ") == ["r7"]
     assert completed(shop, "isthmus experiment start s") == ["same"]

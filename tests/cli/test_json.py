@@ -148,7 +148,7 @@ def test_training_says_a_list_of_runs(shop):
 
 
 def test_init_and_destroy_say_what_they_made_and_removed(tmp_path):
-    said = isthmus(tmp_path, "init", "shop", "--json").json
+    said = isthmus(tmp_path, "init", "shop", "--example", "starter", "--json").json
     assert said["folder"] == "shop"
     assert "shop/project.yaml" in said["files"]
     isthmus(tmp_path / "shop", "apply")

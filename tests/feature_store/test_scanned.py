@@ -23,7 +23,7 @@ class Weighed:
 
 
 def test_an_objective_is_its_exposures_twice_and_both_of_its_events_and_nothing_is_told_where_nothing_is_paid(tmp_path):
-    scaffold.create(tmp_path / "shop", example=None)
+    scaffold.create(tmp_path / "shop", example="starter")
     with isthmus.open(tmp_path / "shop" / "project.yaml") as project:
         isthmus.apply(project)
         assert scanned_bytes(project) is None
@@ -54,7 +54,7 @@ def test_the_price_names_what_one_moment_would_read():
     ],
 )
 def test_a_check_that_reads_more_than_an_hour_of_the_budget_pays_for_is_refused_before_it_runs(tmp_path, size, moments, region, remedy):
-    scaffold.create(tmp_path / "shop", example=None)
+    scaffold.create(tmp_path / "shop", example="starter")
     with isthmus.open(tmp_path / "shop" / "project.yaml") as project:
         isthmus.apply(project)
         project.target.warehouse = AskedNothing(sizes={"impression_raw": size * 10**9})

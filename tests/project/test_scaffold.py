@@ -11,10 +11,11 @@ from jsonschema import Draft202012Validator
 from isthmus.errors import AlreadyExists, NotFound
 from isthmus.project import scaffold, yaml
 from isthmus.project.load import load, parse
+from isthmus.project.profiles import profiles
 
 
 def test_the_starter_loads_without_a_problem_and_is_named_as_its_folder(tmp_path):
-    files = scaffold.create(tmp_path / "My-Shop", example=None)
+    files = scaffold.create(tmp_path / "My-Shop", example="starter")
     description, problems = parse(tmp_path / "My-Shop")
     assert problems == ()
     spec = description.spec
@@ -22,8 +23,16 @@ def test_the_starter_loads_without_a_problem_and_is_named_as_its_folder(tmp_path
     assert files == tuple(sorted(path for path in (tmp_path / "My-Shop").rglob("*") if path.is_file()))
 
 
+def test_without_a_name_it_is_the_shop_named_as_its_folder_with_a_profile_to_fill_for_each_cloud(tmp_path):
+    scaffold.create(tmp_path / "mine")
+    description, problems = parse(tmp_path / "mine")
+    assert [problem for problem in problems if problem.severity == "error"] == []
+    assert (description.spec.name, sorted(description.spec.experiments)) == ("mine", ["order", "same"])
+    assert set(profiles(description)) == {"local", "sagemaker", "vertex"}
+
+
 def test_a_project_has_a_readme_with_its_name_tests_a_workflow_and_schemas_that_its_files_name(tmp_path):
-    files = {path.relative_to(tmp_path).as_posix() for path in scaffold.create(tmp_path / "shop")}
+    files = {path.relative_to(tmp_path).as_posix() for path in scaffold.create(tmp_path / "shop", example="starter")}
     assert {"shop/README.md", "shop/tests/test_project.py", "shop/.github/workflows/isthmus.yml"} <= files
     assert (tmp_path / "shop/README.md").read_text().startswith("# shop\n")
     for file in ("project.yaml", "profiles.yaml", "models/history.yaml"):
@@ -62,14 +71,14 @@ def test_the_shop_s_data_are_made_with_it_and_the_same_each_time(tmp_path):
 
 @pytest.mark.parametrize("name", ["a" * 40, "123", "Über-Laden", "_", "shop__2"])
 def test_any_folders_name_gives_a_projects_name(tmp_path, name):
-    scaffold.create(tmp_path / name, example=None)
+    scaffold.create(tmp_path / name, example="starter")
     assert parse(tmp_path / name)[1] == ()
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(AlreadyExists, match=r"notes\.txt"):
-        scaffold.create(tmp_path, example=None)
+        scaffold.create(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -77,14 +86,14 @@ def test_an_empty_folder_may_be_filled_while_one_stands_in_it(tmp_path, monkeypa
     empty = tmp_path / "shop"
     empty.mkdir()
     monkeypatch.chdir(empty)
-    scaffold.create(empty, example=None)
+    scaffold.create(empty, example="starter")
     assert load(empty).spec.name == "shop"
     assert [path.name for path in tmp_path.iterdir()] == ["shop"]
 
 
 def test_the_files_are_told_as_the_folder_was_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert all(path.relative_to("shop") for path in scaffold.create(Path("shop"), example=None))
+    assert all(path.relative_to("shop") for path in scaffold.create(Path("shop"), example="starter"))
 
 
 def test_an_unknown_example_is_guessed_and_nothing_is_made(tmp_path):
@@ -109,5 +118,5 @@ def test_the_files_can_be_edited_even_where_the_package_is_read_only(tmp_path):
     assert all(path.stat().st_mode & stat.S_IWUSR for path in files)
 
 
-def test_what_init_leaves_out_is_not_offered_as_an_example():
-    assert scaffold.examples() == ("openbandit", "shop")
+def test_a_folder_without_a_project_is_not_offered_as_an_example():
+    assert scaffold.examples() == ("openbandit", "shop", "starter")

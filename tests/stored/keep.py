@@ -75,7 +75,7 @@ def main(checkout, name):
 
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
-    isthmus("init", ".")
+    isthmus("init", ".", "--example", "starter")
     configure(PLACE)
     for words in (("apply",), ("ingest",), ("ingest", "data/bad.csv", "--event", "impression", "--max-bad", "1"), ("materialize",)):
         isthmus(*words)

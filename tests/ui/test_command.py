@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_pages_are_served_until_ctrl_c(tmp_path):
     """Starts a process, which takes a second."""
-    isthmus(tmp_path, "init", "shop")
+    isthmus(tmp_path, "init", "shop", "--example", "starter")
     process = start(tmp_path / "shop", "ui", "--port", "0", "--json")
     try:
         head = "".join(iter(process.stdout.readline, "}\n"))
