@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.demo import demo as demo
     from isthmus.lifecycle.destroy import destroy as destroy
     from isthmus.lifecycle.doctor import doctor as doctor
+    from isthmus.lifecycle.first_account import first_account as first_account
+    from isthmus.lifecycle.first_account import first_round as first_round
     from isthmus.lifecycle.init import init as init
     from isthmus.lifecycle.plan import plan as plan
     from isthmus.lifecycle.status import status as status
@@ -50,6 +52,8 @@ _WHERE = {
     "init": "isthmus.lifecycle.init",
     "schema": "isthmus.project.schema",
     "doctor": "isthmus.lifecycle.doctor",
+    "first_account": "isthmus.lifecycle.first_account",
+    "first_round": "isthmus.lifecycle.first_account",
     "demo": "isthmus.lifecycle.demo",
     "validate": "isthmus.lifecycle.validate",
     "plan": "isthmus.lifecycle.plan",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .localstack.run import Ready
 
 _LISTENS = 5.0  # seconds that a stack may take to let us in
-_CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
+CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
 
 
 def clouds() -> dict[str, Offline]:
@@ -77,7 +77,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
         if (news := _told(ready)) is not None:
             sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
         try:
-            return start_apart(stack.cloud, ready=ready, log=log, images=images(folder, stack), clock=_CLOCK, home=home(folder, stack)).url
+            return start_apart(stack.cloud, ready=ready, log=log, images=images(folder, stack), clock=CLOCK, home=home(folder, stack)).url
         except StackFailed as error:
             reason = str(error).splitlines()[-1]
             raise Unavailable(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -86,6 +86,34 @@ class Examination(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""  # of the problems
 
 
+class AccountCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that an account must have, looked at without changing anything."""
+
+    name: str
+    status: Literal["ok", "fails", "unknown"]  # unknown: these credentials may not look, or the provider does not tell
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"  {self.name:<12} {self.status:<8} {self.detail}" + (f"\n{'':<24}{self.remedy}" if self.remedy else "")
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """What a cheap round on an account needs to know of the adapter."""
+
+    smallest: Callable[[Profile], Profile]  # with the smallest machines
+    hourly: Callable[[Profile], Estimate]  # what those cost, at most
+    names: Callable[[Profile], dict[str, str]]  # the profile's own names, and what stands for each in a recording
+    clear: Callable[[Target], None]  # remove what the inventory does not list, once that is empty
+
+
+class FirstAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account is looked at before anything is made there."""
+
+    checks: Callable[[Target, Mapping[str, Any] | None], Iterator[AccountCheck]]  # with the rights to look for, where they are known
+    trial: Trial | None = None  # None: there is no round
+
+
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """All that Isthmus knows of one adapter: an entry point of the group `isthmus.adapters` names it, and nothing else asks for its name.
 
@@ -111,6 +139,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     adopt: str = ""  # "module:attribute": (Target) -> endpoints.adoption.Adopter; "": endpoints that stand there cannot be taken over
     native: str = ""  # "module:attribute": (Target) -> the provider's own objects by our names (`project.native`); "": it has none
     fixed: str = ""  # "module:attribute": (Target, str) -> str, in what an endpoint differs from its profile for good; "": nothing
+    first_account: str = ""  # "module:attribute": FirstAccount; "": its accounts cannot be looked at
     remote: bool = True  # commands go to a cloud: they say where, ask before traffic moves, and look less often
 
 

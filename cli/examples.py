@@ -6,7 +6,7 @@ _REQUEST = """'{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'"""
 
 # command -> what follows `isthmus`
 EXAMPLES = {
-    "init": "init shop --example shop",
+    "init": "init shop",
     "validate": "validate --target sagemaker",
     "schema": "schema",
     "doctor": "doctor --deep",
@@ -55,6 +55,7 @@ EXAMPLES = {
     "stack fault add": "stack fault add throttle --service kinesis --operation PutRecords --times 3",
     "stack fault list": "stack fault list",
     "stack fault clear": "stack fault clear",
+    "stack compare": "stack compare ./recorded",
     "stack up": "stack up aws --home ./aws",
     "stack run": "stack run aws --image ranker='python model.py' -- python deploy.py",
     "stack down": "stack down",

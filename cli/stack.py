@@ -84,7 +84,7 @@ class _Around(Command):
         return super().parse_args(ctx, args)
 
 
-@click.group(help="The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used.")
+@click.group(help="The offline AWS and GCP: up, run, down, status, faults, coverage, the rights that were used, a recording asked again.")
 def stack() -> None:
     """A group of commands."""
 
@@ -196,6 +196,20 @@ def policy(console: Console, url: str | None) -> None:
     console.result({"policy": rights}, text or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode(), raw=True)
 
 
+@command(
+    project=False, help="Ask the calls of a recording (doctor --first-account --round --record) again, and tell what is answered otherwise."
+)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--url", help="Of another server, which is changed by it (default: a stack of its own).")
+def compare(console: Console, folder: Path, url: str | None) -> None:
+    from ..lifecycle import stack as stacks
+
+    comparison = stacks.compare(folder, url=url)
+    console.result(comparison)
+    if comparison.differences:
+        raise SystemExit(1)
+
+
 @stack.group(help="What goes wrong on purpose: add, list, clear.")
 def fault() -> None:
     """A group of commands."""
@@ -239,7 +253,15 @@ def clear(console: Console, url: str | None, number: int | None) -> None:
     console.result(cleared, f"fault {number} is taken back" if number else "no faults")
 
 
-for _name, _command in {"up": up, "run": run, "down": down, "status": status, "coverage": coverage, "policy": policy}.items():
+for _name, _command in {
+    "up": up,
+    "run": run,
+    "down": down,
+    "status": status,
+    "coverage": coverage,
+    "policy": policy,
+    "compare": compare,
+}.items():
     stack.add_command(_command, _name)
 for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items():
     fault.add_command(_command, _name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import click
 import msgspec
@@ -13,11 +14,17 @@ from .command import command
 from .completing import SHELLS, source
 from .console import Console
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 
-@command(project=False, help="Make a project in the new folder NAME, or a copy of an example.")
+
+@command(project=False, help="Make a project in the new folder NAME: a shop with people, simulated, or another example.")
 @click.argument("name")
 @click.option(
-    "--example", type=click.Choice(["openbandit", "shop"]), help="openbandit: a real log. shop: people, simulated, of whom all is known."
+    "--example",
+    type=click.Choice(["openbandit", "shop", "starter"]),
+    help="shop: people, simulated, of whom all is known. starter: two small events and a model, to be replaced by yours."
+    " openbandit: a real log. [default: the shop, by your project's name]",
 )
 @click.option("--from", "source", metavar="FILE", help="Propose one for the events in a file: JSON lines, CSV, TSV or Parquet.")
 def init(console: Console, name: str, example: str | None, source: str | None) -> None:
@@ -30,7 +37,7 @@ def init(console: Console, name: str, example: str | None, source: str | None) -
     text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
     console.result(made, "\n".join([text, *(f"guessed   {guess}" for guess in made.guesses)]))
     there = "" if Path(name) == Path() else f"cd {quote(name)} && "
-    if example is not None:
+    if example in ("openbandit", "shop"):
         console.say(f"next   {there}isthmus demo        or, step by step, isthmus validate")
     else:
         console.say(f"next   {there}isthmus validate")
@@ -57,9 +64,22 @@ def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
     click.echo(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
 
 
-@command(help="What works on this machine, found by trying it.")
+@command(help="What works on this machine, found by trying it; with --first-account, whether the target's account is ready.")
 @click.option("--deep", is_flag=True, help="Also read all that the project has stored, and compare it with what was written.")
-def doctor(console: Console, deep: bool) -> None:
+@click.option("--first-account", "account", is_flag=True, help="Look at the account of --target instead: role, bucket, quotas, rights.")
+@click.option("--policy", type=_FILE, help="The rights that the account must grant: what `isthmus stack policy` printed.")
+@click.option("--round", "trial", is_flag=True, help="Then try a table, a job, a model and an endpoint there, and remove them.")
+@click.option("--minutes", default=60, show_default=True, type=click.IntRange(5, 240), help="The round: after so many it only removes.")
+@click.option("--record", type=_FOLDER, help="The round: a new folder for its calls, without names, keys and accounts.")
+@click.option("--yes", is_flag=True, help="Do not ask before the round.")
+def doctor(console: Console, *, deep: bool, account: bool, **options: Any) -> None:
+    if account:
+        from .accounts import first_account
+
+        first_account(console, **options)
+        return
+    if given := [name for name in ("policy", "trial", "record") if options[name]]:
+        raise click.UsageError(f"--{'round' if given[0] == 'trial' else given[0]} goes with --first-account")
     from ..lifecycle.doctor import doctor as try_out
 
     if deep:

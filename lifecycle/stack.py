@@ -1,4 +1,4 @@
-"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, and fault.add, fault.list, fault.clear."""
+"""`im.stack`: what `isthmus stack` does. up, run, down, status, coverage, policy, compare, and fault.add, fault.list, fault.clear."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .. import stacks
-from ..errors import Invalid, NotFound, Unavailable
+from ..errors import Invalid, NotFound, Refused, Unavailable, Unsupported
 from ..project.names import did_you_mean
 from ..reports.results import Shown
 from . import faults as fault
@@ -19,11 +19,12 @@ from .stack_calls import asked
 
 if TYPE_CHECKING:
     from ..localstack.aws.coverage import Covered as CoveredAws
+    from ..localstack.aws.recorded.compare import Comparison
     from ..localstack.gcp.coverage import Covered as CoveredGcp
     from ..localstack.run import Ready, RunningStack
     from ..target import Offline
 
-__all__ = ["coverage", "down", "fault", "policy", "run", "status", "up"]
+__all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]
 
 
 class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +91,31 @@ def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] 
 def policy(*, url: str | None = None) -> dict[str, Any]:
     """The least rights for what a running stack was asked since its last reset, in the cloud's own form. NotFound: no stack answers."""
     return asked(url, lambda stack: stack.policy())
+
+
+def compare(folder: Path, *, url: str | None = None) -> Comparison:
+    """Ask the calls that `doctor --first-account --round --record` kept of an offline stack, and tell what is answered otherwise.
+
+    `url`: another server that stands for the cloud, which is changed by it (default: a new stack, stopped afterwards).
+    NotFound: no recording. Refused: a later version's. Invalid: damaged, or of a cloud whose calls cannot be asked again.
+    """
+    from ..localstack.aws.recorded import form
+    from ..localstack.aws.recorded.compare import compare as again
+
+    try:
+        about, calls = form.read(folder)
+    except form.NewerRecording as error:
+        raise Refused(str(error), remedy="update Isthmus on this machine") from error
+    except OSError as error:
+        raise NotFound(f"there is no recording in {folder}", remedy="isthmus doctor --first-account --round --record FOLDER") from error
+    except ValueError as error:
+        raise Invalid(f"{folder} is damaged: {error}", remedy="record again, into a new folder") from error
+    if about.cloud != "aws":
+        raise Unsupported(f"{folder}: calls of {about.cloud} cannot be asked again yet", capability="stack compare")
+    if url is not None:
+        return again(calls, about, url)
+    with up(about.cloud, clock=stacks.CLOCK) as own:
+        return again(calls, about, own.url)
 
 
 def _stack_of(cloud: str) -> Offline:

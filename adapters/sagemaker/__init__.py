@@ -43,4 +43,5 @@ ADAPTER = Adapter(
     count_price=f"{__name__}.prices:counting",
     adopt=f"{__name__}.endpoints.adoption:SageMakerAdopter",
     native=f"{__name__}.native:SageMakerObjects",
+    first_account=f"{__name__}.first_account:FIRST",
 )

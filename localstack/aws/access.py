@@ -77,8 +77,12 @@ def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
 
 def allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
     """IAM User Guide, "Policy evaluation logic": one Allow is needed, no Deny may fit."""
-    effects = {statement["Effect"] for statement in statements if _fits(statement, *grant)}
-    return effects == {"Allow"}
+    return effects(statements, grant) == {"Allow"}
+
+
+def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
+    """Allow, Deny: of the statements that a grant falls under."""
+    return {statement["Effect"] for statement in statements if _fits(statement, *grant)}
 
 
 def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: str) -> bool:

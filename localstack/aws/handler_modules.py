@@ -38,6 +38,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
     "pipelines.executions",
     "pipelines.handlers",
     "search",
+    "simulation",
     "tagging",
     "tags",
     "transform.handlers",

@@ -21,10 +21,13 @@ import pyarrow as pa
 
 import isthmus
 from isthmus.cli.examples import EXAMPLES
+from isthmus.lifecycle.doctor import Finding
+from isthmus.lifecycle.first_account import Round
 from isthmus.pipelines.compare import Comparison
 from isthmus.pipelines.records import Run
 from isthmus.rollouts.rollout import Started
 from isthmus.rollouts.status import Status
+from isthmus.target import AccountCheck
 
 # command -> its verb, where Python's name is another
 OTHERWISE = {
@@ -38,6 +41,7 @@ NONE = {"schema", "stack run", "demo"}  # JSON Schema itself; what the command t
 SERVES = {"url": str, "endpoints": tuple[str, ...], "workers": int}
 # command -> field -> type, where the document is not what the verb returns
 OWN = {
+    "doctor": {"items": tuple[Finding, ...], "checks": tuple[AccountCheck, ...], "round": Round | None},
     "rollout run": {"": Status},
     "rollout start": {"": Started},
     "runs compare": {"items": tuple[Comparison, ...]},

@@ -1,0 +1,272 @@
+"""Ask recorded calls again, of a server that must answer as the recorded one did: its status, its error code, the shape of its answer
+(names and kinds), and the values that do not change from one time to the next: those of a list in the service's model, truths, and what
+the caller had named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from ...calls import is_mutating
+from ..environment import variables
+from .form import About, Call, plain
+from .scrub import STACK, UUID, WORD
+
+_STATES = ("Status", "State")  # how a member is called that says how far something is
+_ON_ITS_WAY = ("ing", "inprogress", "queued", "pending", "submitted", "started")
+_PATIENCE = 120.0  # seconds until what was over when it was recorded is over here
+_PAUSE = 0.1
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is otherwise than it was recorded."""
+
+    call: int  # its number in the recording
+    operation: str  # sagemaker:DescribeEndpoint
+    where: str  # in the answer: ProductionVariants[].CurrentWeight; status, error
+    recorded: str
+    here: str
+
+    def __str__(self) -> str:
+        return f"{self.call:>4}  {self.operation:<40} {self.where}   recorded {self.recorded}, here {self.here}"
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    compared: int  # calls
+    passing: int  # calls that were asked and not compared: what they told of was on its way
+    differences: tuple[Difference, ...]
+
+    def __str__(self) -> str:
+        verdict = f"{len(self.differences)} differences" if self.differences else "no difference"
+        lines = [*map(str, self.differences), f"{self.compared} calls compared, {self.passing} of something on its way left out: {verdict}"]
+        return "\n".join(lines)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    error: str | None
+    value: Mapping[str, Any]
+
+
+def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
+    """Ask all of them in their order of the server at `url`. Buckets that were there when they were recorded are made first."""
+    client = _clients(url, about.region)
+    for bucket in _standing(calls):
+        client("s3").create_bucket(Bucket=bucket, **_location(about.region))
+    learnt = Learnt()
+    learnt.add(STACK, url)
+    differences: list[Difference] = []
+    passing = 0
+    for call in _last_looks(calls):
+        here = _asked(client(call.service), call, learnt.translated(call.params))
+        learnt.add(call.answer, here.value)
+        if on_its_way(call.answer):
+            passing += 1
+        else:
+            shape = client(call.service).meta.service_model.operation_model(call.operation).output_shape
+            differences += _differences(call, here, shape, learnt)
+        learnt.use(call.params)
+    return Comparison(compared=len(_last_looks(calls)) - passing, passing=passing, differences=tuple(differences))
+
+
+def _clients(url: str, region: str) -> Callable[[str], Any]:
+    import boto3
+    from botocore.config import Config
+
+    keys = {name.lower(): value for name, value in variables(url).items() if "_KEY" in name}
+    session = boto3.Session(region_name=region, **keys)
+    return cache(lambda service: session.client(service, endpoint_url=url, config=Config(retries={"max_attempts": 0})))
+
+
+def _standing(calls: Sequence[Call]) -> list[str]:
+    """The buckets that were used before anything made them."""
+    made: set[str] = set()
+    used: dict[str, None] = {}
+    for call in calls:
+        if call.service != "s3" or "Bucket" not in call.params:
+            continue
+        name = str(call.params["Bucket"])
+        if call.operation == "CreateBucket" and name not in used:
+            made.add(name)
+        elif name not in made:
+            used[name] = None
+    return list(used)
+
+
+def _location(region: str) -> dict[str, Any]:
+    return {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+
+
+class Learnt:
+    """What texts of the recording are here, and which the caller had used before it was answered."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, str] = {}
+        self._used: set[str] = set()
+
+    def add(self, recorded: Any, here: Any) -> None:
+        """A recorded answer, and the one that came."""
+        if isinstance(recorded, Mapping) and isinstance(here, Mapping):
+            for name in recorded.keys() & here.keys():
+                self.add(recorded[name], here[name])
+        elif isinstance(recorded, list) and isinstance(here, list):
+            for first, second in zip(recorded, here, strict=False):
+                self.add(first, second)
+        elif isinstance(recorded, str) and isinstance(here, str):
+            if WORD.fullmatch(recorded) or recorded == STACK:
+                self._here[recorded] = here
+            ids, ours = UUID.findall(recorded), UUID.findall(here)
+            if len(ids) == len(ours):
+                self._here.update(zip(ids, ours, strict=True))
+
+    def use(self, params: Any) -> None:
+        """A recorded request."""
+        self._used.update(_texts(params))
+
+    def is_used(self, text: str) -> bool:
+        return text in self._used and not WORD.fullmatch(text)
+
+    def translated(self, value: Any) -> Any:
+        """A recorded value with the texts that stand for its own here."""
+        if isinstance(value, Mapping):
+            return {name: self.translated(member) for name, member in value.items()}
+        if isinstance(value, list):
+            return [self.translated(member) for member in value]
+        if not isinstance(value, str):
+            return value
+        text = self._here.get(value) or UUID.sub(lambda hit: self._here.get(hit[0], hit[0]), value)
+        return text.replace(STACK, self._here.get(STACK, STACK))
+
+
+def on_its_way(answer: Any) -> bool:
+    """Whether something in an answer says that it is not over: Creating, InProgress, QUEUED."""
+    if isinstance(answer, Mapping):
+        return any(
+            member.lower().endswith(_ON_ITS_WAY) if isinstance(member, str) and name.endswith(_STATES) else on_its_way(member)
+            for name, member in answer.items()
+        )
+    return isinstance(answer, list) and any(map(on_its_way, answer))
+
+
+def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
+    """Without looks at what was on its way that came again before anything was changed: who waits looks often."""
+    later: set[tuple[str, str, bytes]] = set()
+    kept: list[Call] = []
+    for call in reversed(calls):
+        if is_mutating(call.operation):
+            later.clear()
+        elif (key := (call.service, call.operation, msgspec.json.encode(call.params, order="sorted"))) in later and on_its_way(call.answer):
+            continue
+        else:
+            later.add(key)
+        kept.append(call)
+    return tuple(reversed(kept))
+
+
+def _asked(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
+    """The answer; of a read once what the recording shows as over is over here, too, or after two minutes."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        answer = _answer(client, call.operation, plain(params))
+        unsettled = on_its_way(answer.value) and not on_its_way(call.answer)
+        if not unsettled or is_mutating(call.operation) or time.monotonic() > end:
+            return answer
+        time.sleep(_PAUSE)
+
+
+def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
+    from botocore import xform_name
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        value = getattr(client, xform_name(operation))(**params)
+    except ClientError as error:
+        return _Answer(error.response["ResponseMetadata"]["HTTPStatusCode"], str(error.response["Error"]["Code"]), {})
+    except BotoCoreError as error:
+        return _Answer(0, type(error).__name__, {})
+    status = value.pop("ResponseMetadata")["HTTPStatusCode"]
+    for member in value.values():
+        if hasattr(member, "iter_chunks"):  # a body: its connection is wanted again
+            member.read()
+    return _Answer(status, None, value)
+
+
+def _differences(call: Call, here: _Answer, shape: Any, learnt: Learnt) -> Iterator[Difference]:
+    if call.error != here.error:
+        places = [("error", call.error or "an answer", here.error or "an answer")]
+    elif call.status != here.status:
+        places = [("status", str(call.status), str(here.status))]
+    else:
+        places = list(dict.fromkeys(_otherwise(call.answer, here.value, shape, "", learnt)))
+    for where, recorded, now in places:
+        yield Difference(call=call.number, operation=f"{call.service}:{call.operation}", where=where, recorded=recorded, here=now)
+
+
+def _otherwise(recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None) -> Iterator[tuple[str, str, str]]:
+    """Where, what was recorded, what is here. `learnt` None: of names and kinds alone."""
+    if (kinds := (kind(recorded), kind(here)))[0] != kinds[1]:
+        yield where, *kinds
+    elif kinds[0] == "object":
+        yield from _of_objects(recorded, here, shape, where, learnt)
+    elif kinds[0] == "list":
+        yield from _of_lists(recorded, here, shape, where, learnt)
+    elif learnt is not None and _is_stable(recorded, shape, learnt) and (wanted := learnt.translated(recorded)) != here:
+        yield where, str(wanted), str(here)
+
+
+def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
+    is_text = isinstance(recorded, str)
+    return isinstance(recorded, bool) or (is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded)))
+
+
+def _of_objects(recorded: Any, here: Any, shape: Any, where: str, learnt: Learnt | None) -> Iterator[tuple[str, str, str]]:
+    if getattr(shape, "type_name", "") == "map":
+        for first, second in zip(recorded.values(), here.values(), strict=False):
+            yield from _otherwise(first, second, shape.value, f"{where}{{}}", learnt)
+        return
+    members = getattr(shape, "members", {})
+    for name in [*recorded, *(name for name in here if name not in recorded)]:
+        place = f"{where}.{name}" if where else name
+        if name not in here or name not in recorded:
+            yield place, kind(recorded[name]) if name in recorded else "absent", kind(here[name]) if name in here else "absent"
+        else:
+            yield from _otherwise(recorded[name], here[name], members.get(name), place, learnt)
+
+
+def _of_lists(recorded: list[Any], here: list[Any], shape: Any, where: str, learnt: Learnt | None) -> Iterator[tuple[str, str, str]]:
+    """Pair by pair where there are as many, else names and kinds: an account's lists hold what is not the caller's."""
+    if len(recorded) == len(here):
+        for first, second in zip(recorded, here, strict=True):
+            yield from _otherwise(first, second, getattr(shape, "member", None), f"{where}[]", learnt)
+    elif recorded and here:
+        yield from _otherwise(recorded[0], here[0], None, f"{where}[]", None)
+    else:
+        yield where, f"{len(recorded)} items", f"{len(here)} items"
+
+
+def kind(value: Any) -> str:
+    """What a value is, kept or as boto3 gives it."""
+    if isinstance(value, Mapping):
+        return {"$time": "time", "$stream": "body", "$size": "bytes", "$bytes": "bytes", "$text": "bytes"}.get(
+            next(iter(value), ""), "object"
+        )
+    if isinstance(value, bool) or value is None:
+        return "truth" if isinstance(value, bool) else "null"
+    if isinstance(value, int | float):
+        return "number"
+    kinds = ((str, "text"), (datetime, "time"), (bytes, "bytes"), (list, "list"))
+    return next((name for type_, name in kinds if isinstance(value, type_)), "body")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for member in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(member)
