@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.project.scaffold import create
+from isthmus.tests.cli.running import isthmus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -83,3 +84,16 @@ def test_an_examples_own_suite_passes_as_a_user_runs_it(example, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
+
+
+def test_the_commands_of_a_project_run_one_after_the_other(tmp_path):
+    block = README.partition("## Use it as a project\n```\n")[2].partition("```")[0]
+    commands = [command.split() for line in block.splitlines() for command in line.partition("#")[0].split(" && ")]
+    assert [" ".join(words[:2]) for words in commands] == ["isthmus init", "cd shop", "isthmus validate", "isthmus plan", "isthmus apply"]
+    folder = tmp_path
+    for name, *arguments in commands:
+        if name == "cd":
+            folder /= arguments[0]
+        else:
+            isthmus(folder, *arguments)
+    assert (folder / ".isthmus/local.db").is_file()
