@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import AlreadyExists, Conflict, Invalid, IsthmusError, Refused, Unavailable, Unsupported
+from ..reports.results import Rows, Shown
 from ..runtime import Project
 from ..storage import wait
 from ..target import AccountCheck, Call, CallLog, Estimate, FirstAccount, Target, Trial, attribute
@@ -41,7 +42,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
         return f"  {self.name:<12} {'ok' if self.ok else 'fails':<8} {self.detail}"
 
 
-class Round(msgspec.Struct, frozen=True, kw_only=True):
+class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """What a round did on an account."""
 
     target: str
@@ -61,12 +62,12 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"{self.target}   {self.seconds:.0f} s", *map(str, self.stages), *left, *recorded])
 
 
-def first_account(project: Project, *, policy: Mapping[str, Any] | None = None) -> tuple[AccountCheck, ...]:
+def first_account(project: Project, *, policy: Mapping[str, Any] | None = None) -> Rows[AccountCheck]:
     """Whether the target's account has what a project needs: credentials, region, role, bucket, quotas, rights. Nothing is changed.
 
     `policy`: the rights to look for, as `im.stack.policy()` gives them. Unsupported: a target without an account.
     """
-    return tuple(_first(project.target).checks(project.target, policy))
+    return Rows(_first(project.target).checks(project.target, policy))
 
 
 def bound(project: Project) -> Estimate:
@@ -247,7 +248,7 @@ def _trainer(file: Path) -> Generator[Any, None, None]:
 
 
 def _endpoint(project: Project) -> str:
-    from ..endpoints.converge import variants_ready
+    from ..endpoints.traffic.convergence import variants_ready
     from ..endpoints.port import EndpointSpec, VariantSpec
 
     host = project.target.endpoints
@@ -296,4 +297,9 @@ def _removed_once(project: Project) -> tuple[str, ...]:
     for info in tuple(blobs.list(f"{blobs.root}/")):
         left.append(info.uri)
         blobs.delete(info.uri)
+    state = project.target.state  # which the store of blobs does not list
+    for key in state.keys(""):
+        left.append(f"document {key}")
+        if (document := state.get(key)) is not None:
+            state.delete(key, expect=document.token)
     return tuple(left)
