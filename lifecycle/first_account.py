@@ -248,8 +248,8 @@ def _trainer(file: Path) -> Generator[Any, None, None]:
 
 
 def _endpoint(project: Project) -> str:
-    from ..endpoints.traffic.convergence import variants_ready
     from ..endpoints.port import EndpointSpec, VariantSpec
+    from ..endpoints.traffic.convergence import variants_ready
 
     host = project.target.endpoints
     newest = max(version.version for version in project.target.registry.versions(_MODEL))
