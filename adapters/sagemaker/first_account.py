@@ -249,6 +249,7 @@ def names(profile: Profile) -> dict[str, str]:
         str(options.get("account", "")): "123456789012",
         str(options.get("bucket", "")).removeprefix("s3://").partition("/")[0]: "example-bucket",
         str(options.get("image", "")): "isthmus",
+        str(options.get("role", "")): "arn:aws:iam::123456789012:role/example",
         str(options.get("endpoint_url", "")): "http://127.0.0.1:4599",
     }
     return {name: mask for name, mask in own.items() if name}

@@ -121,6 +121,12 @@ def test_a_person_a_key_and_an_id_are_one_stand_in_each_wherever_they_come():
     assert "wJalrXUtnFEMI" not in scrubber.message("token wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYwJalrXUtnFEMI")
 
 
+def test_what_is_stored_stays_as_it_is_but_for_the_callers_names():
+    """A digest elsewhere is that of its bytes."""
+    text = "role: arn:aws:iam::111122223333:role/theirs, 6f1d1c1e-1111-4222-8333-444455556666, secret-bucket"
+    assert Scrubber(NAMES).asked({"Body": text.encode()}) == {"Body": {"$text": text.replace("secret-bucket", "example-bucket")}}
+
+
 def test_of_an_answer_only_words_of_a_request_or_of_the_services_model_are_kept():
     s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     shape = s3.meta.service_model.operation_model("ListObjectsV2").output_shape

@@ -1,6 +1,6 @@
-"""What is kept of a call's values. Of a request all, with the account, keys, people and the caller's own names replaced; of an answer only
-words that a request had used before, and those of which the service's model has a list. Every other text becomes `text-N`, the same text
-always the same one.
+"""What is kept of a call's values. Of a request all, with the account, keys, people and the caller's own names replaced; of a request's
+body with the names alone replaced. Of an answer only words that a request had used before, and those of which the service's model has a
+list: every other text becomes `text-N`, the same text always the same one.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """A text without the caller's names, accounts, keys, people and ids."""
-        for pattern, mask in self._names:
-            text = pattern.sub(mask, text)
-        text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), text)
+        text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), self._named(text))
         text = _PRINCIPAL.sub(lambda hit: f"{hit[1]}{self._stand_in(hit[2], 'person-{}')}", text)
         text = _NUMBER.sub(lambda hit: hit[0] if hit[0] == ACCOUNT else self._stand_in(hit[0], "{:012d}"), text)
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
@@ -85,8 +83,14 @@ class Scrubber:
         return kept
 
     def _body(self, data: bytes) -> dict[str, Any]:
+        """Of what is stored the names alone are replaced: it is the caller's own, and others know it by its digest."""
         kept = form.body(data)
-        return {"$text": self.text(kept["$text"])} if "$text" in kept else kept
+        return {"$text": self._named(kept["$text"])} if "$text" in kept else kept
+
+    def _named(self, text: str) -> str:
+        for pattern, mask in self._names:
+            text = pattern.sub(mask, text)
+        return text
 
     def _members(self, value: Mapping[str, Any], shape: Any) -> Iterator[tuple[str, Any]]:
         of_map = getattr(shape, "type_name", "") == "map"
