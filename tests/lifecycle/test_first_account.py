@@ -30,9 +30,7 @@ def project(stack, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_round_tries_and_removes_everything_and_its_recording_is_answered_alike_and_a_planted_difference_is_found(
-    project, stack, tmp_path
-):
+def test_a_round_tries_and_removes_everything_and_its_recording_is_answered_alike_but_for_a_planted_difference(project, stack, tmp_path):
     """Runs a job and an endpoint, twice."""
     recorded = tmp_path / "recorded"
     done = im.first_round(project, record=recorded)
@@ -44,17 +42,16 @@ def test_a_round_tries_and_removes_everything_and_its_recording_is_answered_alik
     kept = (recorded / form.CALLS).read_text()
     assert not [word for word in (stack.url, *stack.env.values()) if word in kept and word != "us-east-1"]
 
-    stack.reset()
-    assert im.stack.compare(recorded, url=stack.url).differences == ()
-
     lines = kept.splitlines()
     index = next(i for i, line in enumerate(lines) if '"operation":"DescribeEndpointConfig"' in line)
-    lines[index] = lines[index].replace('"EndpointConfigName"', '"ConfigName"').replace('"ml.t2.medium"', '"ml.m5.large"')
+    lines[index] = lines[index].replace('"ml.t2.medium"', '"ml.m5.large"')
     (recorded / form.CALLS).write_text("\n".join(lines) + "\n")
     stack.reset()
-    said = isthmus(tmp_path, "stack", "compare", recorded, "--url", stack.url, ok=False)
+    said = isthmus(tmp_path, "stack", "compare", recorded, "--url", stack.url, "--json", ok=False)
     assert said.code == 1
-    assert "ProductionVariants[].InstanceType   recorded ml.m5.large, here ml.t2.medium" in said.out
+    assert [(each["where"], each["recorded"], each["here"]) for each in said.json["differences"]] == [
+        ("ProductionVariants[].InstanceType", "ml.m5.large", "ml.t2.medium")
+    ], "no other, as the stack answers as it did"
 
 
 def test_a_round_that_fails_says_where_and_leaves_nothing_behind(project, stack, monkeypatch):
