@@ -88,16 +88,18 @@ def broken(line: str, width: int) -> list[str]:
     if len(line) <= width:
         return [line]
     hang = min(len(line) - len(line.lstrip()) + 4, width // 2)
-    lines, end = [""], 0
+    lines, end, hangs = [""], 0, False
     for cell in _CELL.finditer(line):
         at = len(lines[-1]) + cell.start() - end
         end = cell.end()
-        if at + len(cell[0]) > width and at > 0.6 * width:
+        if at + len(cell[0]) > width and (hangs or at > 0.6 * width):
             lines.append("")
             at = hang
         first, *rest = _wrapped(cell[0], width - at)
         lines[-1] = lines[-1].ljust(at) + first
         lines += [" " * at + more for more in rest]
+        if rest:  # what follows begins where this one did
+            hang, hangs = at, True
     return lines
 
 

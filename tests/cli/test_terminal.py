@@ -55,6 +55,12 @@ def test_a_long_line_goes_on_below_its_last_cell():
         "next   isthmus train models/a.yaml",
         "    isthmus deploy home",
     ]
+    assert broken("cost   (a machine, its price)   (another machine, its price)", 24) == [
+        "cost   (a machine, its",
+        "       price)",
+        "       (another machine,",
+        "       its price)",
+    ]
     assert broken("a line that fits", 16) == ["a line that fits"]
     assert broken("https://example.com/a/long/path", 10) == ["https://example.com/a/long/path"]
 
