@@ -10,7 +10,6 @@ import pytest
 from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved
 from isthmus.tests.localstack.keys_kit import keys
 
-wr = pytest.importorskip("awswrangler")
 FRAME = pd.DataFrame(
     {
         "id": [1, 2, 3, 4],
@@ -24,6 +23,12 @@ FRAME = pd.DataFrame(
 MODES = {"ctas": {"ctas_approach": True}, "unload": {"ctas_approach": False, "unload_approach": True}, "plain": {"ctas_approach": False}}
 
 
+@pytest.fixture(scope="module")
+def wr():
+    """Imported by the worker that asks: 2 s of CPU."""
+    return pytest.importorskip("awswrangler")
+
+
 @pytest.fixture
 def session(aws, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
@@ -31,7 +36,7 @@ def session(aws, monkeypatch):
 
 
 @pytest.fixture
-def dataset(session):
+def dataset(wr, session):
     wr.s3.to_parquet(
         FRAME,
         path=f"s3://{BUCKET}/wr/",
@@ -46,7 +51,9 @@ def dataset(session):
 
 
 def read(session, sql, mode, **more):
-    return wr.athena.read_sql_query(
+    import awswrangler
+
+    return awswrangler.athena.read_sql_query(
         sql, database="db", s3_output=f"s3://{BUCKET}/out-{mode}/", boto3_session=session, use_threads=False, **MODES[mode], **more
     )
 
@@ -67,7 +74,7 @@ def test_a_dataset_comes_back_with_its_types_in_every_mode(dataset, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_empty_result_is_an_empty_frame(dataset, mode):
+def test_an_empty_result_is_an_empty_frame(wr, dataset, mode):
     if mode == "unload":
         with pytest.raises(wr.exceptions.EmptyDataFrame):  # awswrangler's own word: no file has the types
             read(dataset, "SELECT id FROM t WHERE id > 99", mode)
@@ -76,12 +83,12 @@ def test_an_empty_result_is_an_empty_frame(dataset, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_query_that_fails_raises_with_athenas_reason(dataset, mode):
+def test_a_query_that_fails_raises_with_athenas_reason(wr, dataset, mode):
     with pytest.raises(wr.exceptions.QueryFailed, match="COLUMN_NOT_FOUND"):
         read(dataset, "SELECT nosuch FROM t", mode)
 
 
-def test_the_temporary_table_of_ctas_is_gone_afterwards(dataset):
+def test_the_temporary_table_of_ctas_is_gone_afterwards(wr, dataset):
     read(dataset, "SELECT id FROM t", "ctas")
     assert [table["Name"] for table in wr.catalog.get_tables(database="db", boto3_session=dataset)] == ["t"]
 
@@ -98,13 +105,13 @@ def test_parameters_of_awswrangler_reach_the_query(dataset):
     assert marked["id"].tolist() == [3, 4]
 
 
-def test_the_catalogue_knows_columns_and_partitions(dataset):
+def test_the_catalogue_knows_columns_and_partitions(wr, dataset):
     types = wr.catalog.get_table_types(database="db", table="t", boto3_session=dataset)
     assert types == {"id": "bigint", "name": "string", "x": "double", "ok": "boolean", "at": "timestamp", "dt": "string"}
     assert len(wr.catalog.get_partitions(database="db", table="t", boto3_session=dataset)) == 3
 
 
-def test_appended_data_and_repaired_partitions_are_seen(dataset):
+def test_appended_data_and_repaired_partitions_are_seen(wr, dataset):
     more = FRAME.assign(id=[11, 12, 13, 14])
     wr.s3.to_parquet(
         more,
@@ -122,7 +129,7 @@ def test_appended_data_and_repaired_partitions_are_seen(dataset):
     assert final == "SUCCEEDED"
 
 
-def test_a_table_is_described_and_a_ctas_table_made(dataset):
+def test_a_table_is_described_and_a_ctas_table_made(wr, dataset):
     described = wr.athena.describe_table(table="t", database="db", s3_output=f"s3://{BUCKET}/d/", boto3_session=dataset)
     assert described["Column Name"].tolist() == ["id", "name", "x", "ok", "at", "dt"]
     assert described["Partition"].tolist() == [False] * 5 + [True]

@@ -3,6 +3,7 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 
 import pytest
 
@@ -18,8 +19,10 @@ from isthmus.storage import wait
 from isthmus.tests.adapters.sagemaker.data_kit import SPEC, rows
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, variant
 
-pytest.importorskip("sagemaker.core")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("sagemaker") is None, reason="needs isthmus[sagemaker-sdk]"),  # whose import takes 4 s
+]
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from isthmus.project.specs import Attribute, Description, Event, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.tests.events.conftest import NOW, apply_tables
 
-wr = pytest.importorskip("awswrangler")
 ATTRIBUTES = (Attribute(name="item_id", type="int"), Attribute(name="score", type="float", required=False))
 
 
@@ -45,6 +44,7 @@ def lake(target):
         sink,
     )
     s3.put_object(Bucket="lake", Key="clicks/last.parquet", Body=sink.getvalue())
+    wr = pytest.importorskip("awswrangler")
     wr.catalog.create_database("lake", boto3_session=target.native)
     frame = pd.DataFrame([shown(n, score=None if n == 8 else n / 2) for n in range(7, 10)])
     frame["event_timestamp"] = pd.to_datetime(frame["event_timestamp"]).dt.tz_localize(None)
