@@ -1,10 +1,6 @@
 """Two models of the click: what was known of the item, and a logistic regression over every view."""
 from math import exp
 
-from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
 
 class Popularity:
     """The item's click-through rate as production knew it before the log."""
@@ -32,6 +28,10 @@ def popularity(data, label, features):
 
 
 def logistic(data, label, features, C=0.1):      # data: pyarrow.Table; returns a predictor; `parameters` arrive by name
+    from sklearn.compose import make_column_transformer      # here, as whoever only predicts needs none of it
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     frame = data.to_pandas()
     numbers = [n for n in features if n != "position" and frame[n].dtype.kind in "if"]
     levels = [n for n in features if n not in numbers]
