@@ -59,7 +59,7 @@ ELSEWHERE = {
     "models replay": "tests/experiments/test_version_replay.py",
     "endpoints shadow": "tests/endpoints/test_shadow.py",
     "endpoints serve": "it runs until it is stopped",
-    "gateway": "tests/endpoints/test_gateway_service.py",
+    "gateway": "tests/endpoints/test_gateway_process.py",
     "ui": "tests/ui/test_command.py",
     "import": "tests/adapters/sagemaker/test_adoption.py",
     "compile": "tests/adapters/vertex/test_compile.py",

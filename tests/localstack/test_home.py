@@ -2,34 +2,15 @@
 
 import json
 import os
-import pickle
-import queue
-import re
-import shutil
 import signal
-import sys
-import threading
 import time
 import urllib.request
-from importlib.metadata import version
-from pathlib import Path
-from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto.s3.models import s3_backends
 
-from isthmus.localstack.aws import handler_modules
-from isthmus.localstack.aws.home import stores
-from isthmus.localstack.aws.home.keeper import Keeper
-from isthmus.localstack.aws.home.objects import Objects
-from isthmus.localstack.aws.jobs.record import Jobs
-from isthmus.localstack.clock import Clock
-from isthmus.localstack.frozen import Changed, freeze, thaw
-from isthmus.localstack.home import Home
-from isthmus.localstack.run import StackFailed, start_aws
-from isthmus.localstack.state import State
+from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
@@ -55,16 +36,6 @@ def life(tmp_path):
     yield again
     for stack in stacks:
         stack.stop()
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """The home of a stack that has ended, with a bucket and a group: copied by who changes it."""
-    home = tmp_path_factory.mktemp("written") / "home"
-    with start_aws(home=home) as stack:
-        Aws(stack.url).s3.create_bucket(Bucket="bucket")
-        Aws(stack.url).sm.create_model_package_group(ModelPackageGroupName="ranker")
-    return home
 
 
 def code_of(function, **arguments):
@@ -324,85 +295,6 @@ def test_identities_and_their_policies_come_back_and_hold_again_once_they_are_en
     assert code_of(reader.create_bucket, Bucket="after") == "AccessDenied"
 
 
-@pytest.mark.parametrize(("first", "words"), [(True, "was written with --moto-answers; start with it"), (False, "was written without")])
-def test_what_nobody_executed_does_not_come_back_as_if_somebody_had(tmp_path, first, words):
-    home = tmp_path / "home"
-    start_aws(home=home, moto_answers=first).stop()
-    with pytest.raises(StackFailed, match=words):
-        start_aws(home=home, moto_answers=not first)
-    start_aws(home=home, moto_answers=first).stop()
-
-
-def test_a_home_is_one_stacks_at_a_time(tmp_path):
-    with start_aws(home=tmp_path / "home"), pytest.raises(StackFailed, match="another stack runs in"):
-        start_aws(home=tmp_path / "home")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"format": 2}, r"was written by a newer stack \(format 2, this one has 1\)"),
-        ({"cloud": "gcp"}, "is the home of a stack for gcp, not for aws"),
-        ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
-    ],
-)
-def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(tmp_path, written, change, words):
-    home = shutil.copytree(written, tmp_path / "home")
-    about = json.loads((home / "home.json").read_text())
-    (home / "home.json").write_text(json.dumps(about | change))
-    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    with pytest.raises(StackFailed, match=words):
-        start_aws(home=home)
-    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
-
-
-def test_a_folder_with_something_else_in_it_is_no_home(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StackFailed, match="holds something else than a stack's home"):
-        start_aws(home=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path, written):
-    home = shutil.copytree(written, tmp_path / "home")
-    record = next((home / "stores" / "model_packages.Registry").iterdir())
-    classes, payload = pickle.loads(record.read_bytes())
-    name = ("isthmus.localstack.aws.model_packages", "Registry")
-    record.write_bytes(pickle.dumps((classes | {name: (*classes[name], "more")}, payload)))
-    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
-        start_aws(home=home)
-    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
-
-
-def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StackFailed) as error:
-        start_aws(home=tmp_path / "file" / "home")
-    assert "cannot be a stack's home (Not a directory); name another folder" in str(error.value)
-    assert "Traceback" not in str(error.value)
-
-
-@pytest.mark.parametrize("text", [b"", b"nonsense", pickle.dumps(({("isthmus.localstack.gone", "Gone"): ()}, b""))])
-def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
-    home = tmp_path / "home"
-    record = home / "stores" / "model_packages.Registry" / "123456789012.us-east-1"
-    Home(home, "aws", {"moto": version("moto")}, moto_answers=False).close()
-    record.parent.mkdir(parents=True)
-    record.write_bytes(text)
-    with pytest.raises(StackFailed, match=r"stores/model_packages.Registry/123456789012.us-east-1 cannot be read") as error:
-        start_aws(home=home)
-    assert "Traceback" not in str(error.value)
-    assert record.read_bytes() == text
-
-
-def test_a_record_of_a_module_that_is_gone_is_named(tmp_path):
-    home = Home(tmp_path, "aws", {}, moto_answers=False)
-    home.write("stores/gone.Gone/1.us-east-1", freeze({}))
-    with pytest.raises(Changed, match=r"stores/gone.Gone/1.us-east-1 cannot be read"):
-        list(stores.Stores(home).restore())
-
-
 def test_a_request_whose_effect_cannot_be_written_is_answered_with_an_error(life, tmp_path):
     aws = life()
     aws.s3.create_bucket(Bucket="bucket")
@@ -412,103 +304,3 @@ def test_a_request_whose_effect_cannot_be_written_is_answered_with_an_error(life
     aws.s3.put_object(Bucket="bucket", Key="other", Body=b"")
     keys = [item["Key"] for item in life().s3.list_objects_v2(Bucket="bucket")["Contents"]]
     assert keys == ["key", "other"]  # what could not be written then is written with the next change
-
-
-def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
-    handler_modules.load()
-    kinds = {
-        getattr(sys.modules[name], kind)
-        for name in list(sys.modules)
-        if name.startswith("isthmus.localstack.aws.")
-        for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
-    }
-    assert len(kinds) > 10
-    for kind in kinds - set(stores.FORGOTTEN):
-        assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
-
-
-def test_nothing_is_written_after_the_end(tmp_path):
-    """By the look that was due when it came: another stack may have the home."""
-    home = Home(tmp_path, "aws", {}, moto_answers=False)
-    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
-    keeper = Keeper(home, stack, None)
-    keeper.close()
-    stack.state.store(("1", "us-east-1"), Jobs)
-    keeper._save_everything()
-    assert list(home.names("stores")) == []
-
-
-def test_a_record_and_the_folders_that_name_it_are_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
-    home = Home(tmp_path, "aws", {}, moto_answers=False)
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, (tmp_path / "a" / "b" / "c").exists())))
-    home.write("a/b/c", b"")
-    folders = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
-    assert set(synced[1:]) == {(folder.stat().st_ino, True) for folder in folders}
-    synced.clear()
-    home.write("a/b/c", b"")
-    assert synced[1:] == [(folders[-1].stat().st_ino, True)]
-
-
-def test_a_folder_of_records_that_cannot_be_cleared_is_an_error(tmp_path):
-    home = Home(tmp_path, "aws", {}, moto_answers=False)
-    home.write("in the way", b"")
-    home.clear("absent")
-    with pytest.raises(NotADirectoryError):
-        home.clear("in the way")
-
-
-def test_a_version_that_comes_while_its_key_is_written_is_written_next(tmp_path, monkeypatch):
-    backend = s3_backends["111111111111"]["aws"]
-    bucket = backend.create_bucket("versions", "us-east-1")
-    bucket.versioning_status = "Enabled"
-    backend.put_object("versions", "key", b"1")
-    home = Home(tmp_path, "aws", {}, moto_answers=False)
-    kept = Objects(home)
-    read = type(bucket.keys).getlist
-
-    def getlist(keys, *arguments):
-        versions = list(read(keys, *arguments))
-        if len(versions) == 1:
-            monkeypatch.undo()
-            backend.put_object("versions", "key", b"2")
-        return versions
-
-    try:
-        kept._keys.add(("versions", "key"))
-        monkeypatch.setattr(type(bucket.keys), "getlist", getlist)
-        kept.save()
-        assert len(bucket.keys.getlist("key")) == 2
-        kept.look()
-        kept.save()
-        (record,) = (name for name in home.names("s3/objects") if not name.endswith(".body"))
-        _, versions, _ = thaw(home.read(record))
-        assert len(versions) == 2
-    finally:
-        backend.reset()
-
-
-def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end(tmp_path):
-    home = Home(tmp_path, "aws", {}, moto_answers=False)
-    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
-    keeper = Keeper(home, stack, None)
-    jobs = stack.state.store(("1", "us-east-1"), Jobs)
-    jobs.training["large"] = "x" * (1 << 19)
-    keeper.save()
-    jobs.training["large"] += "changed"
-    keeper.close()
-    ((_, again),) = stores.Stores(home).restore()
-    assert again.training == jobs.training
-
-
-@pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
-def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
-    first, second = thaw(freeze([value, value]))
-    assert first is second is not value
-    assert type(first) is type(value)
-
-
-def test_an_event_is_as_it_was():
-    event = threading.Event()
-    event.set()
-    assert [each.is_set() for each in thaw(freeze([event, threading.Event()]))] == [True, False]

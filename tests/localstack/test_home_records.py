@@ -1,0 +1,129 @@
+"""What a home holds: records of the stack's stores, on the disk when they are said to be, and as they were when they are read."""
+
+import os
+import queue
+import re
+import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from moto.s3.models import s3_backends
+
+from isthmus.localstack.aws import handler_modules
+from isthmus.localstack.aws.home import stores
+from isthmus.localstack.aws.home.keeper import Keeper
+from isthmus.localstack.aws.home.objects import Objects
+from isthmus.localstack.aws.jobs.record import Jobs
+from isthmus.localstack.clock import Clock
+from isthmus.localstack.frozen import Changed, freeze, thaw
+from isthmus.localstack.home import Home
+from isthmus.localstack.state import State
+
+
+def test_a_record_of_a_module_that_is_gone_is_named(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    home.write("stores/gone.Gone/1.us-east-1", freeze({}))
+    with pytest.raises(Changed, match=r"stores/gone.Gone/1.us-east-1 cannot be read"):
+        list(stores.Stores(home).restore())
+
+
+def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
+    handler_modules.load()
+    kinds = {
+        getattr(sys.modules[name], kind)
+        for name in list(sys.modules)
+        if name.startswith("isthmus.localstack.aws.")
+        for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
+    }
+    assert len(kinds) > 10
+    for kind in kinds - set(stores.FORGOTTEN):
+        assert type(thaw(freeze(kind(), left=stores._LEFT))) is kind
+
+
+def test_nothing_is_written_after_the_end(tmp_path):
+    """By the look that was due when it came: another stack may have the home."""
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    keeper.close()
+    stack.state.store(("1", "us-east-1"), Jobs)
+    keeper._save_everything()
+    assert list(home.names("stores")) == []
+
+
+def test_a_record_and_the_folders_that_name_it_are_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, (tmp_path / "a" / "b" / "c").exists())))
+    home.write("a/b/c", b"")
+    folders = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    assert set(synced[1:]) == {(folder.stat().st_ino, True) for folder in folders}
+    synced.clear()
+    home.write("a/b/c", b"")
+    assert synced[1:] == [(folders[-1].stat().st_ino, True)]
+
+
+def test_a_folder_of_records_that_cannot_be_cleared_is_an_error(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    home.write("in the way", b"")
+    home.clear("absent")
+    with pytest.raises(NotADirectoryError):
+        home.clear("in the way")
+
+
+def test_a_version_that_comes_while_its_key_is_written_is_written_next(tmp_path, monkeypatch):
+    backend = s3_backends["111111111111"]["aws"]
+    bucket = backend.create_bucket("versions", "us-east-1")
+    bucket.versioning_status = "Enabled"
+    backend.put_object("versions", "key", b"1")
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    kept = Objects(home)
+    read = type(bucket.keys).getlist
+
+    def getlist(keys, *arguments):
+        versions = list(read(keys, *arguments))
+        if len(versions) == 1:
+            monkeypatch.undo()
+            backend.put_object("versions", "key", b"2")
+        return versions
+
+    try:
+        kept._keys.add(("versions", "key"))
+        monkeypatch.setattr(type(bucket.keys), "getlist", getlist)
+        kept.save()
+        assert len(bucket.keys.getlist("key")) == 2
+        kept.look()
+        kept.save()
+        (record,) = (name for name in home.names("s3/objects") if not name.endswith(".body"))
+        _, versions, _ = thaw(home.read(record))
+        assert len(versions) == 2
+    finally:
+        backend.reset()
+
+
+def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    jobs = stack.state.store(("1", "us-east-1"), Jobs)
+    jobs.training["large"] = "x" * (1 << 19)
+    keeper.save()
+    jobs.training["large"] += "changed"
+    keeper.close()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training == jobs.training
+
+
+@pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
+def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
+    first, second = thaw(freeze([value, value]))
+    assert first is second is not value
+    assert type(first) is type(value)
+
+
+def test_an_event_is_as_it_was():
+    event = threading.Event()
+    event.set()
+    assert [each.is_set() for each in thaw(freeze([event, threading.Event()]))] == [True, False]

@@ -1,0 +1,96 @@
+"""Homes that a stack does not begin with: another's, another version's, damaged ones. They are left as they are."""
+
+import json
+import pickle
+import shutil
+from importlib.metadata import version
+
+import pytest
+
+from isthmus.localstack.home import Home
+from isthmus.localstack.run import StackFailed, start_aws
+from isthmus.tests.localstack.jobkit import Aws
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The home of a stack that has ended, with a bucket and a group: copied by who changes it."""
+    home = tmp_path_factory.mktemp("written") / "home"
+    with start_aws(home=home) as stack:
+        Aws(stack.url).s3.create_bucket(Bucket="bucket")
+        Aws(stack.url).sm.create_model_package_group(ModelPackageGroupName="ranker")
+    return home
+
+
+@pytest.mark.parametrize(("first", "words"), [(True, "was written with --moto-answers; start with it"), (False, "was written without")])
+def test_what_nobody_executed_does_not_come_back_as_if_somebody_had(tmp_path, first, words):
+    home = tmp_path / "home"
+    start_aws(home=home, moto_answers=first).stop()
+    with pytest.raises(StackFailed, match=words):
+        start_aws(home=home, moto_answers=not first)
+    start_aws(home=home, moto_answers=first).stop()
+
+
+def test_a_home_is_one_stacks_at_a_time(tmp_path):
+    with start_aws(home=tmp_path / "home"), pytest.raises(StackFailed, match="another stack runs in"):
+        start_aws(home=tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": 2}, r"was written by a newer stack \(format 2, this one has 1\)"),
+        ({"cloud": "gcp"}, "is the home of a stack for gcp, not for aws"),
+        ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
+    ],
+)
+def test_a_home_that_this_stack_cannot_read_is_refused_by_name_and_left_alone(tmp_path, written, change, words):
+    home = shutil.copytree(written, tmp_path / "home")
+    about = json.loads((home / "home.json").read_text())
+    (home / "home.json").write_text(json.dumps(about | change))
+    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(StackFailed, match=words):
+        start_aws(home=home)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+
+
+def test_a_folder_with_something_else_in_it_is_no_home(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StackFailed, match="holds something else than a stack's home"):
+        start_aws(home=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path, written):
+    home = shutil.copytree(written, tmp_path / "home")
+    record = next((home / "stores" / "model_packages.Registry").iterdir())
+    classes, payload = pickle.loads(record.read_bytes())
+    name = ("isthmus.localstack.aws.model_packages", "Registry")
+    record.write_bytes(pickle.dumps((classes | {name: (*classes[name], "more")}, payload)))
+    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
+        start_aws(home=home)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StackFailed) as error:
+        start_aws(home=tmp_path / "file" / "home")
+    assert "cannot be a stack's home (Not a directory); name another folder" in str(error.value)
+    assert "Traceback" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", [b"", b"nonsense", pickle.dumps(({("isthmus.localstack.gone", "Gone"): ()}, b""))])
+def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
+    home = tmp_path / "home"
+    record = home / "stores" / "model_packages.Registry" / "123456789012.us-east-1"
+    Home(home, "aws", {"moto": version("moto")}, moto_answers=False).close()
+    record.parent.mkdir(parents=True)
+    record.write_bytes(text)
+    with pytest.raises(StackFailed, match=r"stores/model_packages.Registry/123456789012.us-east-1 cannot be read") as error:
+        start_aws(home=home)
+    assert "Traceback" not in str(error.value)
+    assert record.read_bytes() == text
