@@ -1,7 +1,7 @@
 """A controller killed before or after each of its changing calls, or stopped there while another goes on: nothing differs.
 
-By default each kind of point (what is done, in which phase of which step) is cut in one way a scenario and target, the next one in the next
-way. ISTHMUS_EVERY_CRASH=1 cuts every point in every way: 5,200 rollouts, several minutes.
+By default each scenario is played on every other target, and each kind of point (what is done, in which phase of which step) is cut in one
+way, the next one in the next way. ISTHMUS_EVERY_CRASH=1 cuts every point in every way on every target: 5,200 rollouts, several minutes.
 """
 
 import os
@@ -16,15 +16,16 @@ CELLS = [(traits, scenario) for traits in (*TARGETS, STICKY) for scenario in SCE
 
 @pytest.mark.timeout(3600)
 def test_whenever_a_controller_dies_or_sleeps_the_rollout_ends_the_same(capsys):
-    """Some twenty seconds: hundreds of whole rollouts."""
+    """Some ten seconds: hundreds of whole rollouts."""
     every = bool(os.environ.get("ISTHMUS_EVERY_CRASH"))
-    cells = [matrix(traits, scenario, every_cut if every else one_cut_each(turn)) for turn, (traits, scenario) in enumerate(CELLS)]
+    played = [*enumerate(CELLS)][:: 1 if every else 2]
+    cells = [matrix(traits, scenario, every_cut if every else one_cut_each(turn)) for turn, (traits, scenario) in played]
     points, runs, late = (sum(getattr(cell, field) for cell in cells) for field in ("points", "runs", "late"))
     broken = [line for cell in cells for line in cell.broken]
     with capsys.disabled():
         print(
-            f"\n{points:,} points x {len(WAYS)} ways, {len(SCENARIOS)} scenarios x {len(CELLS) // len(SCENARIOS)} targets, the last under "
-            f"sticky routing: {runs:,} of them run, {len(broken)} differ "
+            f"\n{points:,} points x {len(WAYS)} ways, {len(played)} of {len(CELLS)} pairs of scenario and target, "
+            f"the last under sticky routing: {runs:,} of them run, {len(broken)} differ "
             f"({late} saw a call that came late where none can be fenced, and baked anew)"
         )
     assert broken == []
