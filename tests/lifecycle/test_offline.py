@@ -56,7 +56,7 @@ def test_a_projects_stack_starts_once_is_used_again_and_ends_at_stop(folder):
     assert stacks.running_urls(folder) == (url,)
     assert len(Stack(url).faults()) == 1  # the same process, with what it holds
     assert stacks.stop(folder)
-    assert stacks.running_urls(folder) == ()
+    assert (stacks.running_urls(folder), stacks.told(folder)) == ((), None)
     assert not stacks.stop(folder)
 
 
@@ -85,8 +85,8 @@ def test_a_stack_that_was_killed_is_started_again_with_what_it_held_until_that_i
     assert buckets(again) == ["bucket"]
     assert Stack(again).faults() == ()
     assert stacks.stop(folder)
-    assert buckets(stacks.endpoint(folder, AWS)) == ["bucket"]
-    assert stacks.stop(folder, forget=True)
+    assert stacks.homes(folder) == (stacks.home(folder, AWS),)
+    stacks.stop(folder, forget=True)
     assert buckets(stacks.endpoint(folder, AWS)) == []
 
 
@@ -99,7 +99,7 @@ def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(fo
         stacks.endpoint(folder, AWS)
     assert "isthmus stack down --forget" in error.value.remedy
     stacks.stop(folder, forget=True)
-    assert buckets(stacks.endpoint(folder, AWS)) == []
+    assert stacks.homes(folder) == ()
 
 
 def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
@@ -123,7 +123,7 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     assert capsys.readouterr().err == ""
 
 
-def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived(folder, capsys):
+def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived_and_a_restart_as_one(folder, monkeypatch):
     stacks.endpoint(folder, AWS)
     pid = running(stacks.record(folder, AWS)).pid
     alive = datetime.fromtimestamp(stacks.record(folder, AWS).stat().st_mtime, UTC)
@@ -133,12 +133,6 @@ def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_i
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
     assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
-
-
-def test_a_restart_of_the_machine_is_told_as_one(folder, monkeypatch):
-    stacks.endpoint(folder, AWS)
-    os.killpg(os.getpgid(running(stacks.record(folder, AWS)).pid), signal.SIGKILL)
-    until(lambda: not stacks.running_urls(folder))
     monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
     assert "this machine was restarted after" in stacks.told(folder)
 
@@ -218,8 +212,6 @@ def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
     os.kill(running(stacks.record(folder, AWS)).pid, number)
     until(lambda: not stacks.record(folder, AWS).exists())
     assert stacks.told(folder) is None
-    stacks.endpoint(folder, AWS)
-    assert stacks.stop(folder)
     stacks.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
 
