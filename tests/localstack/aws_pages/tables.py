@@ -98,6 +98,7 @@ def a_transaction_is_all_or_nothing(aws):
 @promises("BatchGetItem reads 100 items at most.", api("BatchGetItem"))
 def a_batch_reads_a_hundred_items(aws):
     keys = [{"k": {"S": str(number)}} for number in range(101)]
+    assert aws.dynamodb.batch_get_item(RequestItems={table(aws): {"Keys": keys[:100]}})["UnprocessedKeys"] == {}
     assert "ValidationException" in refusal(aws.dynamodb.batch_get_item, RequestItems={table(aws): {"Keys": keys}})
 
 
@@ -121,8 +122,9 @@ def an_item_expires(aws):
 
 @promises("An expression has 4 KB at most.", LIMITS)
 def an_expression_has_4_kb(aws):
-    long = "SET " + ", ".join(f"a{number} = :a" for number in range(500))
-    assert "ValidationException" in refusal(update, aws=aws, key="k", expression=long, values={":a": {"S": "x"}})
+    short, long = ("SET " + ", ".join(f"a{number} = :a" for number in range(count)) for count in (300, 500))
+    update(aws, "long", short, {":a": {"S": "x"}})
+    assert "ValidationException" in refusal(update, aws=aws, key="long", expression=long, values={":a": {"S": "x"}})
 
 
 @promises("An item has 400 KB at most.", LIMITS)
