@@ -20,6 +20,8 @@ from isthmus.tests.localstack import forked
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parent.parent / ".cache" / "bytecode"))
 sys.dont_write_bytecode = False
+# The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has its worker already.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 settings.register_profile("isthmus", deadline=None)  # an example may take long because the machine is busy
 settings.load_profile("isthmus")

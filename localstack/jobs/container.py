@@ -26,6 +26,8 @@ _INHERITED = (
     "PYTHONPYCACHEPREFIX",
     "VIRTUAL_ENV",
     "SSL_CERT_FILE",
+    "OMP_NUM_THREADS",  # what a container computes with, it takes of this machine
+    "OPENBLAS_NUM_THREADS",
 )  # of the stack's environment
 
 
