@@ -175,6 +175,7 @@ def _import_aws():
     from moto.backends import get_backend
 
     from isthmus.localstack.aws import front, handler_modules, http  # noqa: F401
+    from isthmus.localstack.aws.home import keeper  # noqa: F401
 
     handler_modules.load()
     for service in MOTO:

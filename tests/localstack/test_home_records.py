@@ -116,6 +116,22 @@ def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end
     assert again.training == jobs.training
 
 
+def test_what_moves_from_a_store_into_an_object_while_they_are_written_is_in_one_of_them_whenever_the_stack_dies(tmp_path, monkeypatch):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    jobs = stack.state.store(("1", "us-east-1"), Jobs)
+    jobs.training["pending"] = "record"
+    monkeypatch.setattr(keeper._objects, "save", jobs.training.clear)  # it becomes an object, which this save does not see any more
+    keeper.save()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training == {"pending": "record"}
+    stack.state.store(("1", "us-east-1"), Jobs)
+    keeper.save()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training == {}
+
+
 @pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
 def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
     first, second = thaw(freeze([value, value]))

@@ -27,7 +27,11 @@ _CLOCK = "clock"
 
 
 class Keeper:
-    """Keeps a stack in its home. `context` makes a handler's context for an account and a region."""
+    """Keeps a stack in its home. `context` makes a handler's context for an account and a region.
+
+    Stores are written after the objects, as they were before: what moves from a store into an object meanwhile, as Firehose's records do,
+    is in one of them whenever the stack dies, or in both.
+    """
 
     def __init__(self, home: Home, stack: Stack, context: Callable[[str, str], Context]) -> None:
         self._home = home
@@ -69,9 +73,10 @@ class Keeper:
         """What was changed so far is on the disk when this returns. OSError when that is impossible."""
         with self._saving:
             self._changed = True
+            stores = self._stores.changed(self._stack.state, everything=False)
             self._objects.save()
             self._backends.save(everything=False)
-            self._stores.save(self._stack.state, everything=False)
+            self._stores.write(stores)
 
     def clear(self) -> None:
         """After a reset: nothing is kept."""
@@ -99,11 +104,12 @@ class Keeper:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return
             changed, self._changed = self._changed, False
+            stores = self._stores.changed(self._stack.state, everything=True, last=last)
             if changed:
                 self._objects.look()
             self._objects.save()
             self._backends.save(everything=changed)
-            self._stores.save(self._stack.state, everything=True, last=last)
+            self._stores.write(stores)
             moment = self._stack.clock.ahead()
             if moment != self._moment:
                 self._home.write(f"{_CLOCK}/now", freeze(moment))

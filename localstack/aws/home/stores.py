@@ -7,10 +7,10 @@ Every store is kept but those that are named here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...frozen import Changed, Left, freeze, thaw
 from ...home import Home
@@ -37,6 +37,14 @@ _LARGE = (
 Owner = tuple[str, ...]
 
 
+class Frozen(NamedTuple):
+    """A store as it was at a moment, and the name of its record."""
+
+    key: tuple[Owner, type]
+    name: str
+    record: bytes
+
+
 class Stores:
     """Its caller sees to it that one thread at a time saves."""
 
@@ -45,20 +53,30 @@ class Stores:
         self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
         self._touched: set[tuple[Owner, type]] = set()  # and not written since
 
-    def save(self, state: State, *, everything: bool, last: bool = False) -> None:
-        """Write the stores that differ, of those that were touched and are not large.
+    def changed(self, state: State, *, everything: bool, last: bool = False) -> list[Frozen]:
+        """The stores that may differ as they are now, of those that were touched and are not large.
 
         With `everything` also large ones that were touched, and small ones that background work may have changed; with `last` all.
         """
         self._touched |= state.take_touched()
+        frozen = []
         for owner, kind, store in state.stores():
             if kind in FORGOTTEN or not kind.__module__.startswith(_PACKAGE):
                 continue
             key, name = (owner, kind), _name(owner, kind)
             large = self._written.get(name, (0, b""))[0] > _LARGE
             if last or (everything and not large) or (key in self._touched and (everything or not large)):
-                self._save(name, store)
-                self._touched.discard(key)
+                frozen.append(Frozen(key, name, freeze(store, left=_LEFT)))
+        return frozen
+
+    def write(self, frozen: Iterable[Frozen]) -> None:
+        """Those that differ from what is written."""
+        for key, name, record in frozen:
+            written = len(record), blake2b(record).digest()
+            if self._written.get(name) != written:
+                self._home.write(name, record)
+                self._written[name] = written
+            self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
         for name in self._home.names(_FOLDER):
@@ -72,13 +90,6 @@ class Stores:
     def clear(self) -> None:
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
-
-    def _save(self, name: str, store: object) -> None:
-        record = freeze(store, left=_LEFT)
-        written = len(record), blake2b(record).digest()
-        if self._written.get(name) != written:
-            self._home.write(name, record)
-            self._written[name] = written
 
 
 def _name(owner: Owner, kind: type) -> str:
