@@ -122,7 +122,7 @@ def an_item_expires(aws):
 
 @promises("An expression has 4 KB at most.", LIMITS)
 def an_expression_has_4_kb(aws):
-    short, long = ("SET " + ", ".join(f"a{number} = :a" for number in range(count)) for count in (300, 500))
+    short, long = ("SET " + ", ".join(f"{'a' * 30}{number} = :a" for number in range(count)) for count in (90, 110))
     update(aws, "long", short, {":a": {"S": "x"}})
     assert "ValidationException" in refusal(update, aws=aws, key="long", expression=long, values={":a": {"S": "x"}})
 
