@@ -27,6 +27,7 @@ class State:
         self._stores: dict[tuple[tuple[str, ...], type], Any] = {}
         self._touched: set[tuple[tuple[str, ...], type]] = set()
         self._touching = threading.Lock()
+        self._mine = threading.local()  # `keys`: those that this thread has touched since it took them last
         self._on_stop: list[Callable[[], object]] = []
         self._lock = threading.RLock()
 
@@ -35,6 +36,7 @@ class State:
         key = (owner, kind)
         with self._touching:
             self._touched.add(key)
+        self._my_keys().add(key)
         store: T | None = self._stores.get(key)
         if store is not None:
             return store
@@ -54,10 +56,19 @@ class State:
             return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
 
     def take_touched(self) -> set[tuple[tuple[str, ...], type]]:
-        """Owner and kind of the stores that somebody has asked for since this was called last."""
+        """Owner and kind of the stores that somebody has asked for since this was called last.
+
+        Those that this thread has asked for are among them, whoever took them meanwhile: it may have changed them only after that.
+        """
+        mine = self._my_keys()
         with self._touching:
-            touched, self._touched = self._touched, set()
+            touched, self._touched = self._touched | mine, set()
+        mine.clear()
         return touched
+
+    def _my_keys(self) -> set[tuple[tuple[str, ...], type]]:
+        keys: set[tuple[tuple[str, ...], type]] = self._mine.__dict__.setdefault("keys", set())
+        return keys
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
         """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""

@@ -132,6 +132,20 @@ def test_what_moves_from_a_store_into_an_object_while_they_are_written_is_in_one
     assert again.training == {}
 
 
+def test_what_a_request_changes_is_written_when_it_saves_also_where_another_one_saved_the_store_meanwhile(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    jobs = stack.state.store(("1", "us-east-1"), Jobs)
+    other = threading.Thread(target=keeper.save)
+    other.start()
+    other.join()
+    jobs.training["name"] = "job"
+    keeper.save()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training == {"name": "job"}
+
+
 @pytest.mark.parametrize("value", [threading.Lock(), threading.RLock(), threading.Condition(), queue.SimpleQueue()])
 def test_what_belongs_to_a_process_is_new_when_it_is_read_again(value):
     first, second = thaw(freeze([value, value]))
