@@ -1,9 +1,12 @@
 """The n of varchar(n): of what a query gives, in a table that a query makes, and in one that takes rows."""
 # ruff: noqa: F401, F811  fixtures are imported, and arguments have their names
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
 import pytest
 
-from isthmus.localstack.aws.athena.language import check
+from isthmus.localstack.aws.athena.language import check, translate
 from isthmus.localstack.aws.athena.language.lengths import Lengths
 from isthmus.localstack.aws.hive.catalog import Column, Table
 from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
@@ -61,3 +64,16 @@ def test_a_result_tells_its_precision_and_a_table_that_a_query_makes_takes_no_lo
     assert aws.reason("INSERT INTO made SELECT 'banana'").startswith(
         "INVALID_CAST_ARGUMENT: Cannot truncate non-space characters when casting from varchar(6) to varchar(5) on INSERT"
     )
+
+
+def test_a_longer_text_is_cut_when_it_is_read(aws):
+    form = "ROW FORMAT DELIMITED FIELDS TERMINATED BY ','"
+    aws.rows(f"CREATE EXTERNAL TABLE t (a varchar(3), b char(2), c string) {form} LOCATION 's3://{BUCKET}/t/'")
+    aws.s3.put_object(Bucket=BUCKET, Key="t/f", Body=b"abcd,efg,hijk\n")
+    assert aws.rows("SELECT a, b, c FROM t WHERE a = 'abc'") == [("abc", "ef", "hijk")]
+
+
+def test_a_query_of_thousands_of_columns_is_translated():
+    names = translate.translate("SELECT " + "rand(), " * 5000 + "1 AS x", SimpleNamespace(), "db", datetime(2026, 1, 1, tzinfo=UTC)).sql
+    assert '"_col0"' in names
+    assert '"_col4999"' in names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..hive import files, partitions, types
-from ..hive.catalog import Catalog, Table
+from ..hive.catalog import Catalog, Column, Table
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
@@ -127,12 +127,19 @@ def _settle(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
     """Add rows to the table in DuckDB, which can spill them; the first time, make it."""
-    columns = ", ".join(f'CAST("{c.name}" AS {types.duckdb(c.type)}) AS "{c.name}"' for c in table.every if c.name in rows.column_names)
+    columns = ", ".join(f'{_read(column)} AS "{column.name}"' for column in table.every if column.name in rows.column_names)
     columns += "".join(f', "{name}"' for name in rows.column_names if name in files.HIDDEN)
     connection.register("_rows", rows)
     connection.execute(f'CREATE TEMP TABLE IF NOT EXISTS "{name}" AS SELECT {columns} FROM _rows LIMIT 0')
     connection.execute(f'INSERT INTO "{name}" SELECT {columns} FROM _rows')
     connection.unregister("_rows")
+
+
+def _read(column: Column) -> str:
+    """A text is cut to the length that its column has (Athena, "Considerations for data types")."""
+    value = f'CAST("{column.name}" AS {types.duckdb(column.type)})'
+    limit = re.fullmatch(r"(?:var)?char\((\d+)\)", column.type.lower())
+    return f"left({value}, {limit.group(1)})" if limit else value
 
 
 _INTERNAL = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint", "BOOL": "boolean"}

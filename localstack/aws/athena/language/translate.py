@@ -147,9 +147,12 @@ def _name_columns(query: exp.Query) -> None:
         select = select.left if isinstance(select, exp.SetOperation) else select.this
     if not isinstance(select, exp.Select):
         return
-    for index, item in enumerate(list(select.expressions)):
-        if not isinstance(item, (exp.Alias, exp.Column, exp.Star, exp.Dot)):
-            item.replace(exp.alias_(item.copy(), f"_col{index}", quoted=True))
+    named = (exp.Alias, exp.Column, exp.Star, exp.Dot)
+    items = enumerate(select.expressions)
+    select.set(  # all at once: sqlglot walks through the list for each that is replaced
+        "expressions",
+        [item if isinstance(item, named) else exp.alias_(item, f"_col{index}", quoted=True, copy=False) for index, item in items],
+    )
 
 
 class _Noted(msgspec.Struct, frozen=True):
