@@ -115,7 +115,8 @@ def _files(made: _External, words: Words) -> None:
 
 def _serde(made: _External, words: Words) -> None:
     made.serde = words.string()
-    made.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # unless STORED AS says another
+    if "jsonserde" in made.serde.lower():
+        made.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # unless STORED AS says another
 
 
 def _clustered(made: _External, words: Words) -> None:
