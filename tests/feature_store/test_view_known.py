@@ -163,7 +163,7 @@ def test_an_outcome_event_read_directly_is_a_warning_and_no_error():
     assert problem.remedy == (
         "read ctr, or return created_timestamp = event_timestamp + 30m; if it is meant: outcome_events: known in feature_views.item_history"
     )
-    assert str(problem).startswith("warning features/item_history.sql:2")
+    assert str(problem).startswith("warning  features/item_history.sql:2")
 
 
 @pytest.mark.parametrize(
