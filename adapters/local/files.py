@@ -65,7 +65,8 @@ def remove_tree(folder: Path) -> None:
     except FileNotFoundError:
         return
     sync_folder(folder.parent)
-    shutil.rmtree(trash, ignore_errors=True)
+    for _ in range(2):  # a disk may fail once; what is still there then goes with the next sweep
+        shutil.rmtree(trash, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:

@@ -258,3 +258,19 @@ def test_sweeping_removes_what_the_dead_left_and_nothing_of_the_living(home, loc
     upkeep.sweep(local)
     assert {path.name for path in home.rglob(".tmp-*")} == {living}
     assert local.warehouse.query(ALL, {}).num_rows == 390
+
+
+def test_what_a_disk_fails_to_remove_once_is_removed(tmp_path, monkeypatch):
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "rows.parquet").write_bytes(b"rows")
+    unlink, failures = os.unlink, [OSError(errno.EIO, "broken")]
+
+    def once(*arguments, **more):
+        if failures:
+            raise failures.pop()
+        unlink(*arguments, **more)
+
+    monkeypatch.setattr("os.unlink", once)
+    files.remove_tree(tmp_path / "table")
+    assert list(tmp_path.iterdir()) == []
+    assert not failures
