@@ -29,6 +29,7 @@ _SKEW = 600.0  # between two clocks
 _MOST = 1000  # tokens, beyond which those whose time is over are forgotten
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
 _EXPECTED = "Expected OAuth 2 access token, login cookie or other valid authentication credential."
+_NOBODY = ("", "Bearer owner")  # the second is what Firestore's client sends to what its emulator's variable names
 _REMEDY = "This stack takes tokens of the account in GOOGLE_APPLICATION_CREDENTIALS that it prints, or, with --open, any."
 
 
@@ -54,7 +55,7 @@ class Callers:
         """Why a request may not be answered; None for one that may. `is_own` is asked where it brings no token."""
         if self._stack.any_key:
             return None
-        if not authorization:
+        if authorization in _NOBODY:
             return None if is_own() else _refused("required", "Request is missing required authentication credential.")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and self._until_of(token.strip()) > time.time():

@@ -265,7 +265,7 @@ def test_offline_puts_the_stacks_url_into_a_sagemaker_targets_options(tmp_path):
     asked = []
 
     def stack(offline, _server):
-        asked.append(stacks.cloud)
+        asked.append(offline.cloud)
         return {"endpoint_url": "http://127.0.0.1:1"}
 
     found = profile(description, target="aws", offline=True, options={}, stack=stack)

@@ -207,6 +207,12 @@ def test_a_token_is_good_for_an_hour(callers, keys, monkeypatch):
         assert callers.refusal(f"Bearer {bearer}", lambda: True) is not None
 
 
+@pytest.mark.parametrize("authorization", ["", "Bearer owner"])
+def test_what_an_emulators_client_sends_is_nobodys_and_needs_a_process_of_ones_own(callers, authorization):
+    assert callers.refusal(authorization, lambda: True) is None
+    assert callers.refusal(authorization, lambda: False).status == "UNAUTHENTICATED"
+
+
 def test_where_nobody_says_whose_a_connection_is_a_token_is_needed_and_with_open_none_is(callers, keys, monkeypatch):
     peer = peer_of("ipv4:127.0.0.1:40000")
     assert peer == ("127.0.0.1", 40000)
