@@ -36,15 +36,19 @@ def with_token(channel: Any, of: Any) -> Any:
     import grpc
     from google.auth.transport.requests import Request
 
-    request = Request()
+    transport = Request()
 
-    class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]
-        def intercept_unary_unary(self, continuation: Any, details: Any, message: Any) -> Any:
-            headers: dict[str, str] = {}
-            of.before_request(request, "POST", "", headers)
-            metadata = [*(details.metadata or ()), *((name.lower(), value) for name, value in headers.items())]
-            return continuation(details._replace(metadata=metadata), message)
+    def asked(continuation: Any, client_call_details: Any, request: Any) -> Any:
+        headers: dict[str, str] = {}
+        of.before_request(transport, "POST", "", headers)
+        metadata = [*(client_call_details.metadata or ()), *((name.lower(), value) for name, value in headers.items())]
+        return continuation(client_call_details._replace(metadata=metadata), request)
 
-        intercept_unary_stream = intercept_unary_unary
+    class Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[misc]  # grpc has no types to mypy
+        def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            return asked(continuation, client_call_details, request)
+
+        def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            return asked(continuation, client_call_details, request)
 
     return grpc.intercept_channel(channel, Bearer())
