@@ -17,7 +17,8 @@ class LateRows:
     def __init__(self) -> None:
         self._writers: dict[object, Callable[[], object]] = {}
         self._lock = threading.Lock()
-        self._settling = threading.RLock()  # who reads meanwhile waits for the rows; a writer may read itself
+        self._settling = threading.RLock()  # who reads meanwhile waits for the rows
+        self._within = False  # while rows are written: who reads then is a writer
 
     def note(self, owner: object, writer: Callable[[], object]) -> bool:
         """`writer()` is to be called before the next read; whether it was not noted already."""
@@ -27,17 +28,32 @@ class LateRows:
             return new
 
     def settle(self) -> None:
-        """Let every writer write. Costs nothing where there is none."""
+        """Let every writer write, once. Costs nothing where there is none, nor for a writer that reads itself."""
         if not self._writers and not self._busy():
             return
         with self._settling:
-            with self._lock:
-                writers, self._writers = list(self._writers.values()), {}
-            for write in writers:
+            if self._within:  # or a writer would be called within itself, again and again while rows keep coming
+                return
+            self._within = True
+            try:
+                self._write()
+            finally:
+                self._within = False
+
+    def _write(self) -> None:
+        """Also what writers note: a dead letter's table. Of an owner that has written, what it notes waits for the next read."""
+        written: set[object] = set()
+        while todo := self._noted(written):
+            written |= todo.keys()
+            for write in todo.values():
                 try:
                     write()
                 except Exception:  # noqa: BLE001  who reads must not suffer for who could not write
                     traceback.print_exc()
+
+    def _noted(self, written: set[object]) -> dict[object, Callable[[], object]]:
+        with self._lock:
+            return {owner: self._writers.pop(owner) for owner in [*self._writers] if owner not in written}
 
     def _busy(self) -> bool:
         """Another thread is settling: its rows are not there yet."""

@@ -59,9 +59,9 @@ def write(call: Call, subscription: Subscription) -> None:
     """Append what waits, and acknowledge it."""
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
-    while batch := backlog.take(_BATCH, subscription, deadline=_LEASE):
-        deliveries += batch
     try:
+        while batch := backlog.take(_BATCH, subscription, deadline=_LEASE):
+            deliveries += batch
         _append(call, subscription, deliveries)
     finally:
         backlog.modify([delivery.ack_id for delivery in deliveries], 0)  # what is neither written nor refused comes again
