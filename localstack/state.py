@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +66,15 @@ class State:
             touched, self._touched = self._touched | mine, set()
         mine.clear()
         return touched
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Around a request that this thread makes within another: what the outer one has touched stays its own when the inner one saves."""
+        outer, self._mine.keys = self._my_keys(), set()
+        try:
+            yield
+        finally:
+            self._mine.keys = outer
 
     def _my_keys(self) -> set[tuple[tuple[str, ...], type]]:
         keys: set[tuple[tuple[str, ...], type]] = self._mine.__dict__.setdefault("keys", set())

@@ -304,7 +304,8 @@ class Front:
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True
-        return self.answer(wire.understand(environ))
+        with self.stack.state.nested():
+            return self.answer(wire.understand(environ))
 
 
 def _looks(incoming: Incoming) -> bool:

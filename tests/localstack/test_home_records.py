@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from moto.s3.models import s3_backends
 
-from isthmus.localstack.aws import handler_modules
+from isthmus.localstack.aws import handler_modules, wire
+from isthmus.localstack.aws.front import Front
 from isthmus.localstack.aws.home import stores
 from isthmus.localstack.aws.home.keeper import Keeper
 from isthmus.localstack.aws.home.objects import Objects
@@ -140,6 +141,21 @@ def test_what_a_request_changes_is_written_when_it_saves_also_where_another_one_
     other = threading.Thread(target=keeper.save)
     other.start()
     other.join()
+    jobs.training["name"] = "job"
+    keeper.save()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training == {"name": "job"}
+
+
+def test_what_a_request_changes_after_one_that_it_made_itself_is_written_when_it_saves(tmp_path, monkeypatch):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper, front = Keeper(home, stack, None), Front.__new__(Front)
+    front.stack = stack
+    monkeypatch.setattr(wire, "understand", lambda environ: environ)
+    monkeypatch.setattr(front, "answer", lambda _: keeper.save(), raising=False)
+    jobs = stack.state.store(("1", "us-east-1"), Jobs)
+    front._internal({})
     jobs.training["name"] = "job"
     keeper.save()
     ((_, again),) = stores.Stores(home).restore()
