@@ -43,7 +43,7 @@ def test_a_rate_goes_on_from_its_start():
 
 WRONG = """rate(0 hours)|rate(1 hours)|rate(2 hour)|at(tomorrow)|every day|cron(0 9 * * *)|cron(0 9 * * * *)
 cron(0 9 ? * ? *)|cron(0 9 L * ? *)
-cron(0 9 15W * ? *)|cron(0 9 ? * 6#3 *)|cron(60 9 * * ? *)|cron(0 9 * FOO ? *)|cron(0/0 9 * * ? *)"""
+cron(0 9 15W * ? *)|cron(0 9 ? * 6#3 *)|cron(60 9 * * ? *)|cron(0 9 * FOO ? *)|cron(0/0 9 * * ? *)|cron(? 9 * * ? *)"""
 
 
 @pytest.mark.parametrize("expression", WRONG.replace("\n", "|").split("|"))

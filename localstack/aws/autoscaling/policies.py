@@ -12,8 +12,8 @@ from typing import Any
 
 from ..cloudwatch.queries import try_out
 from ..cloudwatch.sagemaker import NAMESPACE as METRICS
-from ..registry import AwsError, Context, handles
-from .records import SERVICE, Policy, Scaling, common, missing, ours, page, refused
+from ..registry import Context, handles
+from .records import SERVICE, Policy, Scaling, common, missing, not_ours, ours, page, refused
 
 _CONFIGURATION = {"TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration", "StepScaling": "StepScalingPolicyConfiguration"}
 _PREDEFINED = {"SageMakerVariantInvocationsPerInstance": ("InvocationsPerInstance", "Sum")}
@@ -24,11 +24,8 @@ _PERIOD, _HIGH_PERIODS, _LOW_PERIODS = 60, 3, 15
 
 @handles(SERVICE, "PutScalingPolicy")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    if ctx.moto_answers:
-        return ctx.forward()
     if not ours(ctx, params):
-        words = f"the AWS stack does not execute {SERVICE}:PutScalingPolicy for {params['ServiceNamespace']} yet"
-        raise AwsError("NotImplemented", f"{words}; --moto-answers gives moto's canned answer", 501)
+        return not_ours(ctx, params, "PutScalingPolicy")
     store, resource, name = ctx.store(Scaling), params["ResourceId"], params["PolicyName"]
     before = store.policies.get((resource, name))
     kind, settings = _settings(params, before)

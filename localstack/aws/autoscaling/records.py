@@ -98,6 +98,14 @@ def ours(ctx: Context, params: dict[str, Any]) -> bool:
     return True
 
 
+def not_ours(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, Any]:
+    """Moto's canned answer, with --moto-answers; AwsError without."""
+    if ctx.moto_answers:
+        return ctx.forward()
+    words = f"the AWS stack does not execute {SERVICE}:{operation} for {params['ServiceNamespace']} yet"
+    raise AwsError("NotImplemented", f"{words}; --moto-answers gives moto's canned answer", 501)
+
+
 def names(resource: str) -> tuple[str, str]:
     """Endpoint and variant of a ResourceId."""
     match = _RESOURCE.fullmatch(resource)

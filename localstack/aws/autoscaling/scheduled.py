@@ -12,19 +12,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ..registry import AwsError, Context, handles
+from ..registry import Context, handles
 from . import activities, schedules, targets
-from .records import SERVICE, Scaling, Scheduled, Target, common, missing, ours, page, refused
+from .records import SERVICE, Scaling, Scheduled, Target, common, missing, not_ours, ours, page, refused
 
 
 @handles(SERVICE, "PutScheduledAction")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Of what an update leaves out only start and end are forgotten."""
-    if ctx.moto_answers:
-        return ctx.forward()
     if not ours(ctx, params):
-        words = f"the AWS stack does not execute {SERVICE}:PutScheduledAction for {params['ServiceNamespace']} yet"
-        raise AwsError("NotImplemented", f"{words}; --moto-answers gives moto's canned answer", 501)
+        return not_ours(ctx, params, "PutScheduledAction")
     store, key = ctx.store(Scaling), (params["ResourceId"], params["ScheduledActionName"])
     with store.lock:
         target = store.targets.get(params["ResourceId"])
@@ -114,14 +111,17 @@ def _wait(ctx: Context, action: Scheduled) -> None:
 
 
 def _run(ctx: Context, action: Scheduled) -> None:
+    if ctx.stopping.is_set():  # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
+        return
     store = ctx.store(Scaling)
     with store.lock:
         target = store.targets.get(action.resource)
         if target is None or store.scheduled.get((action.resource, action.name)) is not action:
             return  # it was changed or deleted meanwhile
-        if not target.suspended.get("ScheduledScalingSuspended"):
+        acts = not target.suspended.get("ScheduledScalingSuspended")
+        if acts:
             target = store.targets[action.resource] = _changed(target, action)
-    if not target.suspended.get("ScheduledScalingSuspended"):
+    if acts:
         activities.keep_within(ctx, target)
     _wait(ctx, action)
 

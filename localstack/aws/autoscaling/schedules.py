@@ -61,7 +61,7 @@ def _by_cron(text: str, zone: ZoneInfo) -> Due:
     parts = text.split()
     if len(parts) != len(_FIELDS):
         raise ValueError(f"{text!r} has {len(parts)} fields, not {len(_FIELDS)}")
-    if (parts[2] == "?") == (parts[4] == "?"):
+    if [place for place, part in enumerate(parts) if part == "?"] not in ([2], [4]):
         raise ValueError("one of day of month and day of week, and one alone, must be ?")
     minutes, hours, days, months, weekdays, years = (_values(part, *field) for part, field in zip(parts, _FIELDS, strict=True))
 
