@@ -114,14 +114,14 @@ class _Expected:
         self._experiment, self._holdout = experiment.name, buckets.count(experiment.holdout)
         self._layer, self._salt = layer.name, layer.salted
         self._layer_holdout = buckets.count(layer.holdout)
-        self._run = experiment.salt or frozen.run
+        self._arm_salt = frozen.salt
 
     def of(self, unit: str) -> tuple[str, str, int]:
         """Arm, reason, and bucket of the layer; -1: in the layer's holdout, so in no run of it."""
         place = -1 if bucket("holdout", self._layer, unit) < self._layer_holdout else bucket("layer", self._salt, unit)
         if bucket("holdout", self._experiment, unit) < self._holdout:
             return self._arms[0].name, "holdout", place
-        return self._arms[bisect_right(self._uppers, bucket("arm", self._run, unit))].name, "split", place
+        return self._arms[bisect_right(self._uppers, bucket("arm", self._arm_salt, unit))].name, "split", place
 
 
 def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ..endpoints.gateway.assignment import Duel
 from ..endpoints.gateway.draft import coins, drafted
 from ..endpoints.gateway.log_rows import credit
 from ..endpoints.gateway.ranking import unruled
@@ -61,16 +62,10 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.drafted:,} made again of both orders and the coins ({others}: only credits), {self.differ:,} differ"
 
 
-class Duel(msgspec.Struct, frozen=True, kw_only=True):
-    run: str
-    salt: str
-    variants: tuple[str, str]
-
-
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
     """`first`: the day, YYYY-MM-DD, from which on the run may have answered."""
     experiment = frozen.definition.experiment
-    duel = Duel(run=frozen.run, salt=experiment.salt or frozen.run, variants=experiment.interleave or ("", ""))
+    duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
     return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)
 
 

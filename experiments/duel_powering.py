@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from statistics import NormalDist
 
 import msgspec
 
 from ..errors import Invalid
 from ..reports.results import Shown
 from ..runtime import Project
-from .inference import ALPHA
 from .looks import cost_of_looks
-from .powering import EFFECTS
-from .run_powering import past, share_of
-from .sizing import POWER, smallest_effect
+from .powering import daily_looks_text
+from .run_powering import effects, past, share_of
+from .sizing import smallest_effect, z_needed
 from .startable import defined
 from .verdict import percent_up, rounded
 
@@ -55,8 +53,7 @@ class DuelPower(Shown, msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  {100 * need.effect:+.0f} %".ljust(15) + f"{rounded(need.events):>20,}{rounded(need.units):>26,}{dated}")
         if self.days is not None and self.cost_of_daily_looks is not None:
             shown = "nothing" if self.shown is None else f"+{percent_up(self.shown)} % at best"
-            points = 100 * self.cost_of_daily_looks
-            lines.append(f"  {self.days} days show {shown}       looking every day, by a plan, costs {points:.1f} points of power")
+            lines.append(daily_looks_text(self.days, shown, self.cost_of_daily_looks))
         lines.append("  what both variants would pick counts for neither: the first look at the run knows how much does")
         return "\n".join(lines)
 
@@ -69,11 +66,10 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
     definition = defined(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     known = past(project, metric, definition.layer.endpoint) if control is None else None
-    a_unit, source = (known.sums.y / known.sums.units, known.source) if known else (control or 0.0, "as --control says")
+    a_unit, source = (known.sums.mean("y"), known.source) if known else (control or 0.0, "as --control says")
     if not a_unit > 0:
         raise Invalid(f"experiments.{name}: {metric.name} is 0 {source}: nothing to plan with", remedy="--control 0.4% --units 8000/day")
     a_day, window = units_per_day or share_of(known.a_day if known else None, experiment), metric.within.days if metric.within else 0
-    own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     shown = smallest_effect(partial(_units, a_unit), a_day * max(days - window, 0)) if a_day else None
     return DuelPower(
         experiment=name,
@@ -81,7 +77,7 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
         a_unit=a_unit,
         source=source,
         unit=project.spec.endpoints[definition.layer.endpoint].unit,
-        needs=tuple(_need(effect, a_unit, a_day, window) for effect in sorted({*EFFECTS, *own})),
+        needs=tuple(_need(effect, a_unit, a_day, window) for effect in effects(experiment)),
         days=days if a_day else None,
         shown=shown if shown is not None and shown <= 1 else None,
         cost_of_daily_looks=cost_of_looks(days) if a_day else None,
@@ -90,8 +86,7 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
 
 def events(effect: float) -> int:
     """That count, of both variants together."""
-    z = NormalDist().inv_cdf(1 - ALPHA / 2) + POWER
-    return math.ceil((z / effect) ** 2)
+    return math.ceil((z_needed() / effect) ** 2)
 
 
 def _units(a_unit: float, effect: float) -> int:

@@ -53,9 +53,13 @@ class Power(Shown, msgspec.Struct, frozen=True, kw_only=True):
             lines.append(f"  {100 * need.effect:+.0f} %".ljust(9) + f"  {rounded(need.units):>20,}{days}")
         if self.days is not None and self.cost_of_daily_looks is not None:
             shown = "nothing below eleven times the control" if self.shown is None else f"+{percent_up(self.shown)} %"
-            points = 100 * self.cost_of_daily_looks
-            lines.append(f"  {self.days} days show {shown}       looking every day, by a plan, costs {points:.1f} points of power")
+            lines.append(daily_looks_text(self.days, shown, self.cost_of_daily_looks))
         return "\n".join(lines)
+
+
+def daily_looks_text(days: int, shown: str, cost: float) -> str:
+    """`cost`: of the power, as a share."""
+    return f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} points of power"
 
 
 def power(

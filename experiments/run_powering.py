@@ -62,7 +62,7 @@ def power(
         source=known.source,
         unit=project.spec.endpoints[definition.layer.endpoint].unit,
         arms=len(experiment.arms),
-        needs=tuple(_need(effect, needed(effect), len(experiment.arms), a_day, window) for effect in _effects(experiment)),
+        needs=tuple(_need(effect, needed(effect), len(experiment.arms), a_day, window) for effect in effects(experiment)),
         days=days if a_day else None,
         shown=smallest_effect(needed, a_day * max(days - window, 0)) if a_day else None,
         cost_of_daily_looks=cost_of_looks(days) if a_day else None,
@@ -99,7 +99,8 @@ def _of_rate(control: float, metric: Metric) -> Past:
     return Past(sums=Sums(units=_AS_IF, y=y, d=_AS_IF, yy=y, yd=y, dd=_AS_IF), source="as --control says, one row a unit")
 
 
-def _effects(experiment: Experiment) -> list[float]:
+def effects(experiment: Experiment) -> list[float]:
+    """That a plan is told of: the usual ones, and the smallest that the experiment's own asks for."""
     own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     return sorted({*EFFECTS, *own})
 

@@ -59,6 +59,11 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
+    def salt(self) -> str:
+        """Of the hash that gives its units their arms, and of the coins of an interleaving."""
+        return self.definition.experiment.salt or self.run
+
+    @property
     def shippable(self) -> tuple[LiveArm, ...]:
         """The arms; of an interleaving its two variants."""
         return self.arms[1:] if self.definition.experiment.interleave else self.arms

@@ -30,13 +30,17 @@ def planned_units(control: Sums, effect: float, shares: Sequence[float], *, test
     return math.ceil(_units(control, effect, shares, tests=tests, saved=saved))
 
 
+def z_needed(tests: int = 1) -> float:
+    """z_a + z_b: so many standard errors an effect must be, to be shown four times in five."""
+    return NormalDist().inv_cdf(1 - ALPHA / 2 / tests) + POWER
+
+
 def _units(control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0) -> float:
     if not control.rate:
         raise ValueError("a control without an outcome says nothing of the effect")
-    z = NormalDist().inv_cdf(1 - ALPHA / 2 / tests) + POWER
     whole, least = sum(shares), min(shares[1:])
     spread = (1 - saved) * (_variance(control, 0.0) * whole / shares[0] + _variance(control, effect) * whole / least)
-    return z**2 * spread / (control.rate * effect) ** 2
+    return z_needed(tests) ** 2 * spread / (control.rate * effect) ** 2
 
 
 def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) -> int | None:

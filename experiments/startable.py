@@ -144,7 +144,7 @@ def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
         interleave=experiment.interleave,
         holdout=buckets.count(experiment.holdout),
         targeting=experiment.targeting,
-        salt=experiment.salt or run.run,
+        salt=run.salt,
         segments=experiment.segments,
         started=run.at,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from statistics import NormalDist
 
 from msgspec.structs import replace
 
@@ -17,14 +16,14 @@ from ..pipelines.statistics import Estimate
 from ..project.experiment_specs import INTERLEAVED, Metric
 from ..times import midnight
 from .conclusion import Age, Conclusion
-from .inference import ALPHA, ONCE, Horizon
+from .inference import ONCE, Horizon
 from .ratio import Difference, interval
 from .run_cells import RunCells
 from .run_figures import DayEffect, Effect, MetricArms, ranged
 from .run_judging import Plain, horizons
 from .run_looks import Looks
 from .run_text import wins_texts
-from .sizing import POWER
+from .sizing import z_needed
 from .sums import Sums
 from .verdict import Verdict, side
 
@@ -73,8 +72,7 @@ def planned(plain: Plain, sums: Arms) -> int | None:
     of, plan = _all(plain, sums), plain.experiment.plan
     if plan is None or not of.enough:
         return None
-    z = NormalDist().inv_cdf(1 - ALPHA / 2) + POWER
-    return math.ceil(z**2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2) or None
+    return math.ceil(z_needed() ** 2 * of.linear("y") / (float(plan.minimum_effect) / 100) ** 2) or None
 
 
 def effects(plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]:

@@ -48,10 +48,9 @@ def dataset(context: StepContext) -> None:
 def fit(context: StepContext) -> None:
     """The model of all rows, as `model/`."""
     from . import predictor, trainers
-
-    model, folder = _model(context), _folder(context)
     from .dataset import read_data
 
+    model, folder = _model(context), _folder(context)
     table, known = read_data(context.inputs["data"])
     made = trainers.fit(trainers.find(model, folder), model, table, folder)
     spec = context.project().spec
@@ -66,12 +65,11 @@ def evaluate(context: StepContext) -> None:
     import pyarrow.parquet as pq
 
     from . import evaluation, gate, trainers
+    from .dataset import read_data
     from .measure import measure
 
     model, folder = _model(context), _folder(context)
     objective, spec = msgspec.convert(context.parameters["objective"], Objective), context.project().spec
-    from .dataset import read_data
-
     table, known = read_data(context.inputs["data"])
     predicted: Forward = evaluation.forward(
         table,

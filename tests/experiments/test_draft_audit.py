@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from isthmus.endpoints.gateway.assignment import Duel
 from isthmus.endpoints.gateway.draft import coins, drafted
 from isthmus.endpoints.gateway.ranking import unruled
-from isthmus.experiments.draft_audit import Drafts, Duel, Place, judge
+from isthmus.experiments.draft_audit import Drafts, Place, judge
 
 DUEL = Duel(run="order_duel.1", salt="order_duel.1", variants=("champion", "challenger"))
 OWN, OTHER = [0, 1, 2, 3], [0, 3, 2, 1]

@@ -160,6 +160,12 @@ def test_power_says_the_least_by_the_clicks_of_the_endpoints_units_as_if_each_co
         power(duel.project, "order_duel", control=0.0)
 
 
+def test_power_is_refused_while_nobodys_window_is_over(duel, monkeypatch):
+    monkeypatch.setattr(duel, "now", START + timedelta(hours=1))
+    with pytest.raises(Invalid, match="clicks is 0 from 0 units of ranker in the last 28 days: nothing to plan with"):
+        power(duel.project, "order_duel")
+
+
 def test_the_next_run_counts_nothing_of_the_one_before(duel):
     with pytest.raises(Refused, match="makes one order of two: interleaved is neither of them"):
         experiment.stop(duel.project, "order_duel", ship="interleaved", because="it won")
