@@ -13,7 +13,7 @@ _HOST = "127.0.0.1"  # where a stack listens
 _SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST = 4, 20, 1  # linux/netlink.h, linux/sock_diag.h
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr
 _ANY = 0xFFFFFFFF  # state; cookie
-_UID = _HEADER.size + 4 + 48 + 8 + 4  # in inet_diag_msg: after the family, the addresses, expires and the two queues
+_OWNER = _HEADER.size + 4 + 48 + 8 + 4  # user and inode in inet_diag_msg: after the family, the addresses, expires and the two queues
 
 
 def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
@@ -28,15 +28,19 @@ def is_own(peer: tuple[str, int], port: int) -> bool:
 
 
 def _owner(peer: tuple[str, int], port: int) -> int | None:
-    """The user of the socket at this address; None where it is not known. The kernel is asked for this socket: its list takes 5 ms."""
+    """The user of the socket at this address; None where it is not known. The kernel is asked for this socket: its list takes 5 ms.
+
+    Nobody's is what its process has closed: the kernel calls it root's.
+    """
     try:
-        return _asked(peer, port)
+        user, inode = _asked(peer, port)
     except (AttributeError, OSError, ValueError):  # no Linux, no such module in the kernel, or another address than we listen at
-        return _listed(peer)
+        user, inode = _listed(peer)
+    return user if inode else None
 
 
-def _asked(peer: tuple[str, int], port: int) -> int:
-    """By NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
+def _asked(peer: tuple[str, int], port: int) -> tuple[int, int]:
+    """User and inode by NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
     addresses = struct.pack("!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST))
     query = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ANY) + addresses + struct.pack("=III", 0, _ANY, _ANY)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
@@ -45,13 +49,15 @@ def _asked(peer: tuple[str, int], port: int) -> int:
         answer = kernel.recv(4096)
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         raise ValueError("there is no such socket")
-    return int(struct.unpack_from("=I", answer, _UID)[0])
+    user, inode = struct.unpack_from("=II", answer, _OWNER)
+    return user, inode
 
 
-def _listed(peer: tuple[str, int]) -> int | None:
+def _listed(peer: tuple[str, int]) -> tuple[int, int]:
+    """User and inode by the list of all; the inode is 0 where it is not in it."""
     try:
         address = f"{int.from_bytes(IPv4Address(peer[0]).packed, 'little'):08X}:{peer[1]:04X}"  # as a little-endian machine writes it
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     except (OSError, ValueError):
-        return None
-    return next((int(words[7]) for line in lines if (words := line.split())[1] == address), None)
+        return _NOBODY, 0
+    return next(((int(words[7]), int(words[9])) for line in lines if (words := line.split())[1] == address), (_NOBODY, 0))

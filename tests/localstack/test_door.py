@@ -314,10 +314,22 @@ def test_the_user_at_the_other_end_of_a_connection_is_known(connection, monkeypa
 @pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="Linux says it")
 def test_the_owner_of_a_connection_is_the_same_asked_of_the_kernel_and_found_in_its_list(connection):
     peer, port = connection
-    assert peers._asked(peer, port) == peers._listed(peer) == os.getuid()
+    assert peers._asked(peer, port) == peers._listed(peer)
+    assert peers._owner(peer, port) == os.getuid()
     with pytest.raises(ValueError, match="no such socket"):
         peers._asked(peer, 1)
     assert peers._owner(peer, 1) == os.getuid(), "the list is read then"
+
+
+def test_a_connection_that_its_client_has_closed_is_nobodys():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted, peer = server.accept()
+        with accepted:
+            client.sendall(b"a request")
+            client.close()
+            assert not peers.is_own(peer, server.getsockname()[1]), "the kernel calls it root's once the end has been acknowledged"
+            assert not peers.is_own(peer, 1), "by the list, too"
 
 
 @pytest.mark.slow
