@@ -20,12 +20,10 @@ class LateRows:
         self._settling = threading.RLock()  # who reads meanwhile waits for the rows
         self._within = False  # while rows are written: who reads then is a writer
 
-    def note(self, owner: object, writer: Callable[[], object]) -> bool:
-        """`writer()` is to be called before the next read; whether it was not noted already."""
+    def note(self, owner: object, writer: Callable[[], object]) -> None:
+        """`writer()` is to be called before the next read."""
         with self._lock:
-            new = owner not in self._writers
             self._writers[owner] = writer
-            return new
 
     def settle(self) -> None:
         """Let every writer write, once. Costs nothing where there is none, nor for a writer that reads itself."""

@@ -7,6 +7,7 @@ not fit goes to the dead letter topic, or is tried again [docs: pubsub/docs/bigq
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +48,17 @@ def check(call: Call, subscription: Any) -> None:
 def attach(call: Call, subscription: Subscription) -> None:
     """Write from now on what the subscription gets."""
     context = call.without_request()
+    late, timed = context.store(LateRows), threading.Event()
 
     def noted() -> None:
-        if context.store(LateRows).note(subscription, lambda: write(context, subscription)):
-            context.clock.call_at_limit(_LATEST, context.store(LateRows).settle)
+        late.note(subscription, lambda: write(context, subscription))
+        if not timed.is_set():  # what is tried again waits for a reader, and must not keep what comes from its time
+            timed.set()
+            context.clock.call_at_limit(_LATEST, at_latest)
+
+    def at_latest() -> None:
+        timed.clear()
+        late.settle()
 
     subscription.on_messages = noted
 
@@ -79,19 +87,21 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
         config.state = types.BigQueryConfig.State.NOT_FOUND
         return
     config.state = types.BigQueryConfig.State.ACTIVE
-    rows, written, unfit = [], [], []
+    rows: dict[str, Any] = {}  # by ack id
+    unfit = []
     for delivery in deliveries:
         row = _row(subscription.message, delivery.message)
         try:
             decode.record(row, fields, ignore_unknown=config.drop_unknown_fields)
-            rows.append(row)
-            written.append(delivery.ack_id)
+            rows[delivery.ack_id] = row
         except decode.Wrong:
             unfit.append(delivery.ack_id)
     backlog.reject(unfit)
+    for ack_id in backlog.modify(rows, _LEASE):  # what follows an unfit one under its ordering key comes again, after it
+        del rows[ack_id]
     with suppress(GcpError):  # the table has changed meanwhile
-        access.append_rows(call, config.table, rows, ignore_unknown=config.drop_unknown_fields)
-        backlog.acknowledge(written)
+        access.append_rows(call, config.table, list(rows.values()), ignore_unknown=config.drop_unknown_fields)
+        backlog.acknowledge(rows)
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:

@@ -17,6 +17,7 @@ from isthmus.localstack.gcp.late_rows import LateRows
 from isthmus.localstack.gcp.pubsub import to_bigquery
 from isthmus.localstack.gcp.pubsub.backlog import Backlog, Rules
 from isthmus.localstack.gcp.pubsub.hub import Subscription
+from isthmus.localstack.gcp.registry import GcpError
 
 PROJECT = "projects/shop-project"
 TOPIC, DEAD, SUBSCRIPTION = f"{PROJECT}/topics/clicks", f"{PROJECT}/topics/dead", f"{PROJECT}/subscriptions/clicks-table"
@@ -93,6 +94,20 @@ def test_a_duplicate_is_in_the_table_twice(gcp, warehouse, publish):
     assert rows(warehouse) == [("a", 1), ("a", 1)]
 
 
+def test_what_follows_an_unfit_message_of_its_key_waits_for_it_and_is_written_once(gcp, warehouse):
+    publisher, subscriber = gcp.client(PublisherClient), gcp.client(SubscriberClient)
+    publisher.create_topic(name=TOPIC)
+    config = {"table": TABLE, "use_table_schema": True}
+    subscriber.create_subscription(
+        request={"name": SUBSCRIPTION, "topic": TOPIC, "bigquery_config": config, "enable_message_ordering": True}
+    )
+    data = [b'{"event_id": "a"}', b"no JSON", b'{"event_id": "b"}']
+    publisher.publish(topic=TOPIC, messages=[{"data": content, "ordering_key": "k"} for content in data])
+    publisher.publish(topic=TOPIC, messages=[{"data": b'{"event_id": "c"}', "ordering_key": "other"}])
+    assert rows(warehouse) == [("a", None), ("c", None)]
+    assert rows(warehouse) == [("a", None), ("c", None)]
+
+
 def test_the_table_must_be_there_and_the_subscription_is_not_pulled(gcp, publish):
     subscriber = gcp.client(SubscriberClient)
     config = {"table": "shop-project.shop.other", "use_table_schema": True}
@@ -104,20 +119,33 @@ def test_the_table_must_be_there_and_the_subscription_is_not_pulled(gcp, publish
 
 @pytest.fixture
 def slow(monkeypatch):
-    """`slow.write()` appends to a table that takes a minute; `slow.rows` is what it has, `slow.late` who writes before the next read."""
+    """`slow.write()` appends to a table that takes a minute; `slow.rows` is what it has, `slow.late` who writes before the next read.
+
+    `slow.publish()` brings a message; the first is there.
+    """
     clock, written = Clock("manual"), []
     backlog = Backlog(clock, Rules(ack_deadline=10, retention=10**6), lambda _message, _attempts: False)
-    message = PubsubMessage.pb()(data=b'{"event_id": "a"}')
-    message.publish_time.FromDatetime(datetime.now(UTC))
-    backlog.add([message])
     config = BigQueryConfig(table=TABLE, use_table_schema=True)
     subscription = Subscription(SimpleNamespace(bigquery_config=config, name=SUBSCRIPTION), backlog, lambda _attributes: True)
     late = LateRows()
-    call = SimpleNamespace(store=lambda _kind: late)
-    slow = SimpleNamespace(rows=written, backlog=backlog, late=late, error=None, write=lambda: to_bigquery.write(call, subscription))
+    call = SimpleNamespace(store=lambda _kind: late, clock=clock, without_request=lambda: call)
+    slow = SimpleNamespace(rows=written, backlog=backlog, late=late, clock=clock, error=None, seconds=60)
+    slow.write = lambda: to_bigquery.write(call, subscription)
+
+    def publish():
+        message = PubsubMessage.pb()(data=b'{"event_id": "a"}')
+        message.publish_time.FromDatetime(datetime.now(UTC))
+        backlog.add([message])
+        if subscription.on_messages is not None:
+            subscription.on_messages()
+
+    publish()
+    slow.publish = publish
+    slow.attach = lambda: to_bigquery.attach(call, subscription)
 
     def append(_call, _table, rows, **_):
-        clock.advance(60)
+        if slow.seconds:
+            clock.advance(slow.seconds)
         if slow.error is not None:
             raise slow.error
         written.extend(rows)
@@ -142,3 +170,13 @@ def test_rows_whose_writer_breaks_come_again(slow):
     slow.error = None
     slow.late.settle()
     assert slow.rows == [{"event_id": "a"}]
+
+
+def test_what_is_tried_again_keeps_no_later_message_from_being_written_though_nobody_reads(slow):
+    slow.attach()
+    slow.error, slow.seconds = GcpError("INVALID_ARGUMENT", "the table has changed"), 0
+    slow.write()
+    slow.error = None
+    slow.publish()
+    slow.clock.advance(1)
+    assert slow.rows == [{"event_id": "a"}] * 2
