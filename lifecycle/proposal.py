@@ -22,18 +22,17 @@ if TYPE_CHECKING:
 _TIMES = ("event_timestamp", "timestamp", "event_time", "time", "datetime", "created_at", "occurred_at", "ts", "date")
 _IDS = ("event_id", "id", "uuid", "message_id")
 _OLD = timedelta(days=30)  # a log that ended so long ago is told its `now:`
-_KINDS: dict[str, str] = {
-    "BOOLEAN": "bool",
-    "FLOAT": "float",
-    "DOUBLE": "float",
-    "VARCHAR": "string",
-    "UUID": "string",
-    "DATE": "timestamp",
+_TYPES = {  # of attributes, by DuckDB's names of its own. Lists, structs, spans, times of day and bytes are none
+    r"BOOLEAN": "bool",
+    r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?": "int",
+    r"FLOAT|DOUBLE|DECIMAL\([0-9,]+\)": "float",
+    r"VARCHAR|UUID": "string",
+    r"DATE|TIMESTAMP(_S|_MS|_NS)?( WITH TIME ZONE)?": "timestamp",
 }
 _EPOCHS = (
     (1e11, "to_timestamp({})"),
-    (1e14, "make_timestamptz({} * 1000)"),
-    (1e17, "make_timestamptz({})"),
+    (1e14, "make_timestamptz({}::BIGINT * 1000)"),
+    (1e17, "make_timestamptz({}::BIGINT)"),
 )  # seconds, milli-, microseconds
 
 
@@ -43,22 +42,22 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A column of the file. `name`: as an attribute; `type`: an attribute's, None for a list, a struct or bytes."""
+    """A column of the file. `name`: as an attribute, "" where another has it; `type`: an attribute's, None for a list and the like."""
 
     source: str
+    sql: str  # quoted
     name: str
     kind: str  # DuckDB's type
     type: str | None
     nulls: int
     distinct: int
 
-    @property
-    def sql(self) -> str:
-        return '"' + self.source.replace('"', '""') + '"'
-
 
 def propose(source: Path, folder: Path) -> Proposal:
-    """`source`: JSON lines, CSV, TSV or Parquet, a row an event. NotFound; Invalid: of no such format, unreadable, or without a time."""
+    """For a project in `folder`. `source`: JSON lines, CSV, TSV or Parquet, a row an event.
+
+    NotFound. Invalid: of no such format, unreadable, without rows or a time.
+    """
     if not source.is_file():
         raise NotFound(f"{source} is not there", remedy="--from names one file of events")
     if kind_of(source) not in KINDS:
@@ -67,16 +66,18 @@ def propose(source: Path, folder: Path) -> Proposal:
 
     with bounded(folder.parent) as connection:
         try:
-            return _proposed(connection, source, folder)
+            return _proposed(connection, source)
         except duckdb.Error as error:
             raise Invalid(f"{source}: {str(error).strip()}", remedy="DuckDB must be able to read the file") from error
 
 
-def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path) -> Proposal:
+def _proposed(connection: duckdb.DuckDBPyConnection, source: Path) -> Proposal:
     rows = "'" + str(source.resolve()).replace("'", "''") + "'"
     ask = partial(_row, connection, rows)
-    columns = _columns(connection, rows)
     (count,) = ask("count(*)")
+    if not count:
+        raise Invalid(f"{source.name} has no rows", remedy="--from names a file of events that happened: their types are read from it")
+    columns = _columns(connection, rows)
     time, instant, newest = _time(columns, ask, source)
     event = _event(source)
     identity = next((c for name in _IDS for c in columns if c.name == name and not c.nulls and c.distinct == count), None)
@@ -90,12 +91,12 @@ def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path)
     guesses += [f"entity {name}: {key.source}, about {key.distinct:,} of them" for name, key in keys.items()]
     left = [c.source for c in columns if c not in (time, identity, *attributes)]
     if left:
-        guesses.append(f"left out: {', '.join(left)}: no attribute can have such a type or name")
+        guesses.append(f"left out: {', '.join(left)}: no attribute can have such a type or name, or another has the name")
     now = newest + timedelta(seconds=1) if datetime.now(UTC) - newest > _OLD else None
     if now is not None:
         guesses.append("now: the log's end, as it is old; take the line out when events arrive")
     files = {
-        "project.yaml": "".join(_description(neutral(folder.name) or "mine", event, attributes, keys, now)),
+        "project.yaml": "".join(_description(event, attributes, keys, now)),
         f"sources/{event}.sql": _source(columns, identity, instant, attributes, rows),
         **{f"features/{name}_history.sql": _view(event, name, key.name) for name, key in list(keys.items())[:1]},
     }
@@ -111,15 +112,15 @@ def _columns(connection: duckdb.DuckDBPyConnection, rows: str) -> list[_Column]:
     relation = connection.sql(f"FROM {rows}")
     columns: list[_Column] = []
     for source, kind in zip(relation.columns, map(str, relation.types), strict=True):
-        quoted = '"' + source.replace('"', '""') + '"'
-        nulls, distinct = _row(connection, rows, f"count(*) - count({quoted}), approx_count_distinct({quoted})")
-        if not nulls and neutral(source) in _IDS:
-            (distinct,) = _row(connection, rows, f"count(DISTINCT {quoted})")
-        type_ = _KINDS.get(kind) or (
-            "int" if "INT" in kind else "float" if "DECIMAL" in kind else "timestamp" if "TIMESTAMP" in kind else None
-        )
-        type_ = None if "[" in kind or "STRUCT" in kind or "MAP" in kind else type_
-        columns.append(_Column(source=source, name=neutral(source), kind=kind, type=type_, nulls=nulls, distinct=distinct))
+        sql = '"' + source.replace('"', '""') + '"'
+        nulls, distinct = _row(connection, rows, f"count(*) - count({sql}), approx_count_distinct({sql})")
+        name = neutral(source)
+        if not nulls and name in _IDS:
+            (distinct,) = _row(connection, rows, f"count(DISTINCT {sql})")
+        type_ = next((type_ for pattern, type_ in _TYPES.items() if re.fullmatch(pattern, kind)), None)
+        if any(column.name == name for column in columns):
+            name = ""
+        columns.append(_Column(source=source, sql=sql, name=name, kind=kind, type=type_, nulls=nulls, distinct=distinct))
     return columns
 
 
@@ -163,8 +164,8 @@ def _is_key(column: _Column, rows: int) -> bool:
     return column.name.endswith("_id") and column.type in ("int", "string") and 2 * column.distinct < rows
 
 
-def _description(name: str, event: str, attributes: Sequence[_Column], keys: dict[str, _Column], now: datetime | None) -> Iterator[str]:
-    yield f"name: {name}\n"
+def _description(event: str, attributes: Sequence[_Column], keys: dict[str, _Column], now: datetime | None) -> Iterator[str]:
+    yield f"name: {event}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}        # the log ends here. Live projects leave this out.\n"
     if keys:

@@ -38,7 +38,7 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
     """Fill a new or empty folder with an example; its files, sorted, below `folder` as given.
 
     Without a name it is the shop, and the project is named after the folder, as the starter always is. `files`: texts by path, in place of
-    an example's but for the starter's profiles. AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder
+    the shop's but for the starter's profiles. AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder
     appears whole or not at all.
     """
     given, folder = folder, folder.resolve()
@@ -60,7 +60,7 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
         (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
         if (draft / WORLD).is_file():
             runpy.run_path(str(draft / WORLD))["write"](draft / "data")
-        if example in (None, STARTER) and files is None:
+        if example in (None, STARTER):
             _rename(draft / "project.yaml", folder.name)
         _complete(draft)
         _settle(draft, folder)

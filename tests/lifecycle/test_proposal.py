@@ -38,7 +38,7 @@ def test_a_parquet_file_with_ids_and_times_of_its_own(tmp_path):
         "event_id: id",
         "entity user: user_id, about 5 of them",
         "entity product: Product ID, about 7 of them",
-        "left out: tags, Group: no attribute can have such a type or name",
+        "left out: tags, Group: no attribute can have such a type or name, or another has the name",
         "now: the log's end, as it is old; take the line out when events arrive",
     )
     assert ingested(tmp_path / "shop") == ("page_view", 100, 0)
@@ -55,8 +55,9 @@ def test_a_csv_file_whose_times_are_seconds_and_whose_rows_repeat(tmp_path):
     [
         ('"2024-01-09T12:00:00+09:00"', '"timestamp"'),
         ('"2024-01-09T03:00:00"', """CAST("timestamp" AS TIMESTAMP) AT TIME ZONE 'UTC'"""),
-        ("1704769200000", 'make_timestamptz("timestamp" * 1000)'),
-        ("1704769200000000", 'make_timestamptz("timestamp")'),
+        ("1704769200000", 'make_timestamptz("timestamp"::BIGINT * 1000)'),
+        ("1704769200000.0", 'make_timestamptz("timestamp"::BIGINT * 1000)'),
+        ("1704769200000000", 'make_timestamptz("timestamp"::BIGINT)'),
     ],
 )
 def test_times_of_other_shapes(tmp_path, time, instant):
@@ -71,6 +72,7 @@ def test_times_of_other_shapes(tmp_path, time, instant):
     ("name", "text", "error", "words"),
     [
         ("log.csv", "a,b\n1,2\n", Invalid, "no column of times"),
+        ("log.tsv", "ts\tpage\n", Invalid, "has no rows"),
         ("log.xlsx", "", Invalid, "no format of events"),
         ("log.parquet", "no Parquet", Invalid, "log.parquet"),
         ("log.json", json.dumps([{"ts": None}]), Invalid, "no column of times"),
@@ -81,6 +83,27 @@ def test_a_file_without_events_is_refused_and_nothing_is_made(tmp_path, name, te
     with pytest.raises(error, match=words):
         im.init(tmp_path / "shop", source=tmp_path / name)
     assert not (tmp_path / "shop").exists()
+
+
+def test_columns_that_would_have_one_name_and_spans_of_time_are_left_out(tmp_path):
+    log = written(
+        tmp_path / "visits.parquet", "SELECT 1704769200 AS ts, 1 AS \"User ID\", 2 AS user_id, INTERVAL 3 DAY AS stay, 'home' AS page"
+    )
+    made = im.init(tmp_path / "shop", source=log)
+    assert any(guess.startswith("left out: user_id, stay:") for guess in made.guesses)
+    assert ingested(tmp_path / "shop") == ("visit", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "project"), [("my-first-web-shop-of-all", False, "my_first_web_sho"), ("corner-shop", True, "corner_shop")]
+)
+def test_the_project_has_the_name_of_its_folder_as_one_from_an_example_has(tmp_path, monkeypatch, name, inside, project):
+    log, folder = written(tmp_path / "ratings.csv", RATINGS), tmp_path / name
+    if inside:
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+    im.init("." if inside else folder, source=log)
+    assert (folder / "project.yaml").read_text().startswith(f"name: {project}\n")
 
 
 def test_what_is_not_there_not_new_or_both_is_refused(tmp_path):
