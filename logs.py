@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import logging
 
 LOGGER = "isthmus"
-DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40  # as of logging
-LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR}
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}  # as of logging
 FORM, LEVEL = "ISTHMUS_LOG", "ISTHMUS_LOG_LEVEL"  # json, or text; one of LEVELS
 # event -> (level, fields, when)
 EVENTS = {
@@ -57,14 +56,16 @@ def as_json() -> bool:
 def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
     """Write records to stderr, in the form and from the level that the environment says: this process is a program of ours.
 
-    `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one starts. Without one: JSON from info on,
-    text not at all.
+    `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one starts. Without one of LEVELS: JSON from
+    info on, text not at all.
     """
     if level is not None:
         os.environ[LEVEL] = level
-    chosen = os.environ.get(LEVEL, "").lower() or ("info" if as_json() else "")
+    chosen = os.environ.get(LEVEL, "").lower()
     if chosen not in LEVELS:
-        return
+        if not as_json():
+            return
+        chosen = "info"
     import logging
 
     logger = logging.getLogger(LOGGER)

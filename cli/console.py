@@ -186,14 +186,14 @@ def _terminal(stream: TextIO) -> Terminal | None:
 
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
     terminal = _terminal(sys.stderr if err else sys.stdout)
-    if terminal is None:
+    if terminal is None or raw:
         click.echo("\n".join(map(str, parts)), err=err)
         return
     for part in parts or ("",):
         if isinstance(part, Grid):
             terminal.table(part)
         else:
-            terminal.text(part, raw=raw)
+            terminal.text(part)
 
 
 def _told(error: IsthmusError, remedy: str | None) -> Iterator[str]:

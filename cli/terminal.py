@@ -38,11 +38,11 @@ class Terminal:
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, width=width_of(stream), force_terminal=True, highlight=False, markup=False, emoji=False)
 
-    def text(self, text: str, *, raw: bool = False) -> None:
-        """Lines in their colours. `raw`: as they are, to be copied."""
-        shown = text if raw else "\n".join(part for line in text.split("\n") for part in broken(line, self._console.width))
+    def text(self, text: str) -> None:
+        """Lines in their colours."""
+        shown = "\n".join(part for line in text.split("\n") for part in broken(line, self._console.width))
         coloured = Text(shown)
-        for line in re.finditer(r"[^\n]+", "" if raw else shown):
+        for line in re.finditer(r"[^\n]+", shown):
             for pattern, style in _STYLES.items():
                 for match in re.finditer(pattern, line[0]):
                     coloured.stylize(style, line.start() + match.start(), line.start() + match.end())
@@ -50,7 +50,7 @@ class Terminal:
 
     def table(self, grid: Grid) -> None:
         """Columns as narrow as their longest words; where these do not fit, a line for each cell."""
-        longest = [_longest_word(grid, column) for column in range(len(grid.rows[0]) if grid.rows else 0)]
+        longest = [_longest_word(grid, column) for column in range(len(grid.rows[0] if grid.rows else grid.head))]
         if len(grid.indent) + sum(longest) + len(GAP) * len(longest) <= self._console.width or not grid.head:
             self._console.print(Padding(_columns(grid, longest), (0, 0, 0, len(grid.indent))))
         else:
@@ -70,10 +70,9 @@ class Terminal:
 
 def width_of(stream: TextIO) -> int:
     """COLUMNS, else the terminal's own."""
-    try:
-        return int(os.environ["COLUMNS"])
-    except (KeyError, ValueError):
-        pass
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
     try:
         return os.get_terminal_size(stream.fileno()).columns or _WIDTH
     except (OSError, ValueError):  # a stream that only says it is one

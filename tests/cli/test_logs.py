@@ -73,6 +73,9 @@ def test_as_json_every_line_is_a_record_an_error_too(new, monkeypatch):
     assert datetime.fromisoformat(lines[0]["time"]).tzinfo
     (error,) = map(json.loads, isthmus(new, "status", "--target", "nowhere", ok=False).err.splitlines())
     assert (error["level"], error["event"], error["kind"]) == ("error", "error", "NotFound")
+    monkeypatch.setenv(logs.LEVEL, "chatty")
+    (unheard,) = map(json.loads, isthmus(new, "status", "--target", "nowhere", ok=False).err.splitlines())
+    assert unheard["message"] == error["message"], "an error is told where the level is none"
     (usage,) = map(json.loads, isthmus(new, "trian", ok=False).err.splitlines())
     assert usage["message"] == "No such command 'trian'. Did you mean train?"
 

@@ -1,7 +1,10 @@
 """What a terminal shows, and that a pipe and NO_COLOR have the plain text."""
 
+import sys
+
 import pytest
 
+from isthmus.cli.console import Console
 from isthmus.cli.tables import grid
 from isthmus.cli.terminal import broken
 from isthmus.tests.cli.running import at_terminal, edit, isthmus, plain
@@ -37,6 +40,22 @@ def test_without_colour_a_terminal_has_the_text_of_a_pipe(new, monkeypatch, comm
 def test_a_pipe_has_no_colour(new):
     said = isthmus(new, "plan")
     assert "\x1b" not in said.out + said.err
+
+
+def test_a_query_without_rows_has_its_columns_names(shop):
+    assert "event_id" in plain(at_terminal(shop, "query", "SELECT event_id FROM events_click WHERE false")[1])[0]
+
+
+def test_text_to_be_copied_is_as_it_is(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    Console().result(None, "\terror  a tab, and a word that is no mistake", raw=True)
+    assert capsys.readouterr().out == "\terror  a tab, and a word that is no mistake\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "wide"])
+def test_a_width_that_is_none_is_not_taken(new, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert max(map(len, plain(at_terminal(new, "events", "list", columns=60)[1]))) <= 60
 
 
 def test_errors_and_signs_of_a_plan_have_a_colour(new):
