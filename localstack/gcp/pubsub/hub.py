@@ -34,7 +34,7 @@ class Subscription:
         self.message = message  # google.pubsub.v1.Subscription
         self.backlog = backlog
         self.predicate = predicate
-        self.on_messages: Callable[[], object] | None = None  # called after it got some
+        self.on_messages: Callable[[], object] = lambda: None  # called after it got some
 
 
 class Snapshot:
@@ -80,8 +80,7 @@ class Hub:
             published = [message for message in messages for _ in range(copies)]
             for subscription in list(topic.subscriptions.values()):
                 subscription.backlog.add(message for message in published if subscription.predicate(message.attributes))
-                if subscription.on_messages is not None:
-                    subscription.on_messages()
+                subscription.on_messages()
             for snapshot in list(topic.snapshots.values()):
                 snapshot.pending.extend(published)
             if topic.message.HasField("message_retention_duration"):

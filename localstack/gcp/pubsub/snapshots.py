@@ -90,6 +90,7 @@ def seek(call: Call, request: Any) -> Any:
             moment = request.time.ToDatetime(tzinfo=UTC)
             messages = [message for message in _retained(subscription, topic) if published_at(message) >= moment]
         subscription.backlog.replace(messages)
+        subscription.on_messages()
     return types.SeekResponse.pb()()
 
 

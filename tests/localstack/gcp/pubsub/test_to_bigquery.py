@@ -1,7 +1,7 @@
 """Subscriptions that write into BigQuery, with Google's own clients."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -94,6 +94,17 @@ def test_a_duplicate_is_in_the_table_twice(gcp, warehouse, publish):
     assert rows(warehouse) == [("a", 1), ("a", 1)]
 
 
+def test_what_a_seek_brings_back_is_written_again(gcp, warehouse, publish):
+    subscriber = gcp.client(SubscriberClient)
+    subscriber.update_subscription(
+        request={"subscription": {"name": SUBSCRIPTION, "retain_acked_messages": True}, "update_mask": {"paths": ["retain_acked_messages"]}}
+    )
+    publish({"event_id": "a", "n": 1})
+    assert rows(warehouse) == [("a", 1)]
+    subscriber.seek(request={"subscription": SUBSCRIPTION, "time": datetime.now(UTC) - timedelta(minutes=1)})
+    assert rows(warehouse) == [("a", 1), ("a", 1)]
+
+
 def test_what_follows_an_unfit_message_of_its_key_waits_for_it_and_is_written_once(gcp, warehouse):
     publisher, subscriber = gcp.client(PublisherClient), gcp.client(SubscriberClient)
     publisher.create_topic(name=TOPIC)
@@ -136,8 +147,7 @@ def slow(monkeypatch):
         message = PubsubMessage.pb()(data=b'{"event_id": "a"}')
         message.publish_time.FromDatetime(datetime.now(UTC))
         backlog.add([message])
-        if subscription.on_messages is not None:
-            subscription.on_messages()
+        subscription.on_messages()
 
     publish()
     slow.publish = publish
