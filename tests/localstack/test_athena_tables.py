@@ -324,6 +324,16 @@ def test_columns_and_properties_are_changed_and_shown(aws):
     aws.rows("ALTER TABLE t CHANGE a a bigint AFTER c")
     columns = aws.glue.get_table(DatabaseName="db", Name="t")["Table"]["StorageDescriptor"]["Columns"]
     assert [tuple(column.values()) for column in columns] == [("d", "varchar(3)", "new"), ("c", "int"), ("a", "bigint")]
+    for wrong in (
+        "ALTER TABLE t ADD COLUMNS (z int) RESTRICTED",
+        "ALTER TABLE t DROP PARTITION",
+        "ALTER TABLE t SET TBLPROPERTIES ('x' = '2'",
+        "SHOW TBLPROPERTIES t ('x'",
+        "DROP TABLE t now",
+        f"CREATE EXTERNAL TABLE u (a int) CLUSTERED BY (a) INTO many BUCKETS LOCATION 's3://{BUCKET}/u/'",
+    ):
+        assert "mismatched input" in aws.reason(wrong)
+    assert len(aws.glue.get_table(DatabaseName="db", Name="t")["Table"]["StorageDescriptor"]["Columns"]) == 3
     assert "Column z not found" in aws.reason("ALTER TABLE t CHANGE COLUMN z y int")
     assert ("x\t1",) in aws.rows("SHOW TBLPROPERTIES t")
     assert aws.rows("SHOW TBLPROPERTIES t ('x')") == [("x\t1",)]

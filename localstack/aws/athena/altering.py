@@ -18,20 +18,12 @@ from .session import table as table_of
 
 def _partition(words: Words, table: Table) -> tuple[str, ...]:
     """( key = value, ... ), in the order of the table's keys."""
-    words.expect("(")
-    given = {}
-    while True:
-        key = words.identifier()
-        words.expect("=")
-        given[key] = words.next("<value>").text
-        if words.accept(")"):
-            break
-        words.expect(",")
-    if set(given) != {column.name for column in table.partitions}:
+    values = clauses.values(words)
+    if set(values) != {column.name for column in table.partitions}:
         raise QueryFailed(
             "FAILED", f"SemanticException [Error 10098]: the partition columns of {table.name} are {[c.name for c in table.partitions]}"
         )
-    return tuple(given[column.name] for column in table.partitions)
+    return tuple(values[column.name] for column in table.partitions)
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
@@ -47,25 +39,25 @@ def alter(session: Session, words: Words) -> None:
             "ADD PARTITION, DROP PARTITION, ADD COLUMNS, CHANGE COLUMN, REPLACE COLUMNS, SET LOCATION or SET TBLPROPERTIES"
         )
     change(session, words, table)
-    words.done()
 
 
 def _add_columns(session: Session, words: Words, table: Table) -> None:
-    words.expect("(")
-    _replace(session, table, lambda d: d["Columns"].extend(clauses.columns(words)))
+    columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
+    _replace(session, words, table, Columns=columns)
 
 
 def _replace_columns(session: Session, words: Words, table: Table) -> None:
-    words.expect("(")
-    _replace(session, table, lambda d: d.update(Columns=clauses.columns(words)))
+    _replace(session, words, table, Columns=clauses.columns(words))
 
 
 def _set_location(session: Session, words: Words, table: Table) -> None:
-    _replace(session, table, lambda d: d.update(Location=words.string()))
+    _replace(session, words, table, Location=words.string())
 
 
 def _set_properties(session: Session, words: Words, table: Table) -> None:
-    session.catalog.replace(table.database, {**table.input, "Parameters": {**table.parameters, **clauses.pairs(words)}})
+    properties = {**table.parameters, **clauses.pairs(words)}
+    words.done()
+    session.catalog.replace(table.database, {**table.input, "Parameters": properties})
 
 
 def _add_partitions(session: Session, words: Words, table: Table) -> None:
@@ -78,14 +70,21 @@ def _add_partitions(session: Session, words: Words, table: Table) -> None:
         words.accept(",")
     if not new:
         raise words.mismatched("PARTITION")
+    words.done()
     session.catalog.add_partitions(table, new, exists_ok=exists_ok)
 
 
 def _drop_partitions(session: Session, words: Words, table: Table) -> None:
     missing_ok = words.accept("IF", "EXISTS")
+    old = []
     while words.accept("PARTITION"):
-        _drop_partition(session, table, _partition(words, table), missing_ok=missing_ok)
+        old.append(_partition(words, table))
         words.accept(",")
+    if not old:
+        raise words.mismatched("PARTITION")
+    words.done()
+    for values in old:
+        _drop_partition(session, table, values, missing_ok=missing_ok)
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
@@ -107,7 +106,7 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
     elif words.accept("AFTER"):
         place = 1 + _place(table, names, words.identifier())
     columns.insert(place, changed)
-    _replace(session, table, lambda d: d.update(Columns=columns))
+    _replace(session, words, table, Columns=columns)
 
 
 def _place(table: Table, names: list[str], name: str) -> int:
@@ -116,9 +115,9 @@ def _place(table: Table, names: list[str], name: str) -> int:
     return names.index(name)
 
 
-def _replace(session: Session, table: Table, change: Callable[[dict[str, Any]], object]) -> None:
-    descriptor = {**table.input["StorageDescriptor"], "Columns": list(table.input["StorageDescriptor"]["Columns"])}
-    change(descriptor)
+def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
+    words.done()
+    descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
 
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from .language.statements import Words
 
+T = TypeVar("T")
+
+
+def several(words: Words, item: Callable[[Words], T]) -> list[T]:
+    """Read `( item, ... )`."""
+    words.expect("(")
+    items = [item(words)]
+    while not words.accept(")"):
+        words.expect(",")
+        items.append(item(words))
+    return items
+
 
 def columns(words: Words) -> list[dict[str, str]]:
-    """Read `name type [COMMENT 'text'], ... )`."""
-    made = []
-    while True:
-        made.append(column(words))
-        if words.accept(")"):
-            return made
-        words.expect(",")
+    """Read `( name type [COMMENT 'text'], ... )`."""
+    return several(words, column)
 
 
 def column(words: Words) -> dict[str, str]:
@@ -27,18 +36,20 @@ def column(words: Words) -> dict[str, str]:
         depth += token.text.count("(") + token.text.count("<") - token.text.count(")") - token.text.count(">")
         words.index += 1
     kind = re.sub(r"\s+", "", words.blanked(start, words.index).strip()).lower()
-    made = {"Name": name, "Type": {"integer": "int", "real": "float"}.get(kind, kind)}
-    return {**made, "Comment": words.string()} if words.accept("COMMENT") else made
+    read = {"Name": name, "Type": {"integer": "int", "real": "float"}.get(kind, kind)}
+    return {**read, "Comment": words.string()} if words.accept("COMMENT") else read
 
 
 def pairs(words: Words) -> dict[str, str]:
     """Read `( 'key' = 'value', ... )`."""
-    words.expect("(")
-    made = {}
-    while True:
-        key = words.string()
-        words.expect("=")
-        made[key] = words.next("<value>").text
-        if words.accept(")"):
-            return made
-        words.expect(",")
+    return dict(several(words, lambda words: _pair(words, words.string())))
+
+
+def values(words: Words) -> dict[str, str]:
+    """Read `( column = value, ... )`."""
+    return dict(several(words, lambda words: _pair(words, words.identifier())))
+
+
+def _pair(words: Words, key: str) -> tuple[str, str]:
+    words.expect("=")
+    return key, words.next("<value>").text

@@ -60,9 +60,10 @@ def _alter_database(session: Session, words: Words) -> None:
     name = words.identifier()
     words.expect("SET", "DBPROPERTIES")
     pairs = clauses.pairs(words)
+    words.done()
     try:
         database = session.catalog.glue.get_database(Name=name)["Database"]
-    except ClientError as error:
+    except session.catalog.glue.exceptions.EntityNotFoundException as error:
         raise QueryFailed("FAILED", f"SemanticException [Error 10072]: Database does not exist: {name}") from error
     update = {key: database[key] for key in ("Name", "Description", "LocationUri") if key in database}
     session.catalog.glue.update_database(Name=name, DatabaseInput={**update, "Parameters": {**database.get("Parameters", {}), **pairs}})
@@ -73,6 +74,7 @@ def _drop_database(session: Session, words: Words) -> None:
     name = words.identifier()
     cascade = words.accept("CASCADE")
     words.accept("RESTRICT")
+    words.done()
     glue = session.catalog.glue
     try:
         tables = [table["Name"] for page in glue.get_paginator("get_tables").paginate(DatabaseName=name) for table in page["TableList"]]
@@ -103,7 +105,6 @@ class _External(msgspec.Struct):
 
 
 def _partitioned(made: _External, words: Words) -> None:
-    words.expect("(")
     made.keys = clauses.columns(words)
 
 
@@ -120,12 +121,9 @@ def _serde(made: _External, words: Words) -> None:
 
 
 def _clustered(made: _External, words: Words) -> None:
-    words.expect("(")
-    while not words.accept(")"):
-        made.buckets.append(words.identifier())
-        words.accept(",")
+    made.buckets = clauses.several(words, Words.identifier)
     words.expect("INTO")
-    made.bucket_count = int(words.next("<number>").text)
+    made.bucket_count = words.number()
     words.expect("BUCKETS")
 
 
@@ -154,7 +152,7 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ..
 def _create_external(session: Session, words: Words) -> None:
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database, name = words.name()
-    columns = clauses.columns(words) if words.accept("(") else []
+    columns = clauses.columns(words) if words.follows("(") else []
     made = _External()
     while words.peek() is not None:
         clause = next((read for start, read in _CLAUSES if words.accept(*start)), None)
@@ -209,6 +207,7 @@ def _delimited(words: Words) -> dict[str, str]:
 def _drop(session: Session, words: Words, kind: str) -> None:
     missing_ok = words.accept("IF", "EXISTS")
     database, name = words.name()
+    words.done()
     found = session.catalog.table(database or session.database, name)
     if found is None:
         if missing_ok:

@@ -58,6 +58,8 @@ def show_properties(session: Session, words: Words) -> Shown:
     if not words.accept("("):
         return Shown(columns, tuple(properties.items()))
     name = words.string()
+    words.expect(")")
+    words.done()
     return Shown(columns, ((name, properties.get(name, f"Table does not have property: {name}")),))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from sqlglot import expressions as exp
 
 from ...hive.catalog import Table
+from . import scopes
 
 Length = int | None  # None: no limit, or no text
 Columns = list[tuple[str, Length]]  # by name, in their order
@@ -50,10 +52,7 @@ class Lengths:
         return columns
 
     def _sources(self, select: exp.Select) -> Sources:
-        from_ = select.args.get("from_") or select.args.get("from")
-        joined = [join.this for join in select.args.get("joins") or ()]
-        sources = [*([from_.this] if from_ is not None else []), *joined]
-        return {source.alias_or_name.lower(): _renamed(self._columns(source), source) for source in sources}
+        return {source.alias_or_name.lower(): _renamed(self._columns(source), source) for source in scopes.sources(select)}
 
     def _columns(self, source: exp.Expr) -> Columns | None:
         if isinstance(source, exp.Values):
@@ -103,12 +102,12 @@ def _cte(source: exp.Table) -> exp.CTE | None:
     """The common table expression that the source names. None within a recursive one."""
     around = list(_ancestors(source))
     named = (cte for node in around for cte in _ctes(node) if cte.alias.lower() == source.name.lower())
-    found = next(named, None)
-    return None if any(node is found for node in around) else found
+    nearest = next(named, None)
+    return None if any(node is nearest for node in around) else nearest
 
 
 def _ctes(node: exp.Expr) -> list[exp.CTE]:
-    with_ = node.args.get("with_") or node.args.get("with")
+    with_ = node.args.get("with_")
     return list(with_.expressions) if isinstance(with_, exp.With) else []
 
 
@@ -129,21 +128,25 @@ def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
     return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
 
 
-def _length(node: exp.Expr, sources: Sources) -> Length:  # noqa: PLR0911  one line a kind
-    if isinstance(node, exp.Literal):
-        return len(node.this) if node.is_string else None
-    if isinstance(node, exp.Cast):
-        return declared(node.to.sql(dialect="trino"))
-    if isinstance(node, exp.Column):
-        return _of_column(node, sources)
-    if isinstance(node, _WRAPPERS):
-        return _length(node.this, sources)
-    if isinstance(node, exp.Case):
-        branches = [branch.args["true"] for branch in node.args["ifs"]]
-        return _of_all([*branches, node.args.get("default") or exp.Null()], sources)
-    if isinstance(node, exp.Anonymous):
-        return _of_function(str(node.this).lower(), node.expressions, sources)
-    return None
+def _length(node: exp.Expr, sources: Sources) -> Length:
+    rule = next((rule for kinds, rule in _RULES if isinstance(node, kinds)), None)
+    return rule(node, sources) if rule is not None else None
+
+
+def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
+    return len(literal.this) if literal.is_string else None
+
+
+def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
+    return declared(cast.to.sql(dialect="trino"))
+
+
+def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
+    return _length(node.this, sources)
+
+
+def _of_case(case: exp.Case, sources: Sources) -> Length:
+    return _of_all([*(branch.args["true"] for branch in case.args["ifs"]), case.args.get("default") or exp.Null()], sources)
 
 
 def _of_column(column: exp.Column, sources: Sources) -> Length:
@@ -154,9 +157,20 @@ def _of_column(column: exp.Column, sources: Sources) -> Length:
     return next((length for columns in there for other, length in columns or () if other == name), None)
 
 
-def _of_function(name: str, arguments: list[exp.Expr], sources: Sources) -> Length:
+def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
+    name, arguments = str(call.this).lower(), call.expressions
     if name in _AS_FIRST:
         return _length(arguments[0], sources) if arguments else None
     if name == "if":
         return _of_all(arguments[1:], sources)
     return _of_all(arguments, sources) if name in _AS_WIDEST else None
+
+
+_RULES: tuple[tuple[type[exp.Expr] | tuple[type[exp.Expr], ...], Callable[[Any, Sources], Length]], ...] = (
+    (exp.Literal, _of_literal),
+    (exp.Cast, _of_cast),
+    (exp.Column, _of_column),
+    (_WRAPPERS, _of_wrapped),
+    (exp.Case, _of_case),
+    (exp.Anonymous, _of_function),
+)

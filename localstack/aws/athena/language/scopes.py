@@ -40,7 +40,7 @@ def _ctes(node: exp.Expr) -> set[str]:
     names: set[str] = set()
     child, parent = node, node.parent
     while parent is not None:
-        with_ = parent.args.get("with_") or parent.args.get("with")
+        with_ = parent.args.get("with_")
         if isinstance(with_, exp.With):
             inside = with_.expressions.index(child) if child in with_.expressions else None
             names |= {cte.alias.lower() for cte in (with_.expressions if inside is None else with_.expressions[:inside])}
@@ -79,11 +79,16 @@ def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
                 yield node
 
 
+def sources(select: exp.Select) -> list[exp.Expr]:
+    """What it reads from: after FROM and JOIN."""
+    from_ = select.args.get("from_")
+    joins = [join.this for join in select.args.get("joins") or ()]
+    return [*([from_.this] if from_ is not None else []), *joins]
+
+
 def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
     names: set[str] = set()
-    from_ = select.args.get("from_") or select.args.get("from")
-    joins = [join.this for join in select.args.get("joins") or ()]
-    for source in [*([from_.this] if from_ is not None else []), *joins]:
+    for source in sources(select):
         columns = outputs(source, columns_of)
         if columns is None:
             return None

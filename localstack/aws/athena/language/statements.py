@@ -126,14 +126,16 @@ class Words:
         index = self.index + ahead
         return self.tokens[index] if index < len(self.tokens) else None
 
-    def accept(self, *words: str) -> bool:
+    def follows(self, *words: str) -> bool:
         some = self.tokens[self.index : self.index + len(words)]
-        if len(some) == len(words) and all(
+        return len(some) == len(words) and all(
             t.text.upper() == w and t.token_type != TokenType.STRING for t, w in zip(some, words, strict=True)
-        ):
-            self.index += len(words)
-            return True
-        return False
+        )
+
+    def accept(self, *words: str) -> bool:
+        accepted = self.follows(*words)
+        self.index += len(words) * accepted
+        return accepted
 
     def expect(self, *words: str) -> None:
         if not self.accept(*words):
@@ -158,6 +160,13 @@ class Words:
             self.index -= 1
             raise self.mismatched("<string>")
         return token.text
+
+    def number(self) -> int:
+        token = self.next("<number>")
+        if not re.fullmatch("[0-9]+", token.text):
+            self.index -= 1
+            raise self.mismatched("<number>")
+        return int(token.text)
 
     def identifier(self) -> str:
         token = self.next()
