@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import duckdb
 import pytest
 
-from isthmus.localstack.aws.athena.language import allowed, check, functions, parameters, statements, translate
+from isthmus.localstack.aws.athena.language import allowed, check, functions, parameters, rules, statements, translate
 from isthmus.localstack.aws.athena.language.errors import Malformed
 from isthmus.localstack.aws.hive import types
 from isthmus.localstack.aws.hive.errors import NotRun, QueryFailed
@@ -107,7 +107,7 @@ def test_every_rule_calls_functions_that_duckdb_has():
     import re
 
     with duckdb.connect() as connection:
-        for statement in translate.PRELUDE.split(";\n"):
+        for statement in rules.PRELUDE.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
         there = {name for (name,) in connection.execute("SELECT function_name FROM duckdb_functions()").fetchall()}

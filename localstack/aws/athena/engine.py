@@ -13,7 +13,7 @@ from ..hive.catalog import Catalog, Column, Table
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
-from .language import translate
+from .language import rules, translate
 from .language.lengths import Length
 from .running import Exhausted, Running
 
@@ -120,7 +120,7 @@ def _settle(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET ieee_floating_point_ops = true")
     connection.execute("SET error_on_division_by_zero = false")
     connection.execute("SET enable_external_access = false")
-    for statement in translate.PRELUDE.split(";\n"):
+    for statement in rules.PRELUDE.split(";\n"):
         if statement.strip():
             connection.execute(statement)
 

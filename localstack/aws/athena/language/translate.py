@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from sqlglot import expressions as exp
 from sqlglot.errors import ErrorLevel, UnsupportedError
 
-from ...hive.catalog import CATALOG, Catalog, Table
+from ...hive.catalog import Catalog, Table
 from ...hive.errors import NotRun, QueryFailed
 from ...hive.files import HIDDEN
-from . import check, functions, scopes
-from .infer import DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
+from . import check, functions, rules, scopes
+from .infer import Types
 from .lengths import Length, Lengths
 from .parameters import bind
-
-PRELUDE = (
-    functions.PRELUDE
-    + """
-CREATE MACRO trino_nonzero(b) AS CASE WHEN b = 0 AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') THEN error('Division by zero') ELSE b END;
-CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0 THEN CAST(CASE WHEN a > 0 THEN 'inf' WHEN a < 0 THEN '-inf' WHEN a = 0 THEN 'nan' END
- AS DOUBLE) ELSE CAST(a AS DOUBLE) / b END;
-"""
-)
-_NULLS = {"first_value": exp.FirstValue, "last_value": exp.LastValue, "lag": exp.Lag, "lead": exp.Lead, "nth_value": exp.NthValue}
 
 
 class Translated(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +42,7 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     columns = _columns(query)
     lengths = tuple(length for _, length in Lengths(known.read).of(query) or ())
     types = Types(known.kinds, query)
-    _rewrite(text, query, types, now)
+    rules.rewrite(text, query, types, now)
     _texts(query)
     probe = _written(_strict(query.copy()))
     return Translated(
@@ -153,213 +142,6 @@ def _name_columns(query: exp.Query) -> None:
         "expressions",
         [item if isinstance(item, named) else exp.alias_(item, f"_col{index}", quoted=True, copy=False) for index, item in items],
     )
-
-
-class _Noted(msgspec.Struct, frozen=True):
-    """What was written, before anything was translated."""
-
-    text: str
-    now: datetime
-    kind: Kind | None
-    left: Kind | None
-    right: Kind | None
-
-
-def _rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
-    """Bottom up, so that a rule sees arguments that are translated already; kinds are those of what was written."""
-    nodes = [node for node in query.walk() if type(node) in _RULES]
-    noted = {id(node): _Noted(text, now, types.of(node), *_sides(types, node)) for node in nodes}
-    for node in reversed(nodes):
-        if node.parent is None and node is not query:
-            continue
-        replacement = _RULES[type(node)](node, noted[id(node)])
-        if replacement is not None:
-            node.replace(replacement)
-
-
-def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
-    if isinstance(node, exp.Binary):
-        return types.of(node.left), types.of(node.right)
-    return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
-
-
-def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    name = str(node.this).lower()
-    call = functions.translated(name, node.expressions, check.place(noted.text, node))
-    if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
-        return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
-    if name == "now":
-        return _instant(node, noted)
-    if name in ("date_add", "date_trunc") and noted.kind == DATE:
-        return exp.cast(call, "date")
-    if name == "avg" and noted.kind is not None and noted.kind.name == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
-        return _scaled(call, noted.kind)
-    return call
-
-
-def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    """A date and an interval are a date, two dates an interval; a date and a number are an error."""
-    if noted.left == noted.right == DATE and isinstance(node, exp.Sub):
-        return functions.filled("to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()])
-    if noted.kind == DATE:
-        return exp.cast(exp.Paren(this=node.copy()), "date")
-    names = [side.name for side in (noted.left, noted.right) if side is not None]
-    if "date" in names and "int" in names:
-        sign = "+" if isinstance(node, exp.Add) else "-"
-        raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: date {sign} integer", at=check.place(noted.text, node))
-    return None
-
-
-def _remainder(node: exp.Expr, _noted: _Noted) -> None:
-    if not _nonzero(node.expression) and not _tried(node):
-        node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
-
-
-def _today(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    return exp.cast(functions.raw(f"{noted.now:%Y-%m-%d}"), "date")
-
-
-def _local(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    return exp.cast(functions.raw(_millis(noted.now)), "timestamp")
-
-
-def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
-
-
-def _time(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    return exp.cast(functions.raw(_millis(noted.now).partition(" ")[2]), "time")
-
-
-def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
-    return exp.cast(functions.raw(CATALOG), "varchar")
-
-
-def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
-    """DuckDB would tell its own."""
-
-    def refuse(node: exp.Expr, noted: _Noted) -> None:
-        raise NotRun(name, at=check.place(noted.text, node))
-
-    return refuse
-
-
-def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
-    zone = functions.text_of(node.args["zone"], "a time zone")
-    if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
-        raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", at=check.place(noted.text, node))
-    return exp.cast(node.this.copy(), "timestamptz")
-
-
-def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
-    a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
-    if noted.kind == DOUBLE:
-        return functions.call("trino_divide", a, b)
-    divided = exp.Div(this=a, expression=b if _nonzero(b) or _tried(node) else functions.call("trino_nonzero", b))
-    return _scaled(divided, noted.kind) if noted.kind is not None and noted.kind.name == "decimal" else exp.Paren(this=divided)
-
-
-def _scaled(node: exp.Expr, kind: Kind) -> exp.Expr:
-    """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
-    return exp.cast(functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})")
-
-
-def _nonzero(node: exp.Expr) -> bool:
-    inner = node.unnest()
-    return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
-
-
-def _tried(node: exp.Expr) -> bool:
-    """Inside TRY, where a division by zero is null; DuckDB's TRY does not take error()."""
-    parent = node.parent
-    while parent is not None:
-        if isinstance(parent, exp.Anonymous) and str(parent.this).lower() == "try":
-            return True
-        parent = parent.parent
-    return False
-
-
-def _cast(node: Any, noted: _Noted) -> exp.Expr | None:
-    rule = _CASTS.get(node.to.this)
-    return rule(node, noted) if rule is not None else None
-
-
-def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
-    """DECIMAL '1.50' has two digits; of a cast to DECIMAL there are none."""
-    if not node.to.expressions:
-        literal = isinstance(node.this, exp.Literal) and node.this.is_string
-        scale = len(str(node.this.this).partition(".")[2]) if literal else 0
-        node.set("to", exp.DataType.build(f"decimal(38, {scale})"))
-
-
-def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
-    """A text is a JSON string."""
-    literal = isinstance(node.this, exp.Literal) and node.this.is_string
-    return functions.call("to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy())
-
-
-def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
-    """timestamp(3)."""
-    node.set("to", exp.DataType.build("timestamp"))
-    if isinstance(node.this, exp.Literal):
-        return None
-    inner = type(node)(this=node.this.copy(), to=exp.DataType(this=exp.DataType.Type.TIMESTAMP_MS))
-    return exp.cast(inner, "timestamp")
-
-
-def _as_instant(node: exp.Cast, _noted: _Noted) -> None:
-    node.set("to", exp.DataType.build("timestamptz"))
-
-
-def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
-    """VARCHAR(n) cuts; a timestamp has its milliseconds."""
-    size = node.to.expressions
-    node.set("to", exp.DataType.build("varchar"))
-    if noted.left == JSON:
-        return functions.call("trino_json_text", node.this.copy())
-    if noted.left == TIMESTAMP:
-        return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
-    if size and not isinstance(node.this, exp.Literal):
-        return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
-    return None
-
-
-_CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
-    exp.DataType.Type.DECIMAL: _as_decimal,
-    exp.DataType.Type.JSON: _as_json,
-    exp.DataType.Type.TIMESTAMP: _as_timestamp,
-    exp.DataType.Type.TIMESTAMPTZ: _as_instant,
-    exp.DataType.Type.VARCHAR: _as_varchar,
-    exp.DataType.Type.CHAR: _as_varchar,
-}
-
-
-def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
-    return functions.call("json", functions.raw(node.this.name))
-
-
-def _millis(now: datetime) -> str:
-    return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
-
-
-_RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
-    exp.Anonymous: _function,
-    exp.Div: _division,
-    exp.Mod: _remainder,
-    exp.Add: _sum,
-    exp.Sub: _sum,
-    exp.Cast: _cast,
-    exp.TryCast: _cast,
-    exp.CurrentTimestamp: _instant,
-    exp.CurrentDate: _today,
-    exp.Localtimestamp: _local,
-    exp.Localtime: _time,
-    exp.CurrentTime: _not_run("current_time"),
-    exp.CurrentUser: _not_run("current_user"),
-    exp.CurrentCatalog: _catalog,
-    exp.AtTimeZone: _zone,
-    exp.ParseJSON: _json,
-}
 
 
 def _texts(query: exp.Query) -> None:
