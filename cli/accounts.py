@@ -26,8 +26,9 @@ def first_account(console: Console, *, policy: Path | None, trial: bool, minutes
         else:
             console.say(_text(project, checks))
             console.ask(project, "Go on?", lambda: _bound(accounts.bound(project), minutes), yes=yes)
-            on_stage = None if console.as_json else lambda name, result: console.say(f"  {name:<12} {result}")
-            done = accounts.first_round(project, record=record, minutes=minutes, on_stage=on_stage)
+            done = accounts.first_round(
+                project, record=record, minutes=minutes, on_stage=lambda name, result: console.say(f"  {name:<12} {result}")
+            )
             console.result({"checks": checks, "round": done}, str(done))
             ready = ready and done.ok
     if not ready:

@@ -30,12 +30,12 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 def init(console: Console, name: str, example: str | None, source: str | None) -> None:
     from ..lifecycle.init import init as create
 
-    made = create(name, example=example, source=source)
-    files = [Path(file) for file in made.files]
-    kept = [f for f in files if f.parent.name != "data"]
-    data = " and the data" if len(kept) < len(files) else ""
-    text = f"{name}/  {len(kept)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
-    console.result(made, "\n".join([text, *(f"guessed   {guess}" for guess in made.guesses)]))
+    scaffolded = create(name, example=example, source=source)
+    files = [Path(file) for file in scaffolded.files]
+    written = [file for file in files if file.parent.name != "data"]
+    data = " and the data" if len(written) < len(files) else ""
+    text = f"{name}/  {len(written)} files{data}. project.yaml is the place to start; SQL in features/, models in models/."
+    console.result(scaffolded, "\n".join([text, *(f"guessed   {guess}" for guess in scaffolded.guesses)]))
     there = "" if Path(name) == Path() else f"cd {quote(name)} && "
     if example in ("openbandit", "shop"):
         console.say(f"next   {there}isthmus demo        or, step by step, isthmus validate")
@@ -73,13 +73,15 @@ def schema(console: Console) -> None:  # noqa: ARG001  it prints JSON either way
 @click.option("--record", type=_FOLDER, help="The round: a new folder for its calls, without names, keys and accounts.")
 @click.option("--yes", is_flag=True, help="Do not ask before the round.")
 def doctor(console: Console, *, deep: bool, account: bool, **options: Any) -> None:
+    if options["record"] and not options["trial"]:
+        raise click.UsageError("--record goes with --round")
     if account:
         from .accounts import first_account
 
         first_account(console, **options)
         return
-    if given := [name for name in ("policy", "trial", "record") if options[name]]:
-        raise click.UsageError(f"--{'round' if given[0] == 'trial' else given[0]} goes with --first-account")
+    if options["policy"] or options["trial"]:
+        raise click.UsageError(f"--{'policy' if options['policy'] else 'round'} goes with --first-account")
     from ..lifecycle.doctor import doctor as try_out
 
     if deep:

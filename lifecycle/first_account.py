@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
@@ -285,21 +286,28 @@ def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
 
 
 def _removed_once(project: Project) -> tuple[str, ...]:
-    """Ask for the removal of what is listed; what was listed, or could not be removed."""
-    left: list[str] = []
-    for resource in tuple(project.target.inventory.list(NAME)):
-        left.append(f"{resource.kind} {resource.name}")
-        try:
-            project.target.inventory.delete(resource)
-        except IsthmusError as error:
-            left[-1] += f": {error}"
-    blobs = project.target.blobs
-    for info in tuple(blobs.list(f"{blobs.root}/")):
-        left.append(info.uri)
-        blobs.delete(info.uri)
-    state = project.target.state  # which the store of blobs does not list
-    for key in state.keys(""):
-        left.append(f"document {key}")
-        if (document := state.get(key)) is not None:
-            state.delete(key, expect=document.token)
-    return tuple(left)
+    """Ask for the removal of what is listed; what was listed, and why it could not be removed."""
+    return tuple(_removed(name, removal) for name, removal in _listed(project.target))
+
+
+def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
+    """(its name, its removal)."""
+    for resource in tuple(target.inventory.list(NAME)):
+        yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
+    for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
+        yield info.uri, partial(target.blobs.delete, info.uri)
+    for key in tuple(target.state.keys("")):  # which the store of blobs does not list
+        yield f"document {key}", partial(_forget, target, key)
+
+
+def _removed(name: str, removal: Callable[[], object]) -> str:
+    try:
+        removal()
+    except IsthmusError as error:
+        return f"{name}: {error}"
+    return name
+
+
+def _forget(target: Target, key: str) -> None:
+    if (document := target.state.get(key)) is not None:
+        target.state.delete(key, expect=document.token)

@@ -1,5 +1,7 @@
 """`isthmus doctor --first-account --round`: on the offline stack as the account, recorded, and asked again."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -77,6 +79,17 @@ def test_what_a_killed_round_left_is_removed_by_the_next(project, stack, monkeyp
     assert not any("isthmus_round" in name for name in names(stack))
 
 
+def test_what_may_not_be_removed_is_told_beside_what_the_stages_found(project, stack, monkeypatch):
+    monkeypatch.setattr(first_account, "_STAGES", {"storage": first_account._STAGES["storage"]})
+    monkeypatch.setattr(first_account, "_GOES", timedelta(0))
+    stack.fault(kind="error", service="s3", operation="DeleteObject", code="AccessDenied", times=None)
+    done = im.first_round(project)
+    assert [(stage.name, stage.ok) for stage in done.stages] == [("storage", True)]
+    (remains,) = done.remains
+    assert remains.startswith("s3://example-bucket/isthmus_round/hello.txt: ")
+    assert "AccessDenied" in remains
+
+
 def names(stack):
     """Of databases and objects that are there."""
     import boto3
@@ -126,6 +139,8 @@ def test_the_laptop_has_no_account_and_rights_need_a_policy(project, tmp_path):
     assert "is no policy" in isthmus(project.folder, *words, ok=False).err
     said = isthmus(project.folder, "doctor", "--round", ok=False)
     assert (said.code, "--round goes with --first-account" in said.err) == (64, True)
+    said = isthmus(project.folder, *words[:5], "--record", tmp_path / "recorded", ok=False)
+    assert (said.code, "--record goes with --round" in said.err) == (64, True)
 
 
 def test_what_is_no_recording_is_told_by_what_it_is(tmp_path):

@@ -37,13 +37,13 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 def _finished(project: Project, run: Run) -> View:
     reads = Reads()
     stored = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
-    said = Notes() if isinstance(stored, Unread) else stored
+    remarks = Notes() if isinstance(stored, Unread) else stored
     body = _failed(run) if run.evaluation is None else _parts(project, run, reads)
     return View(
         title=report.title(run),
         below=report.when(run),
-        parts=(*reads.box(), _links(run), *_noted(said), *body),
-        data=RunData(run=noted(run, said), unread=tuple(reads.unread)),
+        parts=(*reads.box(), _links(run), *_noted(remarks), *body),
+        data=RunData(run=noted(run, remarks), unread=tuple(reads.unread)),
     )
 
 
