@@ -217,9 +217,11 @@ def leave(code: int) -> NoReturn:
 def _end_of(options: Options, server: Server) -> int:
     """Let the server run, and what ends it. Its result can be read once the stack is to end."""
     ended, end = os.pipe()
+    os.set_blocking(end, False)
 
-    def write(*_: object) -> None:
-        os.write(end, b".")
+    def write() -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(end, b".")
 
     def serve() -> None:
         try:
@@ -227,8 +229,10 @@ def _end_of(options: Options, server: Server) -> int:
         finally:
             write()
 
+    # Not a handler: it runs in the main thread, which is in a read that ends only when the kernel gives the signal to that same thread.
+    signal.set_wakeup_fd(end, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, write)  # no more than that: a handler that raises does so in the middle of anything
+        signal.signal(number, lambda *_: None)
     threading.Thread(target=serve, name="server", daemon=True).start()
     if options.until_stdin_closes:
         threading.Thread(target=_read_stdin, args=(write,), name="stdin", daemon=True).start()

@@ -17,7 +17,16 @@ ALL_SDKS = set().union(*SDKS.values())
 STACKS = tuple(f"localstack.{cloud}" for cloud in SDKS)
 ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py")}  # beside "common", which they share
 FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
-BOTTOM = {"errors", "formats", "logs", "storage", "target", "installed", "times"}  # the root modules that know nothing above them
+BOTTOM = {
+    "errors",
+    "formats",
+    "logs",
+    "signals",
+    "storage",
+    "target",
+    "installed",
+    "times",
+}  # the root modules that know nothing above them
 ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
 FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "localstack", "ui", "cli")
 FILES = sorted(

@@ -11,11 +11,11 @@ import threading
 import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Any, final
 
 import msgspec
 
+from ...signals import told
 from ..listening import FINISHING
 from .server import NOT_OPENED, Settings, Worker
 from .service import CLOSING
@@ -54,20 +54,15 @@ class _Workers:
         self._code = 0
 
     def run(self) -> int:
-        before = {number: signal.signal(number, self._signalled) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            for number in range(len(self._slots)):
-                self._start(number)
-            while self._until_an_event():
-                pass
-        finally:
-            self._kill()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with told((signal.SIGINT, signal.SIGTERM), lambda number: self._events.put(("signal", number))):
+            try:
+                for number in range(len(self._slots)):
+                    self._start(number)
+                while self._until_an_event():
+                    pass
+            finally:
+                self._kill()
         return self._code
-
-    def _signalled(self, number: int, _frame: FrameType | None) -> None:
-        self._events.put(("signal", number))
 
     def _start(self, number: int) -> None:
         slot = self._slots[number]

@@ -1,5 +1,6 @@
 """How a stack ends: killed, its jobs and servers die with it and its folders are swept; told to, it ends within seconds."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -102,6 +103,14 @@ def test_sigterm_ends_a_stack_with_jobs_queries_and_requests_under_way_within_se
     assert stack.log.read_text() == ""
     stack.stop()
     assert folders(scratch) == []
+
+
+def test_a_signal_that_the_kernel_gives_to_another_thread_ends_the_stack(tmp_path):
+    with start_aws() as stack:
+        other = max(int(thread.name) for thread in Path(f"/proc/{stack.pid}/task").iterdir())
+        assert other != stack.pid
+        assert ctypes.CDLL(None).tgkill(stack.pid, other, signal.SIGTERM) == 0
+        assert stack._process.wait(20) == 0
 
 
 def test_a_command_bound_to_its_starter_has_its_own_signals_exit_code_and_children(tmp_path):

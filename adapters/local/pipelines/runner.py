@@ -22,6 +22,7 @@ from ....pipelines.conditions import holds, text
 from ....pipelines.document import StepFailure, StepResult, folder_of, local_path
 from ....pipelines.port import PipelineRun, StepPhase, StepSpec
 from ....pipelines.supervision import VARIABLE
+from ....signals import told
 from ....storage import below
 from ....target import Profile, Target
 from .. import ADAPTER
@@ -78,7 +79,10 @@ class Runner:
         self.kill_at: float | None = None
 
     def main(self) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: self.ended.put(None))
+        with told((signal.SIGTERM,), lambda _: self.ended.put(None)):
+            self._run()
+
+    def _run(self) -> None:
         found = table.row(self.db, self.run.run_id)
         if found and found.phase == "cancelling":  # asked for before there was a process to tell
             self._cancel()

@@ -1,0 +1,44 @@
+"""Signals, told to a function whichever thread of the process the kernel gives them to.
+
+A handler of Python's runs in the main thread, once that is back at bytecode. A main thread that waits in a read or for a lock does not
+hear of a signal that another thread was given.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def told(numbers: tuple[signal.Signals, ...], function: Callable[[int], object]) -> Iterator[None]:
+    """Meanwhile `function(number)` is called, in a thread of its own, for each of these signals. From the main thread."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    thread = threading.Thread(target=_tell, args=(reading, frozenset(numbers), function), name="signals", daemon=True)
+    thread.start()
+    wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, _nothing) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+
+
+def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], object]) -> None:
+    while caught := os.read(reading, 64):
+        for number in caught:
+            if number in numbers:
+                function(number)
+
+
+def _nothing(*_: object) -> None:
+    """A handler, or the signal would do what it does by default."""
