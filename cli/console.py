@@ -121,7 +121,7 @@ class Console:
     def progress(self, what: str, done: int, total: int | None) -> None:
         """One line that is rewritten, at most ten times a second; where stderr is not a terminal a line every half a minute."""
         now = time.monotonic()
-        share = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+        share = f"{done:,} of {total:,}" if total is not None else f"{done:,}" if done else "under way"
         if self.as_json or not sys.stderr.isatty() or logs.as_json():
             if now - self._progress_at >= QUIET and not self.quiet:
                 self._progress_at = now

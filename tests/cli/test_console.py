@@ -5,6 +5,7 @@ import errno
 import click
 import pytest
 
+from isthmus.cli import console
 from isthmus.cli.console import Console
 from isthmus.cli.leaving import guarded
 from isthmus.tests.cli.running import at_terminal, isthmus, plain, start
@@ -21,6 +22,14 @@ def test_long_work_shows_where_it_is_on_a_terminal_and_leaves_only_its_result(sh
 
 def test_nothing_but_the_result_is_written_to_a_file(shop):
     assert isthmus(shop, "ingest").err == ""
+
+
+def test_work_that_has_begun_and_whose_size_nobody_knows_is_under_way(capsys, monkeypatch):
+    monkeypatch.setattr(console, "QUIET", 0.0)
+    talking = Console()
+    for done, total in ((0, None), (3, None), (0, 4)):
+        talking.progress("replay", done, total)
+    assert capsys.readouterr().err.splitlines() == ["replay  under way", "replay  3", "replay  0 of 4"]
 
 
 def said(capsys, raises, **settings):
