@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TIMES = ("event_timestamp", "timestamp", "event_time", "time", "datetime", "created_at", "occurred_at", "ts", "date")
 _IDS = ("event_id", "id", "uuid", "message_id")
+_INDEX = r"__index_level_\d+__"  # a frame's row numbers, which pandas writes into Parquet
 _OLD = timedelta(days=30)  # a log that ended so long ago is told its `now:`
 _TYPES = {  # of attributes, by DuckDB's names of its own. Lists, structs, spans, times of day and bytes are none
     r"BOOLEAN": "bool",
@@ -81,7 +82,11 @@ def _proposed(connection: duckdb.DuckDBPyConnection, source: Path) -> Proposal:
     time, instant, newest = _time(columns, ask, source)
     event = _event(source)
     identity = next((c for name in _IDS for c in columns if c.name == name and not c.nulls and c.distinct == count), None)
-    attributes = [c for c in columns if c not in (time, identity) and c.type is not None and column_problem(c.name) is None]
+    attributes = [
+        c
+        for c in columns
+        if c not in (time, identity) and c.type is not None and column_problem(c.name) is None and not re.fullmatch(_INDEX, c.source)
+    ]
     keys = {c.name.removesuffix("_id"): c for c in attributes if _is_key(c, count)}
     guesses = [
         f"each of the {count:,} rows of {source.name}, which is read where it lies, is one {event}",
@@ -91,7 +96,8 @@ def _proposed(connection: duckdb.DuckDBPyConnection, source: Path) -> Proposal:
     guesses += [f"entity {name}: {key.source}, about {key.distinct:,} of them" for name, key in keys.items()]
     left = [c.source for c in columns if c not in (time, identity, *attributes)]
     if left:
-        guesses.append(f"left out: {', '.join(left)}: no attribute can have such a type or name, or another has the name")
+        reason = "no attribute can have such a type or name, another has the name, or they number a frame's rows"
+        guesses.append(f"left out: {', '.join(left)}: {reason}")
     now = newest + timedelta(seconds=1) if datetime.now(UTC) - newest > _OLD else None
     if now is not None:
         guesses.append("now: the log's end, as it is old; take the line out when events arrive")
@@ -128,7 +134,8 @@ def _time(columns: Sequence[_Column], ask: Callable[[str], tuple[Any, ...]], sou
     """The column of an event's time, the instant that SQL makes of it, and the newest."""
     named = [c for name in _TIMES for c in columns if c.name == name and not c.nulls]
     typed = [c for c in columns if c.type == "timestamp" and not c.nulls]
-    for column in [*named, *typed]:
+    texts = [c for c in columns if c.type == "string" and not c.nulls]  # as JSON has them, and Parquet of frames with text
+    for column in [*named, *typed, *texts]:
         instant = _instant(column, ask)
         if instant is not None:
             (newest,) = ask(f"epoch_ms(max({instant}))")

@@ -38,7 +38,7 @@ def test_a_parquet_file_with_ids_and_times_of_its_own(tmp_path):
         "event_id: id",
         "entity user: user_id, about 5 of them",
         "entity product: Product ID, about 7 of them",
-        "left out: tags, Group: no attribute can have such a type or name, or another has the name",
+        "left out: tags, Group: no attribute can have such a type or name, another has the name, or they number a frame's rows",
         "now: the log's end, as it is old; take the line out when events arrive",
     )
     assert ingested(tmp_path / "shop") == ("page_view", 100, 0)
@@ -66,6 +66,14 @@ def test_times_of_other_shapes(tmp_path, time, instant):
     made = im.init(tmp_path / "shop", source=log)
     assert made.guesses[1] == f"event_timestamp: {instant}, until 2024-01-09 03:00:00"
     assert made.guesses[0].endswith("is one click")
+
+
+def test_times_that_are_text_under_a_name_of_their_own_and_the_row_numbers_of_a_frame(tmp_path):
+    query = "SELECT 'T-1' AS track, '2024-01-09T03:00:00.5+00:00' AS shown_at, 7 AS __index_level_0__"
+    guesses = im.init(tmp_path / "music", source=written(tmp_path / "plays.parquet", query)).guesses
+    assert guesses[1] == 'event_timestamp: CAST("shown_at" AS TIMESTAMPTZ), until 2024-01-09 03:00:00'
+    assert guesses[3].startswith("left out: __index_level_0__: ")
+    assert ingested(tmp_path / "music") == ("play", 1, 0)
 
 
 @pytest.mark.parametrize(
