@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import IO, TYPE_CHECKING, Any, final
 
 from .errors import Busy, Unsupported
 from .storage import make_private
@@ -77,9 +78,11 @@ class Project:
         if _held.get(self.folder):
             yield
             return
-        path = self.folder / ".isthmus" / "lock"
-        make_private(path.parent)
-        with path.open("a+") as file:
+        lock = self._lock_file()
+        if lock is None:
+            yield
+            return
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -98,6 +101,16 @@ class Project:
             finally:
                 _held.pop(self.folder, None)
                 file.truncate(0)
+
+    def _lock_file(self) -> IO[str] | None:
+        """None: a dry run, which changes nothing, in a folder that may only be read."""
+        folder = self.folder / ".isthmus"
+        try:
+            return (make_private(folder) / "lock").open("a+")
+        except OSError as error:
+            if self.target.calls.dry_run and error.errno in (errno.EROFS, errno.EACCES):
+                return None
+            raise
 
     def __enter__(self) -> Project:
         return self

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ..errors import IsthmusError
 from .clocked import opened
 from .command import command
 from .console import Console, relative
@@ -130,8 +131,11 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
 
     with console.open() as project:
         compared = measure(project, *runs)
-        page = comparison_page(project, compared)
-    console.result(compared, f"{compared}\npage      {relative(page)}")
+        try:
+            page = relative(comparison_page(project, compared))
+        except (IsthmusError, OSError) as error:  # a folder that may only be read, a full disk: the figures are there all the same
+            page = f"not written: {error}"
+    console.result(compared, f"{compared}\npage      {page}")
 
 
 @command(changes=True, help="Give a run tags, by which `runs list --where tag=...` finds it.")

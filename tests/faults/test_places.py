@@ -18,10 +18,18 @@ READING = [
     ["status"],
     ["events", "list"],
     ["events", "quarantine", "click"],
+    ["events", "show", "click"],
     ["features", "get", "item_history", "1"],
+    ["features", "check"],
+    ["features", "skew"],
+    ["features", "leaks", "models/history.yaml"],
+    ["query", "SELECT count(*) AS n FROM ctr"],
     ["runs", "list"],
     ["runs", "show", "r1"],
+    ["runs", "log", "r1", "fit"],
+    ["runs", "why-rerun", "r1"],
     ["models", "list"],
+    ["models", "graph"],
     ["endpoints", "list"],
     ["doctor", "--deep"],
 ]
@@ -43,6 +51,19 @@ def read_only(tmp_path_factory):
 @pytest.mark.parametrize("command", READING, ids=" ".join)
 def test_a_reading_verb_works_where_nothing_can_be_written(read_only, command):
     assert isthmus(read_only, *command).code == 0
+
+
+def test_runs_are_compared_where_their_page_cannot_be_written(read_only):
+    said = isthmus(read_only, "runs", "compare", "r1", "r1")
+    assert "page      not written: " in said.out
+    assert "the file system is read-only" in said.out
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in CHANGING if command != ["ingest"]], ids=" ".join
+)  # which reads into a file first
+def test_a_dry_run_says_what_it_would_do_where_nothing_can_be_written(read_only, command):
+    assert isthmus(read_only, *(word for word in command if word != "--yes"), "--dry-run").code == 0
 
 
 @pytest.mark.parametrize("command", CHANGING, ids=" ".join)
