@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -25,14 +25,21 @@ def check_target(description: Description, rollout: Rollout, target: str, capabi
     if endpoint is not None and endpoint.routing == "sticky":
         resolution = STEP  # the gateway splits
     for position, step in enumerate(rollout.steps):
-        key = f"rollouts.{rollout.endpoint}.steps[{position}]"
         if isinstance(resolution, Decimal):
             try:
                 representable({rollout.to: step.traffic}, resolution=resolution, where=target)
             except Unsupported as error:
-                problems.append(problem_at(description, f"{key}.traffic", error.message, error.remedy))
+                key = _written(description, rollout, (f"steps[{position}].traffic", "step"))
+                problems.append(problem_at(description, key or f"rollouts.{rollout.endpoint}", error.message, error.remedy))
         if isinstance(delay, timedelta) and step.bake < delay + SPARE:
+            key = _written(description, rollout, (f"steps[{position}].bake", "every", "bake"))
             late = f"metrics come up to {duration_text(delay)} late" if delay else "a minute is judged when it is over"
             message = f"{duration_text(step.bake)} is too short on {target}, where {late}"
-            problems.append(problem_at(description, f"{key}.bake", message, f"write {duration_text(delay + SPARE)} or more"))
-    return tuple(problems)
+            if key:  # else the last step, which nobody wrote: it takes the longest bake, which is told already
+                problems.append(problem_at(description, key, message, f"write {duration_text(delay + SPARE)} or more"))
+    return tuple(dict.fromkeys(problems))
+
+
+def _written(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
+    """The first that the project has: steps of a linear or blue-green rollout have no keys of their own."""
+    return next((key for key in (f"rollouts.{rollout.endpoint}.{key}" for key in keys) if key in description.places), None)
