@@ -18,6 +18,7 @@ from .home import Home
 from .keys import Keys
 
 T = TypeVar("T")
+Key = tuple[tuple[str, ...], type]  # of a store: owner and kind
 
 
 class State:
@@ -25,19 +26,22 @@ class State:
 
     def __init__(self) -> None:
         self.stopping = threading.Event()
-        self._stores: dict[tuple[tuple[str, ...], type], Any] = {}
-        self._touched: set[tuple[tuple[str, ...], type]] = set()
+        self._stores: dict[Key, Any] = {}
+        self._touched: set[Key] = set()
         self._touching = threading.Lock()
-        self._mine = threading.local()  # `keys`: those that this thread has touched since it took them last
+        self._of_request = threading.local()  # `touched`: by the request that this thread is at; it is in nobody else's list
         self._on_stop: list[Callable[[], object]] = []
         self._lock = threading.RLock()
 
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
         """The one instance of `kind` for an owner, such as an account and a region; made by `kind()` when it is first asked for."""
         key = (owner, kind)
-        with self._touching:
-            self._touched.add(key)
-        self._my_keys().add(key)
+        touched = self._touched_by_request()
+        if touched is None:
+            with self._touching:
+                self._touched.add(key)
+        else:
+            touched.add(key)
         store: T | None = self._stores.get(key)
         if store is not None:
             return store
@@ -56,29 +60,35 @@ class State:
         with self._lock:
             return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
 
-    def take_touched(self) -> set[tuple[tuple[str, ...], type]]:
-        """Owner and kind of the stores that somebody has asked for since this was called last.
-
-        Those that this thread has asked for are among them, whoever took them meanwhile: it may have changed them only after that.
-        """
-        mine = self._my_keys()
+    def take_touched(self) -> set[Key]:
+        """The stores that background work, and changing requests that have ended, have asked for since this was called last."""
         with self._touching:
-            touched, self._touched = self._touched | mine, set()
-        mine.clear()
+            touched, self._touched = self._touched, set()
+        return touched
+
+    def take_touched_by_request(self) -> set[Key]:
+        """The stores that the request of this thread has asked for since this was called last; none outside of one."""
+        touched = self._touched_by_request()
+        if touched is None:
+            return set()
+        self._of_request.touched = set()
         return touched
 
     @contextmanager
-    def nested(self) -> Iterator[None]:
-        """Around a request that this thread makes within another: what the outer one has touched stays its own when the inner one saves."""
-        outer, self._mine.keys = self._my_keys(), set()
+    def request(self, *, mutating: bool) -> Iterator[None]:
+        """Around a request, also one that a thread makes within another. What a reading one asked for has not changed by it."""
+        outer, self._of_request.touched = self._touched_by_request(), set()
         try:
             yield
         finally:
-            self._mine.keys = outer
+            if mutating and self._of_request.touched:
+                with self._touching:
+                    self._touched |= self._of_request.touched
+            self._of_request.touched = outer
 
-    def _my_keys(self) -> set[tuple[tuple[str, ...], type]]:
-        keys: set[tuple[tuple[str, ...], type]] = self._mine.__dict__.setdefault("keys", set())
-        return keys
+    def _touched_by_request(self) -> set[Key] | None:
+        touched: set[Key] | None = getattr(self._of_request, "touched", None)
+        return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
         """Background work of the stack. It watches `stopping`; its errors are written to the stack's stderr."""

@@ -117,6 +117,10 @@ class Front:
 
     def answer(self, incoming: Incoming) -> Answer:
         """Faults, the effect, the log. Raises Cut."""
+        with self.stack.state.request(mutating=is_mutating(incoming.operation)):
+            return self._answer(incoming)
+
+    def _answer(self, incoming: Incoming) -> Answer:
         named = self._names(incoming)
         faults = self._faults(incoming, named)
         kinds = {fault.kind: fault for fault in faults}
@@ -304,8 +308,7 @@ class Front:
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
         environ[_INTERNAL] = True
-        with self.stack.state.nested():
-            return self.answer(wire.understand(environ))
+        return self.answer(wire.understand(environ))
 
 
 def _looks(incoming: Incoming) -> bool:

@@ -5,6 +5,7 @@ import queue
 import re
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from moto.s3.models import s3_backends
 
 from isthmus.localstack.aws import handler_modules, wire
+from isthmus.localstack.aws.features.store import Groups
 from isthmus.localstack.aws.front import Front
 from isthmus.localstack.aws.home import stores
 from isthmus.localstack.aws.home.keeper import Keeper
@@ -108,9 +110,10 @@ def test_what_background_work_changed_in_a_large_store_is_written_at_a_clean_end
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
-    jobs = stack.state.store(("1", "us-east-1"), Jobs)
-    jobs.training["large"] = "x" * (1 << 19)
-    keeper.save()
+    with stack.state.request(mutating=True):
+        jobs = stack.state.store(("1", "us-east-1"), Jobs)
+        jobs.training["large"] = "x" * (1 << 19)
+        keeper.save()
     jobs.training["large"] += "changed"
     keeper.close()
     ((_, again),) = stores.Stores(home).restore()
@@ -121,14 +124,15 @@ def test_what_moves_from_a_store_into_an_object_while_they_are_written_is_in_one
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
-    jobs = stack.state.store(("1", "us-east-1"), Jobs)
-    jobs.training["pending"] = "record"
-    monkeypatch.setattr(keeper._objects, "save", jobs.training.clear)  # it becomes an object, which this save does not see any more
-    keeper.save()
-    ((_, again),) = stores.Stores(home).restore()
-    assert again.training == {"pending": "record"}
-    stack.state.store(("1", "us-east-1"), Jobs)
-    keeper.save()
+    with stack.state.request(mutating=True):
+        jobs = stack.state.store(("1", "us-east-1"), Jobs)
+        jobs.training["pending"] = "record"
+        monkeypatch.setattr(keeper._objects, "save", jobs.training.clear)  # it becomes an object, which this save does not see any more
+        keeper.save()
+        ((_, again),) = stores.Stores(home).restore()
+        assert again.training == {"pending": "record"}
+        stack.state.store(("1", "us-east-1"), Jobs)
+        keeper.save()
     ((_, again),) = stores.Stores(home).restore()
     assert again.training == {}
 
@@ -137,14 +141,60 @@ def test_what_a_request_changes_is_written_when_it_saves_also_where_another_one_
     home = Home(tmp_path, "aws", {}, moto_answers=False)
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper = Keeper(home, stack, None)
-    jobs = stack.state.store(("1", "us-east-1"), Jobs)
-    other = threading.Thread(target=keeper.save)
-    other.start()
-    other.join()
-    jobs.training["name"] = "job"
-    keeper.save()
+    with stack.state.request(mutating=True):
+        jobs = stack.state.store(("1", "us-east-1"), Jobs)
+        other = threading.Thread(target=keeper._save_everything)
+        other.start()
+        other.join()
+        jobs.training["name"] = "job"
+        keeper.save()
     ((_, again),) = stores.Stores(home).restore()
     assert again.training == {"name": "job"}
+
+
+def test_what_a_request_changes_in_a_large_store_is_written_by_the_next_look_though_one_came_before_the_change(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    stack.state.store(("1", "us-east-1"), Jobs).training["large"] = "x" * (1 << 19)
+    keeper._save_everything()
+    with stack.state.request(mutating=True):
+        jobs = stack.state.store(("1", "us-east-1"), Jobs)
+        keeper._save_everything()
+        jobs.training["name"] = "job"
+        keeper.save()
+    keeper._save_everything()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training["name"] == "job"
+
+
+def test_what_a_request_changed_before_it_was_refused_is_written_by_the_next_look(tmp_path):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    stack.state.store(("1", "us-east-1"), Jobs).training["large"] = "x" * (1 << 19)
+    keeper._save_everything()
+    with suppress(KeyError), stack.state.request(mutating=True):
+        jobs = stack.state.store(("1", "us-east-1"), Jobs)
+        jobs.training["name"] = "job"
+        raise KeyError
+    keeper._save_everything()
+    ((_, again),) = stores.Stores(home).restore()
+    assert again.training["name"] == "job"
+
+
+def test_a_store_that_requests_only_read_is_not_frozen_for_the_changes_of_others(tmp_path, monkeypatch):
+    home = Home(tmp_path, "aws", {}, moto_answers=False)
+    stack = SimpleNamespace(state=State(), clock=Clock("manual"))
+    keeper = Keeper(home, stack, None)
+    with stack.state.request(mutating=False):
+        stack.state.store(("1", "us-east-1"), Groups)
+    frozen = []
+    monkeypatch.setattr(stores, "freeze", lambda store, **_: frozen.append(type(store)) or b"")
+    with stack.state.request(mutating=True):
+        stack.state.store(("1", "us-east-1"), Jobs)
+        keeper.save()
+    assert frozen == [Jobs]
 
 
 def test_what_a_request_changes_after_one_that_it_made_itself_is_written_when_it_saves(tmp_path, monkeypatch):
@@ -152,12 +202,13 @@ def test_what_a_request_changes_after_one_that_it_made_itself_is_written_when_it
     stack = SimpleNamespace(state=State(), clock=Clock("manual"))
     keeper, front = Keeper(home, stack, None), Front.__new__(Front)
     front.stack = stack
-    monkeypatch.setattr(wire, "understand", lambda environ: environ)
-    monkeypatch.setattr(front, "answer", lambda _: keeper.save(), raising=False)
-    jobs = stack.state.store(("1", "us-east-1"), Jobs)
-    front._internal({})
-    jobs.training["name"] = "job"
-    keeper.save()
+    monkeypatch.setattr(wire, "understand", lambda _: SimpleNamespace(operation="CreateModel"))
+    monkeypatch.setattr(front, "_answer", lambda _: keeper.save(), raising=False)
+    with stack.state.request(mutating=True):
+        jobs = stack.state.store(("1", "us-east-1"), Jobs)
+        front._internal({})
+        jobs.training["name"] = "job"
+        keeper.save()
     ((_, again),) = stores.Stores(home).restore()
     assert again.training == {"name": "job"}
 

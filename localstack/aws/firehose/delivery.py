@@ -10,13 +10,16 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..hive import json_lines, types
 from ..hive.errors import QueryFailed
 from . import jq, prefix
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _PARTITIONS = 500  # active at a time; beyond, records go to the error prefix
 
@@ -137,32 +140,53 @@ def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tupl
 
 
 def _parquet(schema: tuple[tuple[str, str, str], ...], codec: str, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {name: types.arrow(kind) for name, kind, _ in schema}
-    reads = {name: json_lines.reader(kind, "record") for name, kind in kinds.items()}
-    rows: list[dict[str, object]] = []
-    for record in records:
-        try:
-            found = json.loads(record.data)
-            by_key = {key.lower(): value for key, value in found.items()}
-            row = {name: reads[name](by_key.get(key.lower())) for name, _, key in schema}
-            pa.table({name: pa.array([value], kinds[name]) for name, value in row.items()})
-        except (ValueError, AttributeError, QueryFailed, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            code = (
-                "DataFormatConversion.MalformedData"
-                if isinstance(error, (ValueError, AttributeError))
-                else "DataFormatConversion.ParseError"
-            )
-            failures.append(Failure(record, "format-conversion-failed", code, str(error)))
-            continue
-        rows.append(row)
-    columns = {name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()}
+    columns = _Columns(schema)
+    try:
+        rows = columns.table(records)
+    except columns.refusals:
+        rows = columns.table([record for record in records if _converts(columns, record, failures)])
     sink = io.BytesIO()
     chosen: Any = "none" if codec == "UNCOMPRESSED" else codec.lower()
-    pq.write_table(pa.table(columns), sink, compression=chosen, use_deprecated_int96_timestamps=True)
-    return sink.getvalue(), len(rows)
+    pq.write_table(rows, sink, compression=chosen, use_deprecated_int96_timestamps=True)
+    return sink.getvalue(), rows.num_rows
+
+
+def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> bool:
+    """Whether a record is a row; why not is put to the failures."""
+    try:
+        columns.table([record])
+    except columns.refusals as error:
+        malformed = isinstance(error, (ValueError, AttributeError))
+        code = "DataFormatConversion.MalformedData" if malformed else "DataFormatConversion.ParseError"
+        failures.append(Failure(record, "format-conversion-failed", code, str(error)))
+        return False
+    return True
+
+
+class _Columns:
+    """The columns of a schema (`Plan.schema`), and how a record's JSON is read into them."""
+
+    def __init__(self, schema: tuple[tuple[str, str, str], ...]) -> None:
+        import pyarrow as pa
+
+        kinds = {name: types.arrow(kind) for name, kind, _ in schema}
+        self._schema = pa.schema(list(kinds.items()))
+        self._reads = [(key.lower(), json_lines.reader(kinds[name], "record")) for name, _, key in schema]
+        self.refusals = (ValueError, AttributeError, QueryFailed, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)
+
+    def table(self, records: list[Record]) -> pa.Table:
+        """A row a record. One of `refusals` where one is none."""
+        import pyarrow as pa
+
+        rows = [self._row(record) for record in records]
+        values = [[row[place] for row in rows] for place in range(len(self._reads))]
+        return pa.table([pa.array(column, field.type) for column, field in zip(values, self._schema, strict=True)], schema=self._schema)
+
+    def _row(self, record: Record) -> list[object]:
+        by_key = {key.lower(): value for key, value in json.loads(record.data).items()}
+        return [read(by_key.get(key)) for key, read in self._reads]
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:

@@ -1,6 +1,6 @@
 """When what is written: with the request that changed it, before it is answered; the rest once a second, and all of it at a clean end.
 
-What background work alone changed in a large store (stores.py) waits for a request that touches the store, or for that end.
+What background work alone changed in a large store (stores.py) waits for a request that changes something there, or for that end.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class Keeper:
             self._backends.note(incoming.service)
 
     def save(self) -> None:
-        """What was changed so far is on the disk when this returns. OSError when that is impossible."""
+        """What the request of this thread has changed so far is on the disk when this returns. OSError when that is impossible."""
         with self._saving:
             self._changed = True
-            stores = self._stores.changed(self._stack.state, everything=False)
+            stores = self._stores.of_request(self._stack.state)
             self._objects.save()
             self._backends.save(everything=False)
             self._stores.write(stores)
@@ -104,7 +104,7 @@ class Keeper:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return
             changed, self._changed = self._changed, False
-            stores = self._stores.changed(self._stack.state, everything=True, last=last)
+            stores = self._stores.changed(self._stack.state, last=last)
             if changed:
                 self._objects.look()
             self._objects.save()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ...frozen import Changed, Left, freeze, thaw
 from ...home import Home
-from ...state import State
+from ...state import Key, State
 from ..athena.execution import Executions
 from ..cloudwatch.alarms import Evaluations
 from ..cloudwatch.queues import Queues
@@ -40,7 +40,7 @@ Owner = tuple[str, ...]
 class Frozen(NamedTuple):
     """A store as it was at a moment, and the name of its record."""
 
-    key: tuple[Owner, type]
+    key: Key
     name: str
     record: bytes
 
@@ -51,23 +51,27 @@ class Stores:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
-        self._touched: set[tuple[Owner, type]] = set()  # and not written since
+        self._touched: set[Key] = set()  # and not written since
 
-    def changed(self, state: State, *, everything: bool, last: bool = False) -> list[Frozen]:
-        """The stores that may differ as they are now, of those that were touched and are not large.
+    def of_request(self, state: State) -> list[Frozen]:
+        """The stores that the request of this thread has asked for, as they are now; large ones wait for the next `changed`."""
+        touched = state.take_touched_by_request()
+        self._touched |= touched
+        return [
+            _frozen(owner, kind, store) for owner, kind, store in _kept(state) if (owner, kind) in touched and not self._large(owner, kind)
+        ]
 
-        With `everything` also large ones that were touched, and small ones that background work may have changed; with `last` all.
+    def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
+        """The stores that may differ, as they are now: large ones that were touched, small ones that background work may have changed.
+
+        With `last` all.
         """
         self._touched |= state.take_touched()
-        frozen = []
-        for owner, kind, store in state.stores():
-            if kind in FORGOTTEN or not kind.__module__.startswith(_PACKAGE):
-                continue
-            key, name = (owner, kind), _name(owner, kind)
-            large = self._written.get(name, (0, b""))[0] > _LARGE
-            if last or (everything and not large) or (key in self._touched and (everything or not large)):
-                frozen.append(Frozen(key, name, freeze(store, left=_LEFT)))
-        return frozen
+        return [
+            _frozen(owner, kind, store)
+            for owner, kind, store in _kept(state)
+            if last or (owner, kind) in self._touched or not self._large(owner, kind)
+        ]
 
     def write(self, frozen: Iterable[Frozen]) -> None:
         """Those that differ from what is written."""
@@ -87,9 +91,23 @@ class Stores:
                 raise Changed(f"{name} cannot be read ({error})") from error
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
+    def _large(self, owner: Owner, kind: type) -> bool:
+        size, _ = self._written.get(_name(owner, kind), (0, b""))
+        return size > _LARGE
+
     def clear(self) -> None:
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
+
+
+def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
+    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=_LEFT))
+
+
+def _kept(state: State) -> Iterator[tuple[Owner, type, Any]]:
+    for owner, kind, store in state.stores():
+        if kind not in FORGOTTEN and kind.__module__.startswith(_PACKAGE):
+            yield owner, kind, store
 
 
 def _name(owner: Owner, kind: type) -> str:
