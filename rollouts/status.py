@@ -146,11 +146,15 @@ def _asks(status: Status) -> list[str]:
             return [f"without data the traffic goes back at {state.hold_until:%H:%M} UTC    isthmus rollout pause | abort {name}"]
         when = f" at {state.bake_until:%H:%M} UTC" if state.bake_until and status.now < state.bake_until else ""
         return [f"{step}{when}    isthmus rollout pause | abort {name}"]
+    watched = "" if state.released or state.watch_until is None else f"{state.watch_until:%H:%M:%S} UTC"
     after = {
-        "aborted": f"next   mend it, then isthmus rollout start {name}: a new rollout",
+        "aborted": f"next   mend it, then isthmus rollout start {name}: a new rollout{watched and f', after {watched}'}",
         "promoted": "next   to go back: make the version before the challenger (isthmus models promote), deploy, start a rollout to it",
     }
-    return [after[state.end]] if state.phase == "ended" and state.end in after else []
+    if state.phase != "ended":
+        return []
+    watch = [f"the traffic stays its own until {watched}: it looks whether a late call changes what it left"] if watched else []
+    return [*watch, after[state.end]] if state.end in after else watch
 
 
 def check_text(check: Check) -> str:

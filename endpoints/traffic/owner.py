@@ -129,9 +129,10 @@ def refusal(endpoint: str, owner: Owner, *, meanwhile: str = "") -> Refused:
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting:
         ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
+        until = f"isthmus rollout status {endpoint} says until when" if owner.owner == "rollout" else "traffic has one owner at a time"
         return Refused(
             f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} since {since}{meanwhile and f'; {meanwhile}'}",
-            remedy=f"{ending}, or let it end: traffic has one owner at a time",
+            remedy=f"{ending}, or let it end: {until}",
         )
     wait = f"{ABANDONED.total_seconds() / 60:g} minutes"
     return Refused(

@@ -207,6 +207,21 @@ def test_a_tick_looks_once_and_gives_its_lease_back(desk):
     assert desk.state.lease.holder == ""
 
 
+def test_status_of_an_aborted_one_says_until_when_its_traffic_is_its_own(desk):
+    rollout.start(desk.project, "ranker")
+    rollout.tick(desk.project)
+    rollout.abort(desk.project, "ranker", because="odd answers")
+    until = f"{desk.state.watch_until:%H:%M:%S} UTC"
+    assert str(rollout.status(desk.project, "ranker")).splitlines()[1:] == [
+        f"the traffic stays its own until {until}: it looks whether a late call changes what it left",
+        f"next   mend it, then isthmus rollout start ranker: a new rollout, after {until}",
+    ]
+    rollout.run_to_end(desk.project, "ranker")
+    assert str(rollout.status(desk.project, "ranker")).splitlines()[1:] == [
+        "next   mend it, then isthmus rollout start ranker: a new rollout"
+    ]
+
+
 def test_status_says_so_too_when_the_last_one_gave_its_lease_back(desk):
     rollout.start(desk.project, "ranker")
     rollout.tick(desk.project)
