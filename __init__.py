@@ -38,9 +38,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.plan import plan as plan
     from isthmus.lifecycle.status import status as status
     from isthmus.lifecycle.validate import validate as validate
-    from isthmus.pipelines.compiling import compile_run as compile_run
-    from isthmus.pipelines.models import promote as promote
-    from isthmus.pipelines.training import train as train
+    from isthmus.pipelines.training.compiling import compile_run as compile_run
+    from isthmus.pipelines.training.promotion import promote as promote
+    from isthmus.pipelines.training.training import train as train
     from isthmus.project.schema import schema as schema
     from isthmus.rollouts import rollout as rollout
     from isthmus.runtime import Project as Project
@@ -65,9 +65,9 @@ _WHERE = {
     "materialize": "isthmus.feature_store.materialize",
     "query": "isthmus.feature_store.query",
     "training_set": "isthmus.feature_store.training_set",
-    "train": "isthmus.pipelines.training",
-    "compile_run": "isthmus.pipelines.compiling",
-    "promote": "isthmus.pipelines.models",
+    "train": "isthmus.pipelines.training.training",
+    "compile_run": "isthmus.pipelines.training.compiling",
+    "promote": "isthmus.pipelines.training.promotion",
     "deploy": "isthmus.endpoints.deploy",
     "adopt": "isthmus.endpoints.adoption",
     "traffic": "isthmus.endpoints.traffic.manual",

@@ -31,7 +31,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from isthmus.pipelines.predictor import load
+from isthmus.pipelines.models.predictor import load
 
 model = load(Path(sys.argv[1])).predictor
 

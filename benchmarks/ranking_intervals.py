@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from isthmus.pipelines import ranking, units
+from isthmus.pipelines.evaluation import ranking, units
 from isthmus.tests.pipelines import people
 
 from .measure import Line, table

@@ -20,7 +20,7 @@ from .console import Console
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration for this run: parameters.C=1."
 )
 def compile_(console: Console, config: str, to: str, run: str | None, overrides: tuple[str, ...]) -> None:
-    from ..pipelines.compiling import compile_run
+    from ..pipelines.training.compiling import compile_run
 
     console.aside = True
     with console.open() as project:

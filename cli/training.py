@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the runs a tag (again for more).")
 @click.option("--note", default="", metavar="TEXT", help="Say what the runs are for.")
 def train(console: Console, configs: tuple[str, ...], overrides: tuple[str, ...], tags: tuple[str, ...], note: str) -> None:
-    from ..pipelines.run_text import next_steps
-    from ..pipelines.training import configuration
-    from ..pipelines.training import train as run
+    from ..pipelines.run_pages.run_text import next_steps
+    from ..pipelines.training.training import configuration
+    from ..pipelines.training.training import train as run
 
     done = []
     with console.open() as project:
@@ -69,7 +69,7 @@ def runs() -> None: ...
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
     from ..lifecycle.runs import list as read
-    from ..pipelines.run_list import comparable, figure
+    from ..pipelines.run_pages.run_list import comparable, figure
 
     with console.open() as project:
         listed = read(project, sort=sort, where=where)
@@ -97,7 +97,7 @@ def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> Non
 @click.argument("run")
 def show(console: Console, run: str) -> None:
     from ..lifecycle.runs import show as read
-    from ..pipelines.run_list import NotedRun
+    from ..pipelines.run_pages.run_list import NotedRun
 
     with console.open() as project:
         shown = read(project, run)
@@ -127,7 +127,7 @@ def cancel(console: Console, run: str) -> None:
 @click.argument("runs", nargs=-1, required=True)
 def compare(console: Console, runs: tuple[str, ...]) -> None:
     from ..lifecycle.runs import compare as measure
-    from ..pipelines.comparison_page import comparison_page
+    from ..pipelines.run_pages.comparison_page import comparison_page
 
     with console.open() as project:
         compared = measure(project, *runs)
@@ -144,7 +144,7 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
 @click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
 def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
     from ..lifecycle.runs import tag as give
-    from ..pipelines.run_list import told
+    from ..pipelines.run_pages.run_list import told
 
     if not (tags or remove):
         raise click.UsageError("no tag to give or to take away")
@@ -159,7 +159,7 @@ def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ..
 @click.argument("text")
 def note(console: Console, run: str, text: str) -> None:
     from ..lifecycle.runs import note as write
-    from ..pipelines.run_list import told
+    from ..pipelines.run_pages.run_list import told
 
     with console.open() as project:
         console.would({"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}")

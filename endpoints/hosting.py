@@ -14,7 +14,7 @@ import msgspec
 
 from ..errors import Conflict, Invalid, ModelError, NotFound, Unsupported
 from ..events.port import Row
-from ..pipelines.call_parameters import SCALARS, is_scalar
+from ..pipelines.models.call_parameters import SCALARS, is_scalar
 from .port import NO_PARAMETERS, EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
 from .traffic.split import HUNDRED, checked, shown

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from ..errors import Invalid
-from ..pipelines.predictor import Manifest
+from ..pipelines.models.predictor import Manifest
 from ..project.specs import Endpoint, Parameter
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from ..pipelines.predictor import LoadedModel
+from ..pipelines.models.predictor import LoadedModel
 from . import wire
 from .connections import Failure, Request
 

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import IsthmusError
-from ..pipelines.predictor import LoadedModel, load
+from ..pipelines.models.predictor import LoadedModel, load
 from . import door, wire
 from .connection import Connection
 from .connections import Connections, Request

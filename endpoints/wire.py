@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from ..pipelines.call_parameters import Scalar, fitting
-from ..pipelines.predictor import Manifest
+from ..pipelines.models.call_parameters import Scalar, fitting
+from ..pipelines.models.predictor import Manifest
 
 MAX_BYTES = 10_000_000  # of a request: the most of any target; its own limit is its row `invoke.max_bytes`
 JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"

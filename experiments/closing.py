@@ -19,7 +19,7 @@ from ..endpoints.traffic import owner
 from ..endpoints.traffic.manual import observed, read_back
 from ..endpoints.traffic.split import shown
 from ..errors import NotFound, Refused
-from ..pipelines.models import promote
+from ..pipelines.training.promotion import promote
 from ..project.specs import OF_EVERY_ENDPOINT, Endpoint
 from ..reports.results import Shown
 from ..rollouts import rollout

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from ..pipelines.statistics import Estimate
+from ..pipelines.evaluation.statistics import Estimate
 from .ratio import Point, Z, log_ratio
 
 Pair = tuple[Point, Point]  # control, treatment

@@ -15,7 +15,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from ..pipelines.statistics import Estimate, poisson_interval
+from ..pipelines.evaluation.statistics import Estimate, poisson_interval
 from .inference import Horizon, Unplanned
 from .sums import Sums
 

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pipelines.statistics import Floats
-from ..pipelines.units import BUCKETS as BUNCHES
+from ..pipelines.evaluation.statistics import Floats
+from ..pipelines.evaluation.units import BUCKETS as BUNCHES
 from .replay_estimates import HEAVY, LogSums
 from .replayed_answer import Likely
 

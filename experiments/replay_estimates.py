@@ -17,8 +17,8 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from ..pipelines.statistics import Estimate, Floats
-from ..pipelines.units import FEWEST, Totals, differences, estimates
+from ..pipelines.evaluation.statistics import Estimate, Floats
+from ..pipelines.evaluation.units import FEWEST, Totals, differences, estimates
 
 HEAVY = 20  # a weight
 

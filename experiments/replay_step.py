@@ -19,7 +19,7 @@ from ..endpoints.gateway.rulebook import Rulebook
 from ..errors import Invalid
 from ..feature_store.known_store import KnownStore
 from ..feature_store.online import OnlineReader
-from ..pipelines.predictor import LoadedModel, load
+from ..pipelines.models.predictor import LoadedModel, load
 from .replay import SAMPLES, SEED
 from .replay_accounts import Accounts, Row, edges, rows_of
 from .replay_estimates import by_unit

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from ..pipelines.report_store import keep
-from ..pipelines.statistics import Estimate
+from ..pipelines.evaluation.statistics import Estimate
+from ..pipelines.run_pages.report_store import keep
 from ..reports import page, plots
 from ..runtime import Project
 from .results import Look, Metric, Results, results

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from ..errors import Invalid, NotFound
-from ..pipelines.statistics import Estimate
+from ..pipelines.evaluation.statistics import Estimate
 from ..project.experiment_specs import Analysis, ExperimentGuardrail
 from ..project.specs import Objective
 from ..reports.results import Shown

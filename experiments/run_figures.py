@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from ..formats import StoredDocument
-from ..pipelines.statistics import Estimate
+from ..pipelines.evaluation.statistics import Estimate
 from ..project.experiment_specs import ExperimentGuardrail, Metric
 from ..reports.results import Shown
 from .conclusion import Conclusion

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..endpoints.gateway.live_document import Change
 from ..errors import NotFound
-from ..pipelines.report_store import keep
+from ..pipelines.run_pages.report_store import keep
 from ..project.experiment_specs import Analysis, Experiment
 from ..reports import page, plots
 from ..runtime import Project

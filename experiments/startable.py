@@ -99,7 +99,7 @@ def _busiest(endpoint: EndpointState) -> str:
 
 def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
     """Without its number: `run` is the experiment's name. runs.claim gives it one."""
-    from ..pipelines.training import git
+    from ..pipelines.training.training import git
 
     revision = git(project.folder)
     return FrozenRun(

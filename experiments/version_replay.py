@@ -101,11 +101,11 @@ def replay_version(
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are closed count. NotFound: no such version
     or endpoint. Refused: what was logged cannot tell; it says what is missing. Invalid: the predictor failed, with the log's name.
     """
-    from ..pipelines import runs
+    from ..pipelines import run_names
 
     question = asked(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
-    name = runs.next_name(project)
+    name = run_names.next_name(project)
     replayed = _answered(project, _pipeline(question, uri), name)
     require_some(replayed)
     return replayed

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from msgspec.structs import replace
 
-from ..pipelines.statistics import Estimate
+from ..pipelines.evaluation.statistics import Estimate
 from ..project.experiment_specs import INTERLEAVED, Metric
 from ..times import midnight
 from .conclusion import Age, Conclusion

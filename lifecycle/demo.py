@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..errors import Invalid
 from ..experiments.replay_estimates import Replay
-from ..pipelines.leak import Leak
+from ..pipelines.run_pages.leak import Leak
 from ..runtime import Project
 from . import demo_shop
 from .demo_result import CANDIDATES, SLOTS, Demo, RolledBack, Served
@@ -41,11 +41,11 @@ def demo(
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
     from ..endpoints.deploy import deploy
     from ..experiments.results import results
-    from ..pipelines.calibration_picture import demo_picture
-    from ..pipelines.compare import compare
-    from ..pipelines.comparison_page import comparison_page
-    from ..pipelines.leak import leak_page
-    from ..pipelines.training import train
+    from ..pipelines.run_pages.calibration_picture import demo_picture
+    from ..pipelines.run_pages.compare import compare
+    from ..pipelines.run_pages.comparison_page import comparison_page
+    from ..pipelines.run_pages.leak import leak_page
+    from ..pipelines.training.training import train
 
     require(project, EXAMPLE, SCENARIO)
     started = time.monotonic()
@@ -146,7 +146,7 @@ def _serve(project: Project, requests: int) -> Served:
 
 def _rehearsed(project: Project) -> RolledBack:
     """The example's rollout with a challenger that begins to fail, in virtual time; and the same with nobody who looks."""
-    from ..pipelines.report_store import keep
+    from ..pipelines.run_pages.report_store import keep
     from ..rollouts import report
     from ..rollouts.rehearse import rehearse, unguarded
 

@@ -15,11 +15,11 @@ from ..experiments.replay_estimates import Replay
 from ..experiments.results import Results
 from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport
-from ..pipelines.compare import Comparison
-from ..pipelines.figure_text import clicks, days, interval, signed, two_figures
-from ..pipelines.leak import Leak
-from ..pipelines.records import Run
-from ..pipelines.statistics import distance_shown_by
+from ..pipelines.evaluation.statistics import distance_shown_by
+from ..pipelines.run_pages.compare import Comparison
+from ..pipelines.run_pages.figure_text import clicks, days, interval, signed, two_figures
+from ..pipelines.run_pages.leak import Leak
+from ..pipelines.run_pages.records import Run
 from ..reports.results import Shown
 from .demo_stages import auc_of, future, here
 

@@ -13,8 +13,8 @@ import msgspec
 from ..events.ingest import IngestReport
 from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport
-from ..pipelines.figure_text import interval, signed
-from ..pipelines.records import Run
+from ..pipelines.run_pages.figure_text import interval, signed
+from ..pipelines.run_pages.records import Run
 from ..project.metrics import CUTOFF
 from ..reports.results import Shown
 from .demo_stages import OnStage, Stages, auc_of, future, here, prepared, require, silent, started_for
@@ -89,7 +89,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
     It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`. Invalid: the project is not the example.
     """
     from ..endpoints.deploy import deploy
-    from ..pipelines.training import train
+    from ..pipelines.training.training import train
 
     require(project, EXAMPLE, SCENARIO)
     started = time.monotonic()
@@ -133,7 +133,7 @@ def _tested(project: Project) -> Tested:
 
 
 def _handed_over(project: Project) -> HandedOver:
-    from ..pipelines.report_store import keep
+    from ..pipelines.run_pages.report_store import keep
     from ..rollouts import report
     from ..rollouts.rehearse import rehearse
 

@@ -12,8 +12,8 @@ from ..events.ingest import IngestReport
 from ..feature_store.as_known import AsKnown
 from ..feature_store.materialize import MaterializeReport
 from ..feature_store.skew import SkewReport
-from ..pipelines.figure_text import interval
-from ..pipelines.records import Run
+from ..pipelines.run_pages.figure_text import interval
+from ..pipelines.run_pages.records import Run
 from ..runtime import Progress, Project
 
 OnStage = Callable[[int, int, str, str], None]  # the stage's number, of how many, its name, its result in a line
@@ -52,7 +52,7 @@ def prepared(project: Project, stage: Stages) -> Prepared:
     from ..events.ingest import ingest
     from ..feature_store.materialize import materialize
     from ..feature_store.skew import skew
-    from ..pipelines.training import train
+    from ..pipelines.training.training import train
     from .apply import apply
     from .plan import plan
 

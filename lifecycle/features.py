@@ -11,12 +11,12 @@ from ..feature_store.as_known import MOMENTS, check_as_known
 from ..feature_store.online import read
 from ..feature_store.skew import skew
 from ..feature_store.training_set import training_set
-from ..pipelines.training import as_of, configuration, window
+from ..pipelines.training.training import as_of, configuration, window
 from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:
     from ..feature_store.as_known import AsKnown
-    from ..pipelines.leak_alarm import Looked
+    from ..pipelines.evaluation.leak_alarm import Looked
     from ..runtime import Project
 
 __all__ = ["check", "get", "leaks", "skew"]
@@ -46,7 +46,7 @@ def check(project: Project, views: Sequence[str] | None = None, *, moments: int 
 
 def leaks(project: Project, config: str) -> Rows[Looked]:
     """Each feature of a configuration: its AUC by day, and with what was known earlier. ProjectError, NotFound: the configuration."""
-    from ..pipelines.leak_alarm import look
+    from ..pipelines.evaluation.leak_alarm import look
 
     model = configuration(project, config)
     start, end = window(project, model)

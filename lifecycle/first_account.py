@@ -223,7 +223,7 @@ def _job(project: Project) -> str:
 
 def _model(project: Project) -> str:
     """Register what the starter's trainer would make."""
-    from ..pipelines import predictor
+    from ..pipelines.models import predictor
 
     described = msgspec.structs.replace(project.spec.models["history"], trainer=f"{_TRAINER}.history")
     with TemporaryDirectory(prefix="isthmus-first-account-") as scratch, _trainer(project.folder / "ranker.py") as trainer:

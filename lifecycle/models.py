@@ -8,7 +8,7 @@ import msgspec
 
 from ..experiments.version_replay import replay_version
 from ..pipelines import lineage
-from ..pipelines.models import promote, versions
+from ..pipelines.training.promotion import promote, versions
 from ..reports.results import Rows, Shown
 from ..runtime import Project
 

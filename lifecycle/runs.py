@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import NotFound
-from ..pipelines import notes, watch
-from ..pipelines.compare import compare
-from ..pipelines.notes import note, tag
+from ..pipelines import watch
 from ..pipelines.rerun_reasons import why_rerun
-from ..pipelines.run_list import NotedRun, list_runs, noted
-from ..pipelines.runs import get_run
+from ..pipelines.run_pages import notes
+from ..pipelines.run_pages.compare import compare
+from ..pipelines.run_pages.notes import note, tag
+from ..pipelines.run_pages.run_list import NotedRun, list_runs, noted
+from ..pipelines.run_pages.runs import get_run
 from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:

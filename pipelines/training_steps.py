@@ -18,10 +18,10 @@ from .context import StepContext
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from .distribution import Distribution
-    from .evaluation import Forward
-    from .leak_alarm import Looked
-    from .records import Data
+    from .evaluation.distribution import Distribution
+    from .evaluation.forward_evaluation import Forward
+    from .evaluation.leak_alarm import Looked
+    from .run_pages.records import Data
 
 
 def dataset(context: StepContext) -> None:
@@ -29,7 +29,7 @@ def dataset(context: StepContext) -> None:
     import pyarrow.parquet as pq
 
     from ..feature_store.training_set import STAMP, training_set
-    from .leak_alarm import look
+    from .evaluation.leak_alarm import look
 
     model, project = _model(context), context.project()
     start, end, as_of = (_moment(context, name) for name in ("start", "end", "as_of"))
@@ -47,8 +47,8 @@ def dataset(context: StepContext) -> None:
 
 def fit(context: StepContext) -> None:
     """The model of all rows, as `model/`."""
-    from . import predictor, trainers
-    from .dataset import read_data
+    from .models import predictor, trainers
+    from .training.dataset import read_data
 
     model, folder = _model(context), _folder(context)
     table, known = read_data(context.inputs["data"])
@@ -64,14 +64,15 @@ def evaluate(context: StepContext) -> None:
     """Forward predictions of the test periods, as `forward/predictions.parquet`, measured in `forward/evaluation.json`."""
     import pyarrow.parquet as pq
 
-    from . import evaluation, gate, trainers
-    from .dataset import read_data
-    from .measure import measure
+    from .evaluation import forward_evaluation, gate
+    from .evaluation.measure import measure
+    from .models import trainers
+    from .training.dataset import read_data
 
     model, folder = _model(context), _folder(context)
     objective, spec = msgspec.convert(context.parameters["objective"], Objective), context.project().spec
     table, known = read_data(context.inputs["data"])
-    predicted: Forward = evaluation.forward(
+    predicted: Forward = forward_evaluation.forward(
         table,
         trainers.find(model, folder),
         model,
@@ -79,7 +80,7 @@ def evaluate(context: StepContext) -> None:
         end=known.end,
         folder=folder,
         log=context.log,
-        among=evaluation.grouping(table, objective, spec),
+        among=forward_evaluation.grouping(table, objective, spec),
         source=context.inputs["data"] / "data.parquet",
         shuffle=True,
     )
@@ -91,7 +92,7 @@ def evaluate(context: StepContext) -> None:
 
 def register(context: StepContext) -> None:
     """Compare with the champion, judge, register, write the record and the page."""
-    from .registering import register as put
+    from .training.registering import register as put
 
     put(context, _model(context))
 
@@ -110,7 +111,7 @@ def _known(
     import pyarrow.compute as pc
 
     from ..feature_store.training_set import canonical_hash
-    from .records import Data
+    from .run_pages.records import Data
 
     if not table.num_rows:
         raise Invalid(
@@ -149,7 +150,7 @@ def _known(
 def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
     """With the age of a view's values at the time of their rows."""
     from ..feature_store.training_set import STAMP
-    from .distribution import distribution
+    from .evaluation.distribution import distribution
 
     age, stamp = None, f"{STAMP}{feature.view}"
     if stamp in stamped.column_names:

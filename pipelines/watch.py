@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import NotFound
 from ..storage import located, wait
+from . import run_names
 from .conditions import text
 from .document import RunDocument, Scalar, StepFailure, StepResult, find, open_run, read
 from .graph import Step, needed
@@ -70,9 +71,7 @@ def observe(project: Project, run: str) -> RunState:
 
 def going_on(project: Project) -> tuple[str, ...]:
     """Runs that have not ended, among the newest few that began after the newest training run which ended."""
-    from . import runs
-
-    return tuple(name for name in runs.begun(project)[-_LOOKED:] if _goes_on(project, name))
+    return tuple(name for name in run_names.begun(project)[-_LOOKED:] if _goes_on(project, name))
 
 
 def _goes_on(project: Project, run: str) -> bool:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from ..endpoints.port import EndpointState
 from ..endpoints.router import RoutedEndpoints, routed
 from ..errors import NotFound
-from ..pipelines import predictor
+from ..pipelines.models import predictor
 from ..project.specs import Model
 from ..storage import wait
 from ..target import Target

@@ -273,6 +273,24 @@ def test_tables_and_the_language_of_queries_stand_without_athena():
                 assert not {other for other in athena if not other.startswith(allowed_in)}, name
 
 
+PIPELINES = ("models", "evaluation", "run_pages", "training")  # above the engine of steps, which lies flat; each may import those before it
+
+
+def test_pipelines_engine_lies_below_its_four_folders_and_each_of_them_below_the_next():
+    def level(place):
+        return PIPELINES.index(place[1]) + 1 if len(place) > 2 else len(PIPELINES) if place[1] == "training_steps" else 0
+
+    places = {module_name(path): path for path in FILES if path.is_relative_to(ROOT / "pipelines")}
+    assert {name.split(".")[1] for name in places if name.count(".") > 1} == set(PIPELINES)
+    assert {
+        (name, other)
+        for name, path in places.items()
+        if len(name.split(".")) > 1
+        for other in (f"{module}.{word}" if f"{module}.{word}" in places else module for module, word in own_imports(path))
+        if other in places and len(other.split(".")) > 2 and level(other.split(".")) > level(name.split("."))
+    } == set()
+
+
 def test_no_modules_import_each_other_in_a_circle():
     """Late imports count, too. For types alone a module may name one that imports it: the text of a record names the record."""
     by_name = {module_name(path): path for path in FILES}

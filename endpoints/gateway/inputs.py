@@ -9,8 +9,8 @@ import msgspec
 
 from ...errors import Invalid, Refused
 from ...formats import decode
+from ...pipelines.models.predictor import MANIFEST, Manifest
 from ...pipelines.port import ModelVersion
-from ...pipelines.predictor import MANIFEST, Manifest
 from ...runtime import Project
 
 ADOPTED = "adopted:"  # before the digest of what it serves

@@ -13,7 +13,7 @@ import msgspec
 from ...errors import Invalid, NotFound
 from ...feature_store.online import OnlineReader, Served
 from ...feature_store.row_cache import RowCache
-from ...pipelines.predictor import Manifest
+from ...pipelines.models.predictor import Manifest
 from ...project.specs import Endpoint
 from ...runtime import Project
 from .inputs import Inputs, manifest_of, union, view_keys

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from ...pipelines.statistics import Estimate
+from ...pipelines.evaluation.statistics import Estimate
 from ..inference import ALPHA
 from .intervals import around, enough, on_the_log, proportion
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from ...pipelines.statistics import Estimate
+from ...pipelines.evaluation.statistics import Estimate
 from ..ratio import Z
 from ..sums import FEWEST_OUTCOMES, FEWEST_UNITS
 

@@ -11,7 +11,7 @@ import msgspec
 from ...feature_store.point_in_time import join_params
 from ...feature_store.training_set import join_view
 from ...feature_store.views import view_sources
-from ...pipelines.statistics import Estimate, poisson_interval
+from ...pipelines.evaluation.statistics import Estimate, poisson_interval
 from ...project.monitor_specs import Alarms, Monitor
 from ...project.monitors import outcome_by
 from ...project.rules import entity_of

@@ -10,7 +10,7 @@ import math
 
 import msgspec
 
-from ...pipelines.statistics import Estimate
+from ...pipelines.evaluation.statistics import Estimate
 from .intervals import around, on_the_log
 
 

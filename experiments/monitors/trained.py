@@ -11,8 +11,8 @@ import msgspec
 
 from ...feature_store.history import entity_key_sql
 from ...feature_store.point_in_time import JoinView, join_params, join_sql
-from ...pipelines.records import Data, Run
-from ...pipelines.runs import of_version
+from ...pipelines.run_pages.records import Data, Run
+from ...pipelines.run_pages.runs import of_version
 from ...project.monitor_specs import Monitor
 from ...project.rules import entity_of
 from ...project.specs import Entity

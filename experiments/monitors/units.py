@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Invalid
-from ...pipelines.statistics import Estimate
+from ...pipelines.evaluation.statistics import Estimate
 from ...project.monitor_specs import Alarms, Monitor
 from ...project.reach import path
 from ...project.streams import Stream

@@ -23,8 +23,8 @@ import isthmus
 from isthmus.cli.examples import EXAMPLES
 from isthmus.lifecycle.doctor import Finding
 from isthmus.lifecycle.first_account import Round
-from isthmus.pipelines.compare import Comparison
-from isthmus.pipelines.records import Run
+from isthmus.pipelines.run_pages.compare import Comparison
+from isthmus.pipelines.run_pages.records import Run
 from isthmus.rollouts.rollout import Started
 from isthmus.rollouts.status import Status
 from isthmus.target import AccountCheck

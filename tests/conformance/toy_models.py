@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.pipelines import predictor
+from isthmus.pipelines.models import predictor
 from isthmus.project.specs import Feature, Model
 from isthmus.storage import wait
 

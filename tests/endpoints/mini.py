@@ -6,7 +6,7 @@ import json
 
 import isthmus
 from isthmus.events.ingest import ingest
-from isthmus.pipelines import predictor
+from isthmus.pipelines.models import predictor
 
 FILES = {
     "project.yaml": """

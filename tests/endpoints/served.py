@@ -10,7 +10,7 @@ from threading import Event, Thread
 import msgspec
 
 from isthmus.endpoints.server import ModelServer
-from isthmus.pipelines.predictor import load
+from isthmus.pipelines.models.predictor import load
 from isthmus.tests.conformance.toy_models import model_folder, until
 
 

@@ -14,7 +14,7 @@ from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
 from isthmus.endpoints.port import EndpointState, Reply, VariantState
 from isthmus.errors import NotFound, Unavailable
-from isthmus.pipelines.predictor import Manifest
+from isthmus.pipelines.models.predictor import Manifest
 from isthmus.project.experiment_specs import Layer
 from isthmus.project.specs import Attribute, Endpoint, Entity, Event, Objective, Parameter, ProjectSpec, Variant
 from isthmus.storage import Versioned

@@ -4,8 +4,8 @@ import pytest
 
 from isthmus.endpoints.parameters import compared
 from isthmus.errors import Invalid
-from isthmus.pipelines.call_parameters import CallParameter
-from isthmus.pipelines.predictor import Manifest
+from isthmus.pipelines.models.call_parameters import CallParameter
+from isthmus.pipelines.models.predictor import Manifest
 from isthmus.project.specs import Endpoint, Parameter
 
 

@@ -14,8 +14,8 @@ from isthmus.endpoints.gateway.inputs import union
 from isthmus.endpoints.gateway.ranking import as_scores, order, propensity, shown, unruled
 from isthmus.endpoints.gateway.request import RequestShape, parsed
 from isthmus.errors import Invalid, ModelError
-from isthmus.pipelines.call_parameters import CallParameter
-from isthmus.pipelines.predictor import Manifest, ModelFeature
+from isthmus.pipelines.models.call_parameters import CallParameter
+from isthmus.pipelines.models.predictor import Manifest, ModelFeature
 from isthmus.project.specs import Attribute, Entity
 
 ITEMS = st.lists(st.integers(0, 1000), min_size=1, max_size=12, unique=True)

@@ -15,7 +15,7 @@ import pytest
 
 import isthmus
 from isthmus.endpoints import server
-from isthmus.pipelines import predictor
+from isthmus.pipelines.models import predictor
 from isthmus.tests.conformance.toy_models import model_folder, until
 from isthmus.tests.endpoints.served import PING, Caller, loaded, post, running
 

@@ -24,7 +24,7 @@ from isthmus.experiments.audit import audit
 from isthmus.experiments.comparing import power, results
 from isthmus.experiments.draft_audit import Drafts
 from isthmus.experiments.standing import listed, status
-from isthmus.pipelines.predictor import MANIFEST
+from isthmus.pipelines.models.predictor import MANIFEST
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.endpoints import shop as stub
 

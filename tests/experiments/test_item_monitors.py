@@ -15,7 +15,7 @@ from isthmus.experiments.monitors.items_sql import OTHERS, items_sql
 from isthmus.experiments.monitors.monitor import show as look
 from isthmus.experiments.monitors.spread import Spread
 from isthmus.feature_store import sql as neutral
-from isthmus.pipelines.statistics import poisson_interval
+from isthmus.pipelines.evaluation.statistics import poisson_interval
 from isthmus.tests.cli.running import isthmus as command
 
 from .watched_shop import CATEGORIES, DAY, START, WEEKS, Watched, answers, category

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isthmus.experiments.inference import always_multiple
 from isthmus.experiments.ratio import compare, interval
 from isthmus.experiments.sums import Sums
-from isthmus.pipelines.statistics import poisson_interval
+from isthmus.pipelines.evaluation.statistics import poisson_interval
 
 RUNS = 2000
 

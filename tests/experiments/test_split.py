@@ -12,7 +12,7 @@ from scipy import stats
 from isthmus.experiments.ratio import Difference
 from isthmus.experiments.split import check
 from isthmus.experiments.verdict import decide, judge
-from isthmus.pipelines.statistics import Estimate
+from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.experiment_specs import ExperimentGuardrail
 
 EVEN = {"control": 50.0, "treatment": 50.0}

@@ -13,7 +13,7 @@ import pytest
 import isthmus as im
 from isthmus.errors import IsthmusError, NotFound
 from isthmus.feature_store.training_set import training_set
-from isthmus.pipelines.training import window
+from isthmus.pipelines.training.training import window
 from isthmus.tests.cli.running import CHILD, start
 
 FLOW = (["apply"], ["ingest"], ["materialize"], ["train", "models/history.yaml"])

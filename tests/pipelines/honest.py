@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pyarrow as pa
 
-from isthmus.pipelines.leak_alarm import leak_alarm
+from isthmus.pipelines.evaluation.leak_alarm import leak_alarm
 
 WITHIN = 1800  # seconds until an outcome is known
 DAY = 86_400

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.pipelines import metrics, ranking, statistics, units
-from isthmus.pipelines.metrics import Clusters
+from isthmus.pipelines.evaluation import metrics, ranking, statistics, units
+from isthmus.pipelines.evaluation.metrics import Clusters
 
 ITEMS, KINDS, DAYS = 100, 5, 10
 WORTH = np.random.default_rng(7).normal(0, 1, ITEMS)  # of each item, the same in every log

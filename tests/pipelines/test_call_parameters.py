@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines.call_parameters import CallParameter, accepted, fitting, is_scalar
+from isthmus.pipelines.models.call_parameters import CallParameter, accepted, fitting, is_scalar
 
 SCALARS = st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from isthmus.errors import Invalid, NotFound
-from isthmus.pipelines.compare import compare
+from isthmus.pipelines.run_pages.compare import compare
 from isthmus.tests.pipelines import trained
 
 

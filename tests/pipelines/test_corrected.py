@@ -4,9 +4,9 @@ import pandas as pd
 
 import isthmus
 from isthmus.events.ingest import ingest
-from isthmus.pipelines import training
 from isthmus.pipelines.document import local_path
-from isthmus.pipelines.report_store import run_uri
+from isthmus.pipelines.run_pages.report_store import run_uri
+from isthmus.pipelines.training import training
 from isthmus.tests.pipelines import trained
 
 

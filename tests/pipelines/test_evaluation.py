@@ -17,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import evaluation, figure_text, folds, measure, statistics, trainers
-from isthmus.pipelines.metrics import day_of
+from isthmus.pipelines.evaluation import folds, forward_evaluation, measure, statistics
+from isthmus.pipelines.evaluation.metrics import day_of
+from isthmus.pipelines.models import trainers
+from isthmus.pipelines.run_pages import figure_text
 from isthmus.project.specs import Evaluation, Feature, Model
 from isthmus.storage import wait
 from isthmus.tests.pipelines import trained
@@ -47,7 +49,7 @@ class Recorder:
 
 
 def forward(data, trainer, tmp_path, model=MODEL, start=START, end=END, log=lambda _text: None):
-    return evaluation.forward(data, trainer, model, start=start, end=end, folder=tmp_path, log=log)
+    return forward_evaluation.forward(data, trainer, model, start=start, end=end, folder=tmp_path, log=log)
 
 
 def test_no_outcome_is_trained_on_before_it_was_known(tmp_path):
@@ -89,7 +91,7 @@ def test_periods_cover_the_rest_of_the_window_without_gap_or_overlap(hours, afte
         **{f: getattr(MODEL, f) for f in MODEL.__struct_fields__}
         | {"evaluate": Evaluation(forward=timedelta(hours=hours), after=timedelta(days=after))}
     )
-    found = list(evaluation.periods(trained.data(rows=300), model, START, END))
+    found = list(forward_evaluation.periods(trained.data(rows=300), model, START, END))
     assert found[0].begin == START + timedelta(days=after)
     assert all(one.until == two.begin for one, two in pairwise(found))
     last = pc.max(trained.data(rows=300)["event_timestamp"]).as_py().replace(tzinfo=UTC)
@@ -103,7 +105,7 @@ def test_a_period_is_a_tenth_of_the_days_to_test_in_whole_days(days, length):
     last = pa.scalar((START + timedelta(days=days) - timedelta(hours=1)).replace(tzinfo=None), pa.timestamp("ms"))
     late = data.slice(0, 1).set_column(1, "event_timestamp", pa.array([last.as_py()], last.type))
     data = pa.concat_tables([data.filter(pc.less(data["event_timestamp"], last)), late])
-    found = evaluation.periods(data, MODEL, START, START + timedelta(days=60))
+    found = forward_evaluation.periods(data, MODEL, START, START + timedelta(days=60))
     assert {fold.length for fold in found} == {timedelta(days=length)}
     assert len(found) <= 10
 
@@ -124,7 +126,7 @@ def test_a_long_evaluation_runs_its_periods_in_several_processes_and_says_the_sa
     assert len(list(tmp_path.glob("pid-*"))) == 1
     monkeypatch.setattr(folds, "WORTH", 0.0)
     monkeypatch.setattr(folds.os, "cpu_count", lambda: 2)
-    spread = evaluation.forward(
+    spread = forward_evaluation.forward(
         data, trainer, model, start=START, end=END, folder=tmp_path, log=lines.append, source=tmp_path / "data.parquet"
     )
     assert spread.predictions.equals(alone.predictions)
@@ -137,7 +139,8 @@ KILLED = """
 import sys
 from pathlib import Path
 import msgspec, pyarrow.parquet as pq
-from isthmus.pipelines import evaluation, folds, trainers
+from isthmus.pipelines.evaluation import folds, forward_evaluation
+from isthmus.pipelines.models import trainers
 from isthmus.tests.pipelines.test_evaluation import END, MODEL, START
 
 if __name__ == "__main__":
@@ -146,7 +149,7 @@ if __name__ == "__main__":
     model = msgspec.structs.replace(MODEL, trainer="hanging.train")
     data = pq.read_table(folder / "data.parquet")
     trainer = trainers.find(model, folder)
-    evaluation.forward(data, trainer, model, start=START, end=END, folder=folder, log=print, source=folder / "data.parquet")
+    forward_evaluation.forward(data, trainer, model, start=START, end=END, folder=folder, log=print, source=folder / "data.parquet")
 """
 HANGING = """
 import os, threading
@@ -191,8 +194,8 @@ def alive(pid):
 
 def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
     data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
-    among = evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
-    found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    among = forward_evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
+    found = forward_evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
     measured = measure.measure(found)
     assert (measured.unit, measured.units) == ("user_id", 90)
     assert (measured.ranked.within, measured.ranked.groups + measured.ranked.left_out) == ("position", 270)
@@ -202,9 +205,9 @@ def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
 
 def test_intervals_do_not_depend_on_the_order_of_the_rows(tmp_path):
     data = trained.data().append_column("user_id", pa.array([f"u{i % 90}" for i in range(2100)]))
-    among = evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
+    among = forward_evaluation.Grouping(unit="user_id", ranked_within="position", item="item_id")
     trainer = Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows])
-    found = evaluation.forward(data, trainer, MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+    found = forward_evaluation.forward(data, trainer, MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
     order = np.random.default_rng(0).permutation(found.predictions.num_rows)
     shuffled = msgspec.structs.replace(found, predictions=found.predictions.take(pa.array(order)))
     first, second = (measure.measure(each).figures() for each in (found, shuffled))
@@ -220,8 +223,10 @@ def test_a_log_without_units_or_with_few_says_so(tmp_path):
         (None, "position", "3 positions taken as independent: the log names no unit, so the true intervals are wider"),
         ("position", "position", "draw 3 positions: rows of one are not independent; too few for an interval, which takes 10"),
     ):
-        among = evaluation.Grouping(unit=unit, ranked_within=ranked)
-        found = evaluation.forward(data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among)
+        among = forward_evaluation.Grouping(unit=unit, ranked_within=ranked)
+        found = forward_evaluation.forward(
+            data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among
+        )
         measured = measure.measure(found)
         assert figure_text.drawn(measured) == said
         assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (0.0, 1.0, None, {})

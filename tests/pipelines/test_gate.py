@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.pipelines import gate
-from isthmus.pipelines.leak_alarm import Looked
-from isthmus.pipelines.statistics import Estimate
+from isthmus.pipelines.evaluation import gate
+from isthmus.pipelines.evaluation.leak_alarm import Looked
+from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.specs import Bound, Gate
 
 BOTH = (Bound(metric="auc", against=True, low=0.0), Bound(metric="calibration", low=0.67, high=1.5))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.pipelines.leak_alarm import _days as judged_days
-from isthmus.pipelines.leak_alarm import _fall, leak_alarm
+from isthmus.pipelines.evaluation.leak_alarm import _days as judged_days
+from isthmus.pipelines.evaluation.leak_alarm import _fall, leak_alarm
 from isthmus.tests.pipelines import honest
 
 START = datetime(2019, 11, 24, tzinfo=UTC)

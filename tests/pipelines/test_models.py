@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from isthmus.errors import NotFound, Refused
-from isthmus.pipelines import models
+from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def test_a_failed_gate_gets_no_alias_and_cannot_be_promoted(shop, monkeypatch):
     assert shop.target.registry.get("ranker", 2).approval == "rejected"
     for alias in ("champion", "challenger"):
         with pytest.raises(Refused, match="its gate fails"):
-            models.promote(shop, "ranker", 2, alias, because="I like it")
+            promotion.promote(shop, "ranker", 2, alias, because="I like it")
     assert champion(shop) == 1
 
 
@@ -45,8 +45,8 @@ def test_an_inconclusive_run_does_not_become_champion_by_itself(shop, monkeypatc
     assert (run.gate, run.alias) == ("inconclusive", None)
     assert "not champion: its gate is inconclusive" in str(run)
     assert champion(shop) == 1
-    models.promote(shop, "ranker", 2, "challenger")  # it may challenge
-    assert models.promote(shop, "ranker", 2, because="cheaper to serve").approval == "approved"
+    promotion.promote(shop, "ranker", 2, "challenger")  # it may challenge
+    assert promotion.promote(shop, "ranker", 2, because="cheaper to serve").approval == "approved"
     assert champion(shop) == 2
 
 
@@ -66,7 +66,7 @@ def test_the_first_champion_is_let_through_without_a_comparison(shop, monkeypatc
 def test_training_again_keeps_a_person_s_decision(shop, monkeypatch):
     trained.run_here(shop, "good", trained.data(), monkeypatch)
     trained.run_here(shop, "nearly", trained.data(), monkeypatch)
-    models.promote(shop, "ranker", 2, because="cheaper to serve")
+    promotion.promote(shop, "ranker", 2, because="cheaper to serve")
     trained.run_here(shop, "nearly", trained.data(), monkeypatch)
     assert champion(shop) == 2
     assert shop.target.registry.get("ranker", 2).approval == "approved"
@@ -75,9 +75,9 @@ def test_training_again_keeps_a_person_s_decision(shop, monkeypatch):
 def test_promoting_twice_is_recorded_once(shop, monkeypatch):
     trained.run_here(shop, "good", trained.data(), monkeypatch)
     for _ in range(2):
-        models.promote(shop, "ranker", 1, "fallback")
-    assert [msgspec.structs.replace(one, at="") for one in models.promotions(shop, "ranker")] == [
-        models.Promotion(model="ranker", version=1, alias="fallback", before=None, gate=None, run="r1", because=None, at="")
+        promotion.promote(shop, "ranker", 1, "fallback")
+    assert [msgspec.structs.replace(one, at="") for one in promotion.promotions(shop, "ranker")] == [
+        promotion.Promotion(model="ranker", version=1, alias="fallback", before=None, gate=None, run="r1", because=None, at="")
     ]
 
 
@@ -92,11 +92,11 @@ def test_a_promotion_cut_before_the_alias_moved_is_completed(shop, monkeypatch):
 
     calls.before = cut
     with pytest.raises(ConnectionError):
-        models.promote(shop, "ranker", 1, "fallback")
-    assert models.promote(shop, "ranker", 1, "fallback").aliases == {"champion", "fallback"}
-    assert len(models.promotions(shop, "ranker")) == 1
+        promotion.promote(shop, "ranker", 1, "fallback")
+    assert promotion.promote(shop, "ranker", 1, "fallback").aliases == {"champion", "fallback"}
+    assert len(promotion.promotions(shop, "ranker")) == 1
 
 
 def test_an_unknown_version_is_not_found(shop):
     with pytest.raises(NotFound):
-        models.promote(shop, "ranker", 7)
+        promotion.promote(shop, "ranker", 7)

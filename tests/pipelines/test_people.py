@@ -9,13 +9,13 @@ import isthmus as im
 from isthmus.experiments.audit import audit
 from isthmus.experiments.monitors.monitor import show as look
 from isthmus.experiments.simulation.clock import on_simulated_clock
-from isthmus.pipelines import runs
-from isthmus.pipelines.compare import compare
-from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
-from isthmus.pipelines.metrics import clusters
-from isthmus.pipelines.report_store import run_uri
-from isthmus.pipelines.run_text import digits_of
+from isthmus.pipelines.evaluation.metrics import clusters
+from isthmus.pipelines.run_pages import runs
+from isthmus.pipelines.run_pages.compare import compare
+from isthmus.pipelines.run_pages.comparison_page import comparison_page
+from isthmus.pipelines.run_pages.report_store import run_uri
+from isthmus.pipelines.run_pages.run_text import digits_of
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.pipelines.test_report import Whole
 

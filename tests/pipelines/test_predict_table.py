@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import trainers
+from isthmus.pipelines.models import trainers
 from isthmus.project.specs import Feature, Model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, NotFound
 from isthmus.formats import decode
-from isthmus.pipelines import code_slice, predictor
-from isthmus.pipelines.call_parameters import CallParameter
+from isthmus.pipelines.models import code_slice, predictor
+from isthmus.pipelines.models.call_parameters import CallParameter
 from isthmus.project.specs import Feature, Model
 
 DOCUMENTS = Path(__file__).parents[1] / "documents"
@@ -51,7 +51,7 @@ def module(tmp_path, monkeypatch):
 def loaded_without(folder, *absent):
     """Load and use the model in a fresh interpreter; return its prediction, asserting that modules were not imported."""
     code = (
-        "import json, sys; from pathlib import Path; from isthmus.pipelines.predictor import load\n"
+        "import json, sys; from pathlib import Path; from isthmus.pipelines.models.predictor import load\n"
         f"found = load(Path({str(folder)!r}))\n"
         "rows = json.loads(sys.argv[1])\n"
         "answer = found.predictor.predict(rows)\n"

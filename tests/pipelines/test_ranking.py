@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from isthmus.pipelines import ranking
+from isthmus.pipelines.evaluation import ranking
 
 groups = st.lists(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=12), min_size=1, max_size=6)
 

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from isthmus.errors import NotFound
-from isthmus.pipelines import figure_text, records, runs, training
-from isthmus.pipelines.records import Run
+from isthmus.pipelines import run_names
+from isthmus.pipelines.run_pages import figure_text, records, runs
+from isthmus.pipelines.run_pages.records import Run
+from isthmus.pipelines.training import training
 from isthmus.tests.pipelines import trained
 
 
@@ -57,7 +59,7 @@ def test_a_name_is_given_once_even_if_somebody_else_takes_it_first(shop, monkeyp
         return put(self, key, value, expect=expect)
 
     monkeypatch.setattr(type(state), "put", race)
-    assert [runs.next_name(shop), runs.next_name(shop)] == ["r2", "r3"]
+    assert [run_names.next_name(shop), run_names.next_name(shop)] == ["r2", "r3"]
 
 
 def test_git_says_revision_and_changes(tmp_path):

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import figures, runs
-from isthmus.pipelines.calibration_picture import demo_picture
-from isthmus.pipelines.compare import compare
-from isthmus.pipelines.comparison_page import comparison_page
 from isthmus.pipelines.document import local_path
-from isthmus.pipelines.evaluation import SCHEMA
-from isthmus.pipelines.leak import _chosen, leak_page
-from isthmus.pipelines.metrics import day_of
-from isthmus.pipelines.report_store import run_uri
-from isthmus.pipelines.statistics import Pairs
+from isthmus.pipelines.evaluation.forward_evaluation import SCHEMA
+from isthmus.pipelines.evaluation.metrics import day_of
+from isthmus.pipelines.evaluation.statistics import Pairs
+from isthmus.pipelines.run_pages import figures, runs
+from isthmus.pipelines.run_pages.calibration_picture import demo_picture
+from isthmus.pipelines.run_pages.compare import compare
+from isthmus.pipelines.run_pages.comparison_page import comparison_page
+from isthmus.pipelines.run_pages.leak import _chosen, leak_page
+from isthmus.pipelines.run_pages.report_store import run_uri
 from isthmus.project.specs import Feature, Model
 from isthmus.reports import flow, page, plots
 from isthmus.tests.pipelines import trained

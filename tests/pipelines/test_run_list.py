@@ -3,10 +3,11 @@
 import pytest
 
 from isthmus.errors import Invalid, NotFound, ProjectError
-from isthmus.pipelines import notes, runs, training
-from isthmus.pipelines.compare import compare
-from isthmus.pipelines.comparison_page import comparison_page
-from isthmus.pipelines.run_list import list_runs
+from isthmus.pipelines.run_pages import notes, runs
+from isthmus.pipelines.run_pages.compare import compare
+from isthmus.pipelines.run_pages.comparison_page import comparison_page
+from isthmus.pipelines.run_pages.run_list import list_runs
+from isthmus.pipelines.training import training
 from isthmus.tests.pipelines import trained
 from isthmus.tests.pipelines.test_report import Whole
 

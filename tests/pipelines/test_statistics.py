@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.pipelines import figure_text, statistics
+from isthmus.pipelines.evaluation import statistics
+from isthmus.pipelines.run_pages import figure_text
 
 rows = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=40)
 

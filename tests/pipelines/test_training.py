@@ -9,10 +9,13 @@ import isthmus
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.feature_store.materialize import materialize
-from isthmus.pipelines import models, predictor, runs, training
-from isthmus.pipelines.compare import compare
+from isthmus.pipelines import run_names
 from isthmus.pipelines.document import local_path
-from isthmus.pipelines.leak import leak_page
+from isthmus.pipelines.models import predictor
+from isthmus.pipelines.run_pages import runs
+from isthmus.pipelines.run_pages.compare import compare
+from isthmus.pipelines.run_pages.leak import leak_page
+from isthmus.pipelines.training import promotion, training
 from isthmus.pipelines.watch import observe
 
 pytestmark = pytest.mark.slow
@@ -104,15 +107,15 @@ def test_the_same_again_trains_nothing_and_is_the_same_version(project, logistic
 
 def test_a_person_may_make_an_inconclusive_version_champion(project, logistic):
     with pytest.raises(Refused, match="its gate is inconclusive") as refusal:
-        models.promote(project, "ranker", 2, "champion")
+        promotion.promote(project, "ranker", 2, "champion")
     assert "--because" in refusal.value.remedy
     with pytest.raises(Refused):
-        models.promote(project, "ranker", 2, "champion", because="  ")
-    models.promote(project, "ranker", 2, "champion", because="the old one cannot use segments")
+        promotion.promote(project, "ranker", 2, "champion", because="  ")
+    promotion.promote(project, "ranker", 2, "champion", because="the old one cannot use segments")
     assert project.target.registry.get("ranker", "champion").version == 2
-    assert models.promotions(project, "ranker")[-1].because == "the old one cannot use segments"
-    models.promote(project, "ranker", 1, "champion")  # it has no gate
-    assert [one.version for one in models.promotions(project, "ranker")] == [2, 1]
+    assert promotion.promotions(project, "ranker")[-1].because == "the old one cannot use segments"
+    promotion.promote(project, "ranker", 1, "champion")  # it has no gate
+    assert [one.version for one in promotion.promotions(project, "ranker")] == [2, 1]
 
 
 def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, logistic):
@@ -123,7 +126,7 @@ def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, log
     with isthmus.open(project.folder / "project.yaml") as opened, pytest.raises(Invalid) as failure:
         training.train(opened, "wrong")
     assert "wrong.train raised KeyError: 'weights' (wrong.py, line 2)" in str(failure.value)
-    name = runs.names(project.target.blobs)[-1]
+    name = run_names.names(project.target.blobs)[-1]
     assert failure.value.remedy == f"nothing was registered; log .isthmus/runs/{name}/log.txt"
     assert "KeyError: 'weights'" in (project.folder / ".isthmus" / "runs" / name / "log.txt").read_text()
     assert project.target.registry.versions("ranker") == before

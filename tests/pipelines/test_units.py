@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.pipelines import ranking, units
+from isthmus.pipelines.evaluation import ranking, units
 from isthmus.tests.pipelines import people
 
 LOGS = 150

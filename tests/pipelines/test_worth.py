@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines import worth
-from isthmus.pipelines.distribution import distribution, drift, spoken_age
-from isthmus.pipelines.evaluation import SCHEMA
-from isthmus.pipelines.segments import OTHERS, by_segment
+from isthmus.pipelines.evaluation import worth
+from isthmus.pipelines.evaluation.distribution import distribution, drift, spoken_age
+from isthmus.pipelines.evaluation.forward_evaluation import SCHEMA
+from isthmus.pipelines.evaluation.segments import OTHERS, by_segment
 
 
 def shop(people=150, seed=0):

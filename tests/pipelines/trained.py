@@ -7,9 +7,11 @@ import pyarrow as pa
 
 import isthmus
 from isthmus.feature_store import training_set
-from isthmus.pipelines import records, runs, training
+from isthmus.pipelines import run_names
 from isthmus.pipelines.context import StepContext
 from isthmus.pipelines.document import Kept, StepResult, local_path, run_uri, write
+from isthmus.pipelines.run_pages import records
+from isthmus.pipelines.training import training
 
 PROJECT = """
 name: shop
@@ -97,7 +99,7 @@ def run_here(project, config, table, monkeypatch, overrides=()):
     """Every step of a training run in this process, as the engine would run them; the run's record."""
     monkeypatch.setattr(training_set, "training_set", lambda *_, **__: table)
     planned = training.pipeline(project, training.configuration(project, config, overrides), overrides)
-    name, blobs = runs.next_name(project), project.target.blobs
+    name, blobs = run_names.next_name(project), project.target.blobs
     made = {}
     for step in planned.steps:
         folder = local_path(run_uri(blobs.root, name)).parent / step.name

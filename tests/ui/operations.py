@@ -14,8 +14,8 @@ from isthmus.events.ingest import ingest
 from isthmus.experiments.monitors import snapshot
 from isthmus.experiments.monitors.snapshot import Snapshot
 from isthmus.experiments.monitors.units import Cell, rows
-from isthmus.pipelines import models
-from isthmus.pipelines.notes import tag
+from isthmus.pipelines.run_pages.notes import tag
+from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
 
 RULES = """
@@ -92,7 +92,7 @@ def operating(folder, monkeypatch):
     for name in ("good", "other"):
         trained.run_here(project, name, trained.data(), monkeypatch)
     tag(project, "r2", ["cold-start"])
-    models.promote(project, "ranker", 2, "challenger", because="it reads <less>")
+    promotion.promote(project, "ranker", 2, "challenger", because="it reads <less>")
     _log(project, folder)
     (cap,) = capping.caps_of(project.spec.endpoints["ranker"].rules)
     shown = capping.entries([cap], [{"item_id": 7}, {"item_id": 8}], project.now())

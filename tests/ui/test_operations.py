@@ -10,8 +10,8 @@ from isthmus.feature_store import sql as neutral
 from isthmus.feature_store.port import TableState
 from isthmus.pipelines import watch
 from isthmus.pipelines.port import RunState
-from isthmus.pipelines.run_list import list_runs
-from isthmus.pipelines.runs import next_name
+from isthmus.pipelines.run_names import next_name
+from isthmus.pipelines.run_pages.run_list import list_runs
 from isthmus.project.rule_specs import Block, Condition
 from isthmus.ui.pages import PAGES
 

@@ -15,7 +15,7 @@ from ...experiments.results import Results
 from ...experiments.run_figures import RunResults
 from ...experiments.run_looks import Looks
 from ...experiments.runs import FrozenRun
-from ...pipelines.training import git
+from ...pipelines.training.training import git
 from ...project.experiment_specs import Analysis, Experiment
 from ...project.report import place
 from ...reports import page as kit

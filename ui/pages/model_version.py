@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 import msgspec
 
 from ...pipelines.lineage import Edge, Node
-from ...pipelines.version_lineage import VersionLineage, parsed, version_lineage
+from ...pipelines.training.version_lineage import VersionLineage, parsed, version_lineage
 from ...reports import flow
 from ...reports import page as kit
 from ...reports.plots import Style

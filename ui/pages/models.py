@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ...endpoints.listing import Listing, listing
-from ...pipelines import models, runs
-from ...pipelines.models import Promotion
 from ...pipelines.port import ModelVersion
-from ...pipelines.records import Run
+from ...pipelines.run_pages import runs
+from ...pipelines.run_pages.records import Run
+from ...pipelines.training import promotion
+from ...pipelines.training.promotion import Promotion
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
@@ -30,7 +31,7 @@ class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
-    versions = reads.of("versions", lambda: models.versions(project))
+    versions = reads.of("versions", lambda: promotion.versions(project))
     trained = reads.of("runs", lambda: runs.list_runs(project, newest=_RUNS))
     promotions = reads.of("promotions", lambda: _promotions(project, () if isinstance(versions, Unread) else versions))
     data = ModelsData(
@@ -66,9 +67,7 @@ def served(project: Project, reads: Reads) -> dict[str, list[str]]:
 def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Promotion]:
     """Newest first."""
     names = dict.fromkeys(version.model for version in versions)
-    return sorted(
-        (promotion for name in names for promotion in models.promotions(project, name)), key=lambda promotion: promotion.at, reverse=True
-    )
+    return sorted((entry for name in names for entry in promotion.promotions(project, name)), key=lambda entry: entry.at, reverse=True)
 
 
 def _versions(data: ModelsData) -> list[str]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import msgspec
 
 from ...errors import NotFound
-from ...pipelines import notes, report, runs, watch
-from ...pipelines.notes import Notes
+from ...pipelines import watch
 from ...pipelines.port import RunState
-from ...pipelines.records import Run
-from ...pipelines.run_list import NotedRun, noted
+from ...pipelines.run_pages import notes, report, runs
+from ...pipelines.run_pages.notes import Notes
+from ...pipelines.run_pages.records import Run
+from ...pipelines.run_pages.run_list import NotedRun, noted
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ...pipelines import watch
-from ...pipelines.run_list import NotedRun, comparable, conditions, figure, list_runs
+from ...pipelines.run_pages.run_list import NotedRun, comparable, conditions, figure, list_runs
 from ...reports import page as kit
 from ...runtime import Project
 from ..forms import Field, Form

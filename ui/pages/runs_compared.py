@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import Invalid
-from ...pipelines import comparison_page, runs
-from ...pipelines.compare import compare
+from ...pipelines.run_pages import comparison_page, runs
+from ...pipelines.run_pages.compare import compare
 from ...reports import page as kit
 from ...runtime import Project
 from ..view import View

@@ -275,7 +275,7 @@ def _failed(endpoint: str, response: Response) -> Exception:
 
 
 def _whole(folder: Path) -> bool:
-    from ....pipelines.predictor import whole
+    from ....pipelines.models.predictor import whole
 
     try:
         whole(folder)

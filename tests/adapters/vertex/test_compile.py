@@ -9,11 +9,11 @@ import yaml
 from isthmus.adapters import targets
 from isthmus.errors import AlreadyExists, Invalid
 from isthmus.pipelines import ir
-from isthmus.pipelines.compiling import compile_run
 from isthmus.pipelines.document import open_run
 from isthmus.pipelines.graph import Pipeline, Step
 from isthmus.pipelines.port import Condition, Output
 from isthmus.pipelines.submit import prepare
+from isthmus.pipelines.training.compiling import compile_run
 from isthmus.runtime import open as open_project
 from isthmus.runtime import reopen
 from isthmus.tests.cli.running import isthmus

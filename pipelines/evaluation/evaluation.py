@@ -1,0 +1,86 @@
+"""What is said of a predictor: the figures of its forward evaluation, those of segments, and the differences to a champion's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from ...formats import StoredDocument
+from .statistics import Estimate
+from .worth import Worth
+
+
+class Period(msgspec.Struct, frozen=True, kw_only=True):
+    """One test period of the forward evaluation."""
+
+    start: datetime
+    trained_rows: int
+    trained_clicks: int
+    rows: int
+    clicks: int
+    auc: float | None
+
+
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that were ranked against each other, and what would stand first among them (equal scores share the place)."""
+
+    within: str  # the attribute
+    groups: int  # with both outcomes: the others say nothing of an order
+    left_out: int
+    item: str | None = None  # the attribute that was ranked
+    items: int = 0  # that were there to choose from
+    shown: int = 0  # that stand first somewhere
+    gini: float | None = None  # of their shares of first places
+
+
+class Evaluation(StoredDocument, frozen=True, kw_only=True):
+    """Forward evaluation, all periods together. Figures that need probabilities are None for a predictor of mere scores."""
+
+    rows: int
+    clicks: int
+    periods: tuple[Period, ...]
+    forward_days: float
+    auc: Estimate
+    log_loss: float | None
+    base_log_loss: float
+    log_loss_difference: Estimate | None  # to always answering the base rate known at training
+    calibration: Estimate | None
+    metrics: dict[str, Estimate] = {}  # log_loss; with `ranked` ndcg@k, recall@k, mrr and group_auc
+    unit: str | None = None  # the attribute whose values intervals draw; None: rows
+    units: int = 0
+    ranked: Ranked | None = None
+    worth: tuple[Worth, ...] = ()  # of every feature, the worthiest first
+
+    def figures(self) -> dict[str, Estimate]:
+        """All of them, by the names of gates."""
+        named = {"auc": self.auc, "calibration": self.calibration}
+        return {name: figure for name, figure in named.items() if figure is not None} | self.metrics
+
+
+class Champion(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run was compared with, on the same rows; or why it was not."""
+
+    version: str | None = None
+    run: str | None = None
+    rows: int = 0
+    difference: Estimate | None = None  # of AUC
+    differences: dict[str, Estimate] = {}  # of every other metric
+    ceiling: float | None = None  # the AUC that the champion's predictions would have, were they the true rates
+    ceiling_of: str | None = None  # the entity whose rates they are, when they are one entity's
+    why_not: str | None = None
+
+    def figures(self) -> dict[str, Estimate]:
+        """Every difference, by the names of gates without `_vs_champion`."""
+        return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """`figures` and `differences` (to the champion, on the same rows) are by the names of gates; what cannot be told is left out."""
+
+    attribute: str
+    value: str
+    rows: int
+    clicks: int
+    figures: dict[str, Estimate]
+    differences: dict[str, Estimate] = {}

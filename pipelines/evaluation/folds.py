@@ -1,0 +1,154 @@
+"""One period of a forward evaluation: fit on what was known before it, predict it. Many periods: here, or in several processes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ...project.specs import Model
+from ..models import trainers
+from . import worth
+from .worth import Shuffled
+
+WORTH = 20.0  # seconds of fits ahead that are worth starting processes for: each imports everything again
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True):
+    """A test period, [begin, until)."""
+
+    begin: datetime
+    until: datetime
+    length: timedelta  # as planned: the last one may be cut short
+    shuffled: int = 0  # rows that are predicted again with each feature shuffled (worth.py)
+    unit: str | None = None  # whose rows go together in that sample
+    within: str | None = None  # which of them are a list
+
+
+class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`predictions` None: the period was left out."""
+
+    fold: Fold
+    known: int  # rows that were trained on, and the outcomes among them
+    hits: int
+    rows: int
+    predictions: NDArray[np.float64] | None
+    shuffled: Shuffled | None = None
+    seconds: float
+
+    def __str__(self) -> str:
+        if self.predictions is None:
+            why = f"{self.known:,} rows with {self.hits} clicks were known before it" if self.rows else "no rows in it"
+            return f"left out the period from {self.fold.begin:%Y-%m-%d %H:%M}: {why}"
+        return f"{self.fold.begin:%Y-%m-%d}: trained on {self.known:,} rows with {self.hits} clicks, tested on {self.rows:,}"
+
+
+def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
+    shown = data["event_timestamp"]
+    return data.filter(pc.and_(pc.greater_equal(shown, _scalar(fold.begin)), pc.less(shown, _scalar(fold.until))))
+
+
+def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, folder: Path, fold: Fold) -> FoldResult:
+    started = time.perf_counter()
+    known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
+    rows = rows_of(data, fold)
+    hits = int(pc.sum(known[trainers.LABEL]).as_py() or 0)
+    predictions, shuffled = None, None
+    if rows.num_rows and 0 < hits < known.num_rows:
+        fitted = trainers.fit(trainer, model, known, folder)
+        predict = partial(trainers.predict, fitted, model=model, folder=folder)
+        predictions = predict(rows)
+        if fold.shuffled:
+            features, seed = [feature.name for feature in model.features], int(fold.begin.timestamp())
+            shuffled = worth.shuffle(rows, features, predict, unit=fold.unit, within=fold.within, number=fold.shuffled, seed=seed)
+    seconds = time.perf_counter() - started
+    return FoldResult(
+        fold=fold, known=known.num_rows, hits=hits, rows=rows.num_rows, predictions=predictions, shuffled=shuffled, seconds=seconds
+    )
+
+
+def predict_folds(
+    data: pa.Table,
+    trainer: Callable[..., Any],
+    model: Model,
+    planned: Sequence[Fold],
+    *,
+    folder: Path,
+    log: Callable[[str], None],
+    source: Path | None = None,
+) -> Iterator[FoldResult]:
+    """Every period in order, each with a line of the log that counts them. The first that fits tells how long the others will take."""
+    here = partial(predict_fold, data, trainer, model, folder)
+    total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
+    for number, fold in enumerate(planned, 1):
+        result = here(fold)
+        log(f"period {number} of {total}: {result}")
+        yield result
+        if result.predictions is not None:
+            break
+    else:
+        return
+    rest = planned[number:]
+    ahead = result.seconds * sum(_known(data, fold) for fold in rest) / result.known
+    parallel = source is not None and workers > 1 and ahead > WORTH
+    if ahead > WORTH:
+        minutes = _minutes(ahead / (workers if parallel else 1))
+        at_once = f", {workers} at a time" if parallel else ""
+        log(f"about {minutes} for {len(rest)} more fits{at_once}: this one took {result.seconds:.1f} s on {result.known:,} rows")
+    more = _elsewhere(source, model, folder, rest, workers) if parallel and source is not None else map(here, rest)
+    for done, result in enumerate(more, number + 1):
+        log(f"period {done} of {total}: {result}")
+        yield result
+
+
+def _known(data: pa.Table, fold: Fold) -> int:
+    return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
+
+
+def _elsewhere(source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int) -> Iterator[FoldResult]:
+    """In order, in processes that each read the rows once. Not forked: Arrow and BLAS have threads, and a fork of threads may hang."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(source, model, folder)) as pool:
+        yield from pool.map(_predict_here, planned)
+
+
+_here: Callable[[Fold], FoldResult]
+
+
+def _begin(source: Path, model: Model, folder: Path) -> None:
+    import pyarrow.parquet as pq
+
+    global _here  # noqa: PLW0603  a worker has one evaluation, and a pool hands its tasks nothing else
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _here = partial(predict_fold, pq.ParquetFile(source).read(), trainers.find(model, folder), model, folder)
+
+
+def _predict_here(fold: Fold) -> FoldResult:
+    return _here(fold)
+
+
+def _end_with_parent() -> None:
+    """A step that is killed leaves no process behind that trains for nobody."""
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _scalar(moment: datetime) -> Any:
+    return pa.scalar(moment.astimezone(UTC).replace(tzinfo=None), pa.timestamp("ms"))

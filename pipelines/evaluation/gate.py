@@ -1,0 +1,123 @@
+"""Whether a run may go on: pass, fail or inconclusive, on 95 % intervals. No figure is not a good figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from ...project.metrics import AGAINST, CUTOFF, cutoffs, ranks
+from ...project.specs import Bound, Gate
+from .leak_alarm import Looked
+from .statistics import Estimate
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    name: str  # as in a configuration: auc_vs_champion, calibration
+    wanted: str  # in words
+    verdict: Verdict
+    reason: str
+
+
+class GateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """`verdict` None: nothing is asked for."""
+
+    verdict: Verdict | None
+    checks: tuple[Check, ...] = ()
+    note: str | None = None  # where AUC and the ranking disagree
+
+    def of(self, name: str) -> Verdict | None:
+        return next((check.verdict for check in self.checks if check.name == name), None)
+
+
+_DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
+
+
+def asked(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
+    """The configuration's bounds; of rows that were `ranked`, also the default, unless it compares a ranking with the champion itself."""
+    own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
+    return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
+
+
+def cutoffs_of(gate: Gate) -> tuple[int, ...]:
+    """Every k to measure."""
+    return cutoffs(bound.metric for bound in gate.bounds)
+
+
+def within(estimate: Estimate | None, low: float | None = None, high: float | None = None) -> Verdict:
+    """The whole interval inside passes; the whole interval on one side outside fails."""
+    if estimate is None:
+        return "inconclusive"
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    if low <= estimate.low and estimate.high <= high:
+        return "pass"
+    return "fail" if estimate.high < low or estimate.low > high else "inconclusive"
+
+
+def judge(
+    bounds: Sequence[Bound],
+    figures: Mapping[str, Estimate],
+    differences: Mapping[str, Estimate],
+    *,
+    no_champion: str | None = None,
+    leaks: Check | None = None,
+) -> GateResult:
+    """The worst of the parts, `leaks` (no_leaks) among them.
+
+    `differences` are to the champion's figures; `no_champion` says why there are none.
+    """
+    checks = []
+    for bound in bounds:
+        estimate = (differences if bound.against else figures).get(bound.metric)
+        reason = (no_champion if bound.against else None) or _unknown(bound.metric) if estimate is None else spoken_figure(estimate)
+        name = f"{bound.metric}{AGAINST if bound.against else ''}"
+        checks.append(Check(name=name, wanted=_wanted(bound), verdict=within(estimate, bound.low, bound.high), reason=reason))
+    checks += [leaks] if leaks is not None else []
+    return GateResult(verdict=_worst([check.verdict for check in checks]), checks=tuple(checks), note=_disagreement(differences))
+
+
+def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
+    """`leaks: none`: fails with an alarm, and is inconclusive where no feature could be looked at. None: not asked for."""
+    if gate.leaks is None:
+        return None
+    alarms = [one.feature for one in looked if one.warnings]
+    seen = sum(one.auc is not None for one in looked)
+    reason = f"the leak alarm calls {', '.join(alarms)}" if alarms else f"{seen} of {len(looked)} features looked at"
+    return Check(name="leaks", wanted="none", verdict="fail" if alarms else "pass" if seen else "inconclusive", reason=reason)
+
+
+def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
+    """Better by AUC and worse as a ranking: it knows who likes everything, not what they like."""
+    name = _DEFAULT.metric
+    auc, ranking = differences.get("auc"), differences.get(name)
+    if within(auc, low=0) != "pass" or within(ranking, low=0) != "fail" or auc is None or ranking is None:
+        return None
+    return (
+        f"by AUC alone it would pass (auc{AGAINST} {spoken_figure(auc)}), and it ranks worse ({name}{AGAINST} {spoken_figure(ranking)}): "
+        "AUC also compares rows that nobody chose between"
+    )
+
+
+def _wanted(bound: Bound) -> str:
+    if bound.low is not None and bound.high is not None:
+        return f"within {bound.low:g} .. {bound.high:g}"
+    return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"
+
+
+def _unknown(metric: str) -> str:
+    if ranks(metric):
+        return "too few groups hold both outcomes"
+    return "its scores are not probabilities, or units are too few" if metric in ("log_loss", "calibration") else "too few units"
+
+
+def spoken_figure(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f}, 95 % {estimate.low:.3f} .. {estimate.high:.3f}"
+
+
+def _worst(verdicts: list[Verdict]) -> Verdict | None:
+    order: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
+    return next((verdict for verdict in order if verdict in verdicts), None)

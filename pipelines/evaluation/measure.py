@@ -1,0 +1,159 @@
+"""What forward predictions say: every figure with its 95 % interval, and the difference to another model's on the same rows.
+
+Where the log names a unit, intervals draw units (units.py). Where it names none rows are taken as independent: an AUC's interval draws
+rows, calibration's is the exact Poisson one, and all of them are too narrow if people come back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ...project.metrics import CUTOFF
+from . import metrics, statistics, units, worth
+from .evaluation import Champion, Evaluation, Period, Ranked
+from .forward_evaluation import Forward
+from .metrics import Clusters, chances, clusters, day_of
+from .statistics import Estimate, Floats
+
+_TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the base rate
+
+
+def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
+    """Every figure with its interval. AUC compares within UTC days, so that a busy day is no feature."""
+    table, among = forward.predictions, clusters(forward.predictions)
+    outcomes, scores, base = (table[name].to_numpy() for name in ("outcome", "prediction", "base_rate"))
+    base_loss = statistics.log_loss(base, outcomes)
+    figures = _figures(table, base_loss, cutoffs, among)
+    return Evaluation(
+        rows=table.num_rows,
+        clicks=int(outcomes.sum()),
+        periods=tuple(_period(table, number, *trained) for number, trained in enumerate(forward.trained)),
+        forward_days=forward.length / timedelta(days=1),
+        auc=figures.pop("auc"),
+        log_loss=float(statistics.log_loss(scores, outcomes).mean()) if chances(scores) else None,
+        base_log_loss=float(base_loss.mean()),
+        log_loss_difference=figures.pop(_TO_BASE, None),
+        calibration=figures.pop("calibration", None),
+        metrics=figures,
+        unit=forward.grouping.unit if among.dependent else None,
+        units=among.units if among.dependent else 0,
+        ranked=_ranked(forward, among),
+        worth=worth.measure(forward.sampled, forward.shuffled) if forward.sampled is not None else (),
+    )
+
+
+def _figures(table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters) -> dict[str, Estimate]:
+    """By the names of gates; `auc` is always there."""
+    outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
+    sums = metrics.totals(table, scores, cutoffs, among)
+    if chances(scores):
+        sums[_TO_BASE] = units.totals(statistics.log_loss(scores, outcomes) - base_loss, 1.0, among.unit, among.units)
+    figures = {"auc": Estimate(value=_finite(sums["auc"].value), low=0.0, high=1.0)} | units.estimates(sums)
+    if not among.dependent:
+        figures["auc"] = statistics.auc(scores, outcomes, day_of(table))
+    if "calibration" in sums and scores.sum() > 0 and (not among.dependent or not outcomes.any()):
+        figures["calibration"] = statistics.calibration(outcomes, scores)  # a bootstrap of no outcome at all is sure of 0
+    if chances(scores) and not among.dependent:
+        figures[_TO_BASE] = statistics.mean_difference(statistics.log_loss(scores, outcomes), base_loss)
+    return figures
+
+
+def _ranked(forward: Forward, among: Clusters) -> Ranked | None:
+    if among.group is None:
+        return None
+    tell = metrics.groups_that_tell(forward.predictions, among)
+    top = metrics.top_of(forward.predictions, forward.predictions["prediction"].to_numpy(), among)
+    return Ranked(
+        within=forward.grouping.ranked_within or forward.grouping.unit or "",
+        groups=tell,
+        left_out=among.groups - tell,
+        item=forward.grouping.item if top else None,
+        items=top.items if top else 0,
+        shown=top.shown if top else 0,
+        gini=top.gini if top else None,
+    )
+
+
+def _period(table: pa.Table, number: int, start: datetime, rows: int, clicks: int) -> Period:
+    part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
+    outcomes = part["outcome"].to_numpy()
+    area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(np.ones(part.num_rows, dtype=np.int64))
+    return Period(
+        start=start,
+        trained_rows=rows,
+        trained_clicks=clicks,
+        rows=part.num_rows,
+        clicks=int(outcomes.sum()),
+        auc=None if math.isnan(area) else area,
+    )
+
+
+def paired(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
+    """The rows of `ours` that `theirs` predicted too, and its predictions of them."""
+    places = pc.index_in(ours["event_id"], theirs["event_id"].combine_chunks())
+    both = pc.is_valid(places)
+    predictions = theirs["prediction"].take(places.filter(both))
+    return ours.filter(both), np.asarray(predictions.to_numpy(), dtype=float)
+
+
+def differences(common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)) -> dict[str, Estimate]:
+    """Every metric of `common` minus that of `other`, another model's predictions of the same rows; `auc` is always there."""
+    among = clusters(common)
+    scores = common["prediction"].to_numpy()
+    ours, theirs = (metrics.totals(common, side, cutoffs, among) for side in (scores, other))
+    found = units.differences(ours, theirs)
+    if not among.dependent:
+        found["auc"] = statistics.auc_difference(scores, other, common["outcome"].to_numpy(), day_of(common))
+    value = _finite(ours["auc"].value) - _finite(theirs["auc"].value)
+    return {"auc": Estimate(value=value, low=-1.0, high=1.0)} | found
+
+
+def against(
+    ours: pa.Table, theirs: pa.Table, *, version: str, run: str, rates_of: str | None, cutoffs: Sequence[int] = (CUTOFF,)
+) -> Champion:
+    """Compare with the champion's own forward predictions of the same rows. `rates_of`: the one entity whose rates it predicts."""
+    common, other = paired(ours, theirs)
+    if not common.num_rows:
+        return Champion(version=version, run=run, why_not=f"{version} ({run}) was evaluated on other rows: train its configuration again")
+    found = differences(common, other, cutoffs)
+    return Champion(
+        version=version,
+        run=run,
+        rows=common.num_rows,
+        difference=found.pop("auc"),
+        differences=found,
+        ceiling=best_possible(other, day_of(common)),
+        ceiling_of=rates_of,
+    )
+
+
+def auc(table: pa.Table) -> Estimate:
+    """AUC within days of a table of predictions."""
+    among = clusters(table)
+    outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
+    if not among.dependent:
+        return statistics.auc(scores, outcomes, day_of(table))
+    sums = metrics.totals(table, scores, (), among)["auc"]
+    return units.estimates({"auc": sums}).get("auc") or Estimate(value=_finite(sums.value), low=0.0, high=1.0)
+
+
+def best_possible(rates: Any, groups: Any) -> float | None:
+    """The AUC of perfect knowledge, were `rates` true; None when they are no rates."""
+    rates = np.asarray(rates, dtype=float)
+    if not len(rates) or not chances(rates):
+        return None
+    area = statistics.ceiling(rates, groups)
+    return None if math.isnan(area) else area
+
+
+def _finite(area: float) -> float:
+    """An AUC of no pair is chance."""
+    return 0.5 if math.isnan(area) else area

@@ -1,0 +1,66 @@
+"""Figures by segment: the rows of one value of an attribute, by themselves (`evaluate: {segments: [platform]}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ...project.metrics import CUTOFF
+from . import measure, metrics, units
+from .evaluation import Segment
+from .metrics import clusters
+from .statistics import Estimate
+
+_MOST = 10  # values of one attribute; the rest is one segment
+OTHERS = "(others)"
+
+
+def by_segment(attributes: Sequence[str], data: pa.Table, ours: pa.Table, champion: pa.Table | None) -> tuple[Segment, ...]:
+    """Of forward predictions (evaluation.SCHEMA); `data` is the training set that they are of, with the attributes.
+
+    Intervals draw units, or rows where the log names none.
+    """
+    places = pc.index_in(ours["event_id"], data["event_id"].combine_chunks())
+    segments = []
+    for attribute in attributes:
+        values = data[attribute].take(places)
+        for value, inside in _values(values):
+            part = ours.filter(inside)
+            segments.append(_segment(attribute, value, part, champion))
+    return tuple(segments)
+
+
+def _values(values: Any) -> list[tuple[str, Any]]:
+    """(value as text, mask), the most frequent first."""
+    counted = sorted(values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"])))
+    shown = [pair["values"] for pair in counted[:_MOST]]
+    masks = [
+        (str(v) if v is not None else "(none)", pc.is_null(values) if v is None else pc.equal(values, v).fill_null(False)) for v in shown
+    ]
+    if len(counted) > len(shown):
+        others = pc.invert(pc.is_in(values, pa.array(shown, values.type)))
+        masks.append((OTHERS, others))
+    return masks
+
+
+def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | None) -> Segment:
+    among = clusters(part)
+    totals = metrics.totals(part, part["prediction"].to_numpy(), (CUTOFF,), among)
+    differences: dict[str, Estimate] = {}
+    if champion is not None:
+        common, other = measure.paired(part, champion)
+        if common.num_rows:
+            same = clusters(common)
+            sides = (metrics.totals(common, scores, (CUTOFF,), same) for scores in (common["prediction"].to_numpy(), other))
+            differences = units.differences(*sides)
+    return Segment(
+        attribute=attribute,
+        value=value,
+        rows=part.num_rows,
+        clicks=int(pc.sum(part["outcome"]).as_py() or 0),
+        figures=units.estimates(totals),
+        differences=differences,
+    )

@@ -1,0 +1,93 @@
+"""A trainer is `module.function(data, label, features, **parameters)`, the module beside project.yaml. It returns a predictor."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Invalid
+from ...project.modules import importable
+from ...project.specs import Model
+from .predictor import Predictor
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+LABEL = "outcome"
+_ROWS = 100_000  # that are Python's at a time
+
+
+def find(model: Model, folder: Path) -> Callable[..., Any]:
+    """Invalid when the module does not import, or has no such function, or the function does not take the parameters."""
+    module, _, name = model.trainer.rpartition(".")
+    importable(str(folder))
+    try:
+        loaded = import_module(module)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise Invalid(f"{model.path}: trainer {model.trainer}: {module} does not import: {_said(error)}{_place(error, folder)}") from error
+    trainer: Callable[..., Any] | None = getattr(loaded, name, None)
+    if not callable(trainer):
+        raise Invalid(f"{model.path}: trainer {model.trainer}: {module} has no function {name}")
+    try:
+        inspect.signature(trainer).bind(None, label=LABEL, features=[], **model.parameters)
+    except TypeError as error:
+        raise Invalid(
+            f"{model.path}: trainer {model.trainer}: {error}",
+            remedy="a trainer takes (data, label, features) and the configuration's parameters by name",
+        ) from error
+    return trainer
+
+
+def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path) -> Predictor:
+    """Train once. Invalid, with the line of the user's code, whatever it raises."""
+    features = [feature.name for feature in model.features]
+    try:
+        predictor: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
+    except Exception as error:  # the user's code may raise anything
+        raise Invalid(f"{model.trainer} raised {_said(error)}{_place(error, folder)}") from error
+    if not callable(getattr(predictor, "predict", None)):
+        raise Invalid(f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)")
+    return predictor
+
+
+def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) -> NDArray[np.float64]:
+    """Predictions as finite numbers, one a row: by `predict_table` where there is one, else by rows, some at a time. Else Invalid."""
+    import numpy as np
+
+    features = data.select([feature.name for feature in model.features])
+    by_table = getattr(predictor, "predict_table", None)
+    kind = f"{type(predictor).__name__}.{'predict_table' if callable(by_table) else 'predict'}"
+    try:
+        if callable(by_table):
+            predictions = np.asarray(by_table(features), np.float64)
+        else:
+            parts = (predictor.predict(batch.to_pylist()) for batch in features.to_batches(max_chunksize=_ROWS))
+            predictions = np.fromiter((float(value) for part in parts for value in part), np.float64)
+    except Exception as error:  # the user's code may raise anything
+        raise Invalid(f"{kind} ({model.trainer}) raised {_said(error)}{_place(error, folder)}") from error
+    if predictions.shape != (data.num_rows,):
+        raise Invalid(f"{kind} ({model.trainer}) returned {predictions.size:,} predictions for {data.num_rows:,} rows")
+    wrong = np.flatnonzero(~np.isfinite(predictions))
+    if wrong.size:
+        index = int(wrong[0])
+        raise Invalid(f"{kind} ({model.trainer}) returned {predictions[index]} for the row {features.slice(index, 1).to_pylist()[0]}")
+    return predictions
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _place(error: Exception, folder: Path) -> str:
+    """The deepest line of the user's own code, as ` (ranker.py, line 48)`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(folder.resolve())]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({Path(error.filename).name}, line {error.lineno})"
+    return f" ({Path(inside[-1].filename).resolve().relative_to(folder.resolve())}, line {inside[-1].lineno})" if inside else ""

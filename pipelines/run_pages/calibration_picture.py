@@ -1,0 +1,57 @@
+"""The demo's picture: calibration and ROC of two runs as one PNG, for a README or a terminal that shows images."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import MissingDependency
+from .figures import calibration_bins, roc
+from .runs import get_run, predictions_of
+
+if TYPE_CHECKING:
+    from ...runtime import Project
+
+_COLOURS = ("#1f66b0", "#c2540a", "#2e8b57", "#7b5ea7")
+
+
+def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-calibration.png") -> Path:
+    """Draw runs (by name, champion first) and return the picture's path. MissingDependency without matplotlib."""
+    try:
+        from matplotlib.figure import Figure  # not pyplot: no window, no global state
+    except ImportError as error:
+        raise MissingDependency("pictures need matplotlib", remedy='pip install "isthmus[demo]"') from error
+    from .report_store import keep
+
+    figure = Figure(figsize=(10, 4.6), dpi=130, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    widest = 0.0
+    for place, run_name in enumerate(runs):
+        run, table = get_run(project, run_name), predictions_of(project.target.blobs, run_name)
+        bins = calibration_bins(table)
+        at = [100 * one.expected for one in bins]
+        seen = [100 * one.observed for one in bins]
+        down = [100 * (one.observed - one.low) for one in bins]
+        up = [100 * (one.high - one.observed) for one in bins]
+        colour = _COLOURS[place % len(_COLOURS)]
+        left.errorbar(at, seen, yerr=(down, up), fmt="o", ms=5, lw=1.4, color=colour, label=run.configuration)
+        across, hits = roc(table)
+        area = f"{run.evaluation.auc.value:.3f} ({run.evaluation.auc.low:.3f} .. {run.evaluation.auc.high:.3f})" if run.evaluation else ""
+        right.plot(across, hits, color=colour, lw=1.8, label=f"{run.configuration}  {area}")
+        widest = max(widest, *at)
+    left.plot([0, widest * 1.1], [0, widest * 1.1], ls="--", lw=1, color="#98a2ab", label="perfect")
+    right.plot([0, 1], [0, 1], ls="--", lw=1, color="#98a2ab", label="chance")
+    left.set(title="Calibration, rows in fifths by prediction, 95 %", xlabel="expected clicks, %", ylabel="observed clicks, %")
+    right.set(title="ROC within days, AUC (95 %)", xlabel="rows without a click ranked as high", ylabel="clicks found")
+    left.set_xlim(0, widest * 1.1)
+    left.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=9)
+        axes.grid(color="#e3e7ea", lw=0.7)
+        axes.set_axisbelow(True)
+    out = io.BytesIO()
+    figure.savefig(out, format="png")
+    return keep(project, name, out.getvalue())

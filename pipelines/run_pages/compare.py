@@ -1,0 +1,216 @@
+"""Runs side by side: `isthmus runs compare r6 r7 r8`, each paired with the first. A verdict is the paired difference's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ...errors import Invalid, NotFound
+from ...project.metrics import CUTOFF
+from ...reports.results import Rows
+from ..evaluation import measure
+from ..evaluation.evaluation import Evaluation
+from ..evaluation.statistics import Estimate
+from . import figure_text, runs
+from .figure_text import estimate, interval, signed
+from .records import Run
+from .run_text import ranking_figures
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ...runtime import Project
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """`differences` are the second's figures minus the first's, paired, on the rows that both were tested on."""
+
+    first: Run
+    second: Run
+    rows: int
+    clicks: int
+    difference: Estimate  # of AUC
+    differences: dict[str, Estimate] = {}  # of the other metrics
+    metric: str  # that decides: ndcg@10 where rows were ranked against each other, else auc
+    verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
+
+    def deciding(self) -> Estimate:
+        return self.differences.get(self.metric, self.difference)
+
+    def __str__(self) -> str:
+        return text(self)
+
+
+class Comparisons(Rows[Comparison]):
+    """Every other run against the first, each pair on the rows that both were tested on."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return text(self[0]) if len(self) == 1 else overview(self)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return (self[0].first, *(pair.second for pair in self))
+
+
+def compare(project: Project, *names: str) -> Comparisons:
+    """Compare runs with the first of them; `comparison_page` draws it.
+
+    NotFound: no such run, or no predictions. Invalid: a single run, one that failed, other objectives, no row in common.
+    """
+    if len(names) < 2:
+        raise Invalid("one run has nothing to be compared with", remedy=f"isthmus runs compare {' '.join(names)} RUN")
+    first, *others = (runs.get_run(project, name) for name in names)
+    for run in (first, *others):
+        if run.evaluation is None:
+            raise Invalid(f"run {run.name} failed ({run.failure}): there is nothing to compare", remedy=f"isthmus runs show {run.name}")
+        if run.objective != first.objective:
+            raise Invalid(
+                f"{first.name} was trained for {first.objective} and {run.name} for {run.objective}: their figures do not compare"
+            )
+    theirs = _predictions(project, first)
+    return Comparisons(_pair(first, theirs, run, _predictions(project, run)) for run in others)
+
+
+def _predictions(project: Project, run: Run) -> pa.Table:
+    try:
+        return runs.predictions_of(project.target.blobs, run.name)
+    except NotFound as error:
+        raise NotFound(f"the predictions of {run.name} are gone: {error}", remedy="train the configuration again") from error
+
+
+def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
+    common, other = measure.paired(ours, theirs)
+    if not common.num_rows:
+        raise Invalid(
+            f"{first.name} and {second.name} were tested on different rows: no row is common to both",
+            remedy="train both on the same window",
+        )
+    differences = measure.differences(common, other)
+    auc, ranking = differences.pop("auc"), f"ndcg@{CUTOFF}"
+    deciding = differences.get(ranking, auc)
+    return Comparison(
+        first=first,
+        second=second,
+        rows=common.num_rows,
+        clicks=int(common["outcome"].to_numpy().sum()),
+        difference=auc,
+        differences=differences,
+        metric=ranking if ranking in differences else "auc",
+        verdict="better" if deciding.low > 0 else "worse" if deciding.high < 0 else "undecided",
+    )
+
+
+def text(comparison: Comparison) -> str:
+    """The table that the console prints."""
+    first, second = comparison.first, comparison.second
+    rows = [
+        ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", ""),
+        ("version", version_of(first), version_of(second), ""),
+        ("features", str(len(first.features)), str(len(second.features)), ""),
+        *figure_rows(comparison, "   "),
+    ]
+    widths = [max(len(row[1]) for row in rows), max(len(row[2]) for row in rows)]
+    lines = [
+        f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip() for name, left, right, rest in rows
+    ]
+    one, two = figures(first), figures(second)
+    note = []
+    if comparison.rows < max(one.rows, two.rows):
+        note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
+    return "\n".join([*lines, *note, f"intervals {figure_text.drawn(two)}", f"verdict   {spoken_verdict(comparison)}"])
+
+
+def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
+    """A head, and a line a run: its own figures, and the deciding difference to the first run on the rows of both."""
+    head = ("run", "version", "features", "auc", f"ndcg@{CUTOFF}", "obs/exp", "against the first", "rows", "verdict")
+
+    def own(run: Run) -> tuple[str, ...]:
+        known = figures(run).figures()
+        shown = ((name, known.get(name), digits) for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2)))
+        cells = ("" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown)
+        return (f"{run.name} {run.told()}", version_of(run), str(len(run.features)), *cells)
+
+    lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
+    for pair in pairs:
+        difference = f"{pair.metric} {signed(pair.deciding().value, 3)}  {interval(pair.deciding(), sign=True)}"
+        lines.append((*own(pair.second), difference, f"{pair.rows:,}", pair.verdict))
+    columns = [column for column in zip(head, *lines, strict=True) if any(column[1:])]
+    return tuple(zip(*columns, strict=True))
+
+
+def overview(pairs: Sequence[Comparison]) -> str:
+    """What the console prints of three runs and more."""
+    rows = overview_rows(pairs)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, f"intervals {figure_text.drawn(figures(pairs[-1].second))}", several(len(pairs))])
+
+
+def several(number: int) -> str:
+    """What many comparisons do to 95 %."""
+    return f"each interval is a 95 % one by itself: of {number} differences that are none, {number / 20:.1g} look decided on average"
+
+
+def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
+    """(metric, first, second, difference) of every figure that either has."""
+    one, two = figures(comparison.first), figures(comparison.second)
+    first, second = one.figures(), two.figures()
+
+    def difference(name: str) -> str:
+        between = comparison.difference if name == "auc" else comparison.differences.get(name)
+        return f"{signed(between.value, 3)}{gap}{interval(between, sign=True)}" if between else ""
+
+    rows = [
+        (name.replace("_", " "), first.get(name), second.get(name), name)
+        for name in ("auc", *ranking_figures({**one.metrics, **two.metrics}))
+    ]
+    lines = [(label, _short(left, gap), _short(right, gap), difference(name)) for label, left, right, name in rows]
+    if one.log_loss is not None or two.log_loss is not None:
+        lines.append(("log loss", _loss(one), _loss(two), f"base rate {two.base_log_loss:.5f}"))
+    if one.calibration is not None or two.calibration is not None:
+        lines.append(("obs/exp", _short(one.calibration, gap, 2), _short(two.calibration, gap, 2), ""))
+    return lines
+
+
+def figures(run: Run) -> Evaluation:
+    if run.evaluation is None:
+        raise Invalid(f"run {run.name} has no figures: {run.failure}")
+    return run.evaluation
+
+
+def version_of(run: Run) -> str:
+    return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
+
+
+def spoken_verdict(comparison: Comparison) -> str:
+    """What the deciding figure says, what it would take to say more, and where AUC says otherwise."""
+    name, deciding = comparison.second.name, comparison.deciding()
+    told = {
+        "undecided": f"undecided. {power(comparison)}".rstrip(),
+        "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
+        "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
+    }[comparison.verdict]
+    otherwise = (comparison.verdict == "worse" and comparison.difference.low > 0) or (
+        comparison.verdict == "better" and comparison.difference.high < 0
+    )
+    return told + (f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else "")
+
+
+def power(comparison: Comparison) -> str:
+    """What so much data can show of the deciding figure."""
+    two = figures(comparison.second)
+    if two.unit is not None:
+        return figure_text.power_of_units(comparison.deciding(), two.units, two.unit, f"a difference in {comparison.metric}")
+    return figure_text.power(comparison.clicks, comparison.second.data.outcome if comparison.second.data else "click")
+
+
+def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
+    return "not known" if figure is None else f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
+
+
+def _loss(evaluation: Evaluation) -> str:
+    return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"

@@ -1,0 +1,128 @@
+"""The page of runs side by side: `reports/r6-r7.html`, each run against the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...reports import page
+from ...reports.plots import STYLES
+from . import compare, figure_text, runs
+from .compare import Comparison, Comparisons
+from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .records import Run
+from .report_store import keep
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ...runtime import Project
+
+_LONGEST = 8  # names in a file's name
+
+
+def comparison_page(project: Project, compared: Comparisons) -> Path:
+    """Write `reports/<a>-<b>.html` and return where it is (on a cloud target: a copy in the project's .isthmus/)."""
+    tables = [runs.predictions_of(project.target.blobs, run.name) for run in compared.runs]
+    names = [run.name for run in compared.runs]
+    name = "-".join(names) if len(names) <= _LONGEST else f"{names[0]}-and-{len(names) - 1}-more-{'-'.join(names[-2:])}"
+    return keep(project, f"{name}.html", html(compared, tables).encode())
+
+
+def html(compared: Comparisons, tables: list[pa.Table]) -> str:
+    """The page; `tables` are the forward predictions of `compared.runs`."""
+    runs_ = compared.runs
+    title = " and ".join(run.name for run in runs_) if len(runs_) == 2 else f"{len(runs_)} runs"
+    body = [page.heading(*heading(compared)), *parts(compared, tables)]
+    return page.page(title, body, page.footer(max(run.ended for run in runs_), runs_[0].target))
+
+
+def heading(compared: Comparisons) -> tuple[str, str]:
+    """What is compared, and the line below."""
+    first, second = compared[0].first, compared[0].second
+    if len(compared) == 1:
+        return f"{first.told()} and {second.told()}", f"runs {first.name} and {second.name} for {second.objective}"
+    return f"{len(compared.runs)} runs for {first.objective}", f"each against {first.name} {first.told()}"
+
+
+def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
+    """The page without its heading and its foot."""
+    shown = list(zip(compared.runs, tables, STYLES, strict=False))
+    seen = [Seen(name=f"{run.name} {run.told()}", style=style, predictions=table) for run, table, style in shown]
+    more = len(compared.runs) - len(seen)
+    pictures = [page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)]
+    pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
+    return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
+
+
+def _two(pair: Comparison, pictures: list[str]) -> list[str]:
+    first, second = pair.first, pair.second
+    outcome = second.data.outcome if second.data else "click"
+    rows = [
+        ("version", compare.version_of(first), compare.version_of(second), ""),
+        ("features", str(len(first.features)), str(len(second.features)), ""),
+        *compare.figure_rows(pair, "   "),
+    ]
+    head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
+    kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
+    paired = f"Both models on the same {pair.rows:,} rows with {figure_text.clicks(pair.clicks, outcome)}; {_drawn(second)}."
+    return [
+        page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
+        page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
+        page.section("Pictures", *pictures),
+        page.section("What differs", *_changes((first, second))),
+    ]
+
+
+def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
+    first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
+    lines = [f"{pair.second.name} {pair.second.told()}: {_first_word(pair)}. {_sentence(pair)}" for pair in decided]
+    head, *rows = compare.overview_rows(compared)
+    told = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
+    return [
+        page.verdict([told, *lines, f"{compare.several(len(compared)).capitalize()}."], ""),
+        page.section(
+            "Figures",
+            page.table(head, rows),
+            page.words(f"Differences are on the rows that both models of a pair were tested on; {_drawn(compared.runs[-1])}.", "soft"),
+        ),
+        page.section("Pictures", *pictures),
+        page.section("What differs", *_changes(compared.runs)),
+    ]
+
+
+def _drawn(run: Run) -> str:
+    evaluation = compare.figures(run)
+    drawn = figure_text.drawn(evaluation)
+    return f"intervals are 95 %; they {drawn}" if evaluation.unit else f"intervals are 95 %, {drawn}"
+
+
+def _first_word(pair: Comparison) -> str:
+    return {"undecided": "undecided", "better": f"{pair.second.name} ranks better", "worse": f"{pair.second.name} ranks worse"}[
+        pair.verdict
+    ]
+
+
+def _sentence(pair: Comparison) -> str:
+    if pair.verdict == "undecided":
+        return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
+    return f"The interval of the difference in {pair.metric}, {figure_text.interval(pair.deciding(), sign=True)}, does not hold 0."
+
+
+def _changes(compared: tuple[Run, ...]) -> list[str]:
+    """A line for whatever is not the same in all runs."""
+
+    def named(parameters: dict[str, object]) -> str:
+        return ", ".join(f"{name} {value}" for name, value in parameters.items())
+
+    told = {
+        "trainer": [run.trainer for run in compared],
+        "parameters": [named(run.parameters) for run in compared],
+        "features": [", ".join(run.features) for run in compared],
+        "git": [str(run.git or "none") for run in compared],
+        "data": [run.data.digest[:12] if run.data else "" for run in compared],
+    }
+    rows = [(name, *(value or "none" for value in values)) for name, values in told.items() if len(set(values)) > 1]
+    if not rows:
+        return [page.words("Nothing: configuration, code revision and data are the same.")]
+    return ['<div class="changes">', page.table(("", *(run.name for run in compared)), rows), "</div>"]

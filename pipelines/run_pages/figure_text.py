@@ -1,0 +1,96 @@
+"""Figures as people read them: one way each, for the console and for the pages."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluation import Evaluation
+    from ..evaluation.statistics import Estimate
+
+_POWER = "would be found in 80 % of cases"
+
+
+def estimate(found: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
+    """`0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
+    value = signed(found.value, digits) if sign else f"{found.value:.{digits}f}"
+    return f"{value}{what}   95 % {interval(found, digits, sign=sign)}"
+
+
+def interval(found: Estimate, digits: int = 3, *, sign: bool = False) -> str:
+    """`0.403 .. 0.541`, or `-0.135 .. +0.007`."""
+    if sign:
+        return f"{signed(found.low, digits)} .. {signed(found.high, digits)}"
+    return f"{found.low:.{digits}f} .. {found.high:.{digits}f}"
+
+
+def signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}"
+
+
+def clicks(number: int, outcome: str = "click") -> str:
+    return f"{number:,} {outcome}{'s' if number != 1 else ''}"
+
+
+def days(first: date, last: date) -> str:
+    """`24-30 Nov 2019`."""
+    if first == last:
+        return f"{first:%-d %b %Y}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day}-{last:%-d %b %Y}"
+    if first.year == last.year:
+        return f"{first:%-d %b} - {last:%-d %b %Y}"
+    return f"{first:%-d %b %Y} - {last:%-d %b %Y}"
+
+
+def two_figures(number: float) -> str:
+    """`1,636` is `1,600`: a planning figure promises no more."""
+    return f"{int(float(f'{number:.2g}')):,}"
+
+
+def power(number: int, outcome: str = "click") -> str:
+    """Which AUC so many clicks would show, and what an AUC nearer to chance (0.5) would take."""
+    from ..evaluation.statistics import clicks_needed, distance_shown
+
+    shown = distance_shown(number)
+    smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01) if distance < 0.75 * shown][:2]
+    if not smaller:
+        return f"With {clicks(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
+    takes = [f"{0.5 + smaller[0]:.2f} takes {two_figures(clicks_needed(smaller[0]))} {outcome}s"]
+    takes += [f"{0.5 + distance:.2f} {two_figures(clicks_needed(distance))}" for distance in smaller[1:]]
+    return f"With {clicks(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; {', '.join(takes)}."
+
+
+def people(attribute: str) -> str:
+    """`user_id` -> `users`."""
+    return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
+
+
+def drawn(evaluation: Evaluation) -> str:
+    """What the intervals take as independent."""
+    if evaluation.unit is not None:
+        return f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent" + _few(evaluation.units)
+    rows = f"{evaluation.units:,} {people(evaluation.ranked.within)}" if evaluation.ranked else "rows"
+    return f"{rows} taken as independent: the log names no unit, so the true intervals are wider"
+
+
+def _few(number: int) -> str:
+    from ..evaluation.units import FEWEST
+
+    return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""
+
+
+def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
+    """What so many units can show of a figure with this interval, and how many would show less: an interval narrows with their root."""
+    from ..evaluation.statistics import distance_shown_by
+    from ..evaluation.units import FEWEST
+
+    if number < FEWEST:
+        return ""
+    shown = distance_shown_by(figure)
+    digits = 3 if shown < 0.1 else 2
+    smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001) if distance < 0.75 * shown][:2]
+    takes = [f"{distance:g} takes {two_figures(number * (shown / distance) ** 2)} {people(unit)}" for distance in smaller]
+    told = f"With {number:,} {people(unit)} {what} of {shown:.{digits}f} {_POWER}"
+    return f"{told}{'; ' if takes else ''}{', '.join(takes)}. "

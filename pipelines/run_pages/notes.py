@@ -1,0 +1,68 @@
+"""What people say of a run: tags and a note, in `runs/<run>/notes.json`. They may change; the record beside it never does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from ...errors import Invalid
+from ...formats import StoredDocument
+from ...reports.results import Shown
+from ...storage import BlobStore
+from ..document import find, runs_folder, write
+from . import runs
+
+if TYPE_CHECKING:
+    from ...runtime import Project
+
+_TAG = r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,62}"
+_LONGEST = 2000  # characters of a note
+
+
+class Notes(Shown, StoredDocument, frozen=True, kw_only=True):
+    tags: tuple[str, ...] = ()  # in alphabetical order
+    note: str = ""
+
+
+def notes_uri(blobs: BlobStore, run: str) -> str:
+    return f"{runs_folder(blobs.root)}/{run}/notes.json"
+
+
+def read(blobs: BlobStore, run: str) -> Notes:
+    """Nothing was said of it: empty ones. Refused: of a newer format."""
+    return find(blobs, notes_uri(blobs, run), Notes) or Notes()
+
+
+def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
+    """Invalid: what is no tag, or too long a note."""
+    if wrong := next((tag for tag in tags if not re.fullmatch(_TAG, tag)), None):
+        raise Invalid(f"{wrong!r} is not a tag", remedy="letters, digits and . _ : / - without spaces, at most 63: cold-start")
+    if note is not None and len(note) > _LONGEST:
+        raise Invalid(
+            f"the note has {len(note):,} characters, more than {_LONGEST:,}", remedy="write it into a file, and note where that is"
+        )
+
+
+def tag(project: Project, run: str, tags: Collection[str], *, remove: Collection[str] = ()) -> Notes:
+    """Give a run tags, and take others away; again changes nothing. NotFound: no such run. Invalid: what is no tag."""
+    check(tags=tags)
+    return _change(project, run, add=tags, remove=remove)
+
+
+def note(project: Project, run: str, text: str) -> Notes:
+    """Write a run's note over the one before; empty takes it away. NotFound: no such run. Invalid: too long."""
+    check(note=text)
+    return _change(project, run, note=text)
+
+
+def _change(project: Project, run: str, *, add: Collection[str] = (), remove: Collection[str] = (), note: str | None = None) -> Notes:
+    blobs = project.target.blobs
+    runs.get_run(project, run)
+    with project.lock("runs"):
+        before = read(blobs, run)
+        tags = tuple(sorted({*before.tags, *add} - set(remove)))
+        after = Notes(tags=tags, note=before.note if note is None else note.strip())
+        if after != before:
+            write(blobs, notes_uri(blobs, run), after)
+    return after

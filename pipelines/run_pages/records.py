@@ -1,0 +1,120 @@
+"""The record of a training run: `runs/<run>/record.json`, written once when it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ...formats import StoredDocument
+from ...reports.results import Shown
+from ...storage import BlobStore
+from ..document import find, read, runs_folder, write
+from ..evaluation.distribution import Distribution
+from ..evaluation.evaluation import Champion, Evaluation, Segment
+from ..evaluation.gate import GateResult, Verdict
+from ..evaluation.leak_alarm import Looked
+
+
+class Git(msgspec.Struct, frozen=True, kw_only=True):
+    revision: str  # short
+    dirty: bool  # the project's folder has changes that are not committed
+
+    def __str__(self) -> str:
+        return f"git {self.revision}{' with changes' if self.dirty else ''}"
+
+
+class Data(StoredDocument, frozen=True, kw_only=True):
+    """The training set as it was read."""
+
+    start: datetime  # the window asked for, [start, end)
+    end: datetime
+    as_of: datetime
+    first: datetime | None  # of the rows found
+    last: datetime | None
+    rows: int
+    clicks: int
+    digest: str  # canonical hash of the rows
+    exposure: str  # the event behind a row, and the one counted
+    outcome: str
+    types: dict[str, str]  # of each feature
+    features: int
+    views: int  # ... of which from views: joined point in time
+    empty: dict[str, int] = {}  # rows without any value of a view, by its name
+    warnings: tuple[str, ...] = ()  # the leak alarm
+    distributions: tuple[Distribution, ...] = ()  # of every feature
+    leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
+
+
+class Corrected(msgspec.Struct, frozen=True, kw_only=True):
+    """`3 corrections since r4`."""
+
+    corrections: int
+    since: str  # the run of the same configuration before
+
+    def __str__(self) -> str:
+        return f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since {self.since}"
+
+
+class Run(Shown, StoredDocument, frozen=True, kw_only=True):
+    """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
+
+    name: str
+    status: Literal["done", "failed"]
+    target: str
+    configuration: str
+    path: str  # of its file
+    config: str  # the file's text
+    settings: dict[str, Any]  # the same, parsed
+    model: str
+    objective: str
+    features: tuple[str, ...]
+    trainer: str
+    parameters: dict[str, Any]
+    started: datetime
+    ended: datetime
+    git: Git | None = None
+    code: str | None = None  # digest of the model folder
+    data: Data | None = None
+    evaluation: Evaluation | None = None
+    champion: Champion = Champion()
+    gate: Verdict | None = None
+    checks: GateResult = GateResult(verdict=None)
+    version: str | None = None  # e.g. ranker@2
+    alias: str | None = None  # the alias that it got
+    alias_why_not: str | None = None
+    failure: str | None = None
+    log: str = ""
+    report: str = ""
+    links: dict[str, str] = {}  # the provider's console
+    drift: dict[str, float] = {}  # of every feature from the champion's training set: distribution.drift
+    segments: tuple[Segment, ...] = ()
+    corrected: Corrected | None = None  # events of its window that were corrected since the configuration's run before
+    overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
+
+    def told(self) -> str:
+        """The configuration, with what was changed in it."""
+        return " ".join((self.configuration, *self.overrides))
+
+    def __str__(self) -> str:
+        from .run_text import text
+
+        return text(self)
+
+
+def record_uri(blobs: BlobStore, run: str) -> str:
+    return f"{runs_folder(blobs.root)}/{run}/record.json"
+
+
+def keep(blobs: BlobStore, run: Run) -> None:
+    write(blobs, record_uri(blobs, run.name), run)
+
+
+def fetch(blobs: BlobStore, run: str) -> Run:
+    """NotFound; Invalid when it is damaged."""
+    return read(blobs, record_uri(blobs, run), Run)
+
+
+def peek(blobs: BlobStore, run: str) -> Run | None:
+    return find(blobs, record_uri(blobs, run), Run)

@@ -1,0 +1,156 @@
+"""The page of a run: static HTML in the blob store, self-contained, made once and never served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...errors import NotFound
+from ...reports import page
+from ...storage import BlobStore
+from ..evaluation.evaluation import Evaluation
+from . import feature_page, figure_text, run_text
+from .figures import Seen, calibration_chart, daily_chart, roc_chart
+from .records import Run
+from .report_store import run_uri
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
+    """The page of one run; `champion` are the predictions that it was compared with."""
+    blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
+
+
+def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
+    heading = page.heading(title(run), when(run))
+    body = [heading, page.links(_links(run)), *parts(run, ours, champion)]
+    return page.page(f"{run.name} {run.configuration}", body, page.footer(run.ended, run.target))
+
+
+def title(run: Run) -> str:
+    return f"Run {run.name}: {run.model} / {run.told()}"
+
+
+def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
+    """The page without its heading, its links and its foot. NotFound: the run failed."""
+    if run.evaluation is None or run.data is None:
+        raise NotFound(f"run {run.name} has no figures: {run.failure}")
+    seen = [Seen(name=run.told(), style="b" if champion is not None else "a", predictions=ours)]
+    if champion is not None:
+        seen.insert(0, Seen(name=f"champion, {run.champion.version}", style="a", predictions=champion))
+    outcome = run.data.outcome
+    return [
+        _gate(run),
+        page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
+        page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)),
+        *feature_page.segments(run),
+        *feature_page.features(run),
+        page.section("Test periods", _periods(run.evaluation)),
+        page.section("Data", *_data(run)),
+        page.anchor("configuration"),
+        page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
+    ]
+
+
+def _links(run: Run) -> list[tuple[str, str]]:
+    """Beside this page in the store; the champion's page is in its own run's folder."""
+    champion = [(f"champion {run.champion.version}", f"../{run.champion.run}/report.html")] if run.champion.run else []
+    return [*champion, ("log", "log.txt"), ("record", "record.json"), ("configuration", "#configuration")]
+
+
+def _configured(run: Run) -> str:
+    changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
+    return f"{run.path}, trainer {run.trainer}{changed}"
+
+
+def _gate(run: Run) -> str:
+    said = {
+        None: "No gate: the configuration asks for none.",
+        "pass": "Gate: pass",
+        "fail": "Gate: fail. The version is registered as rejected and gets no alias.",
+        "inconclusive": "Gate: inconclusive. It may serve as challenger, not become champion.",
+    }[run.gate]
+    checks = [f"{check.name} {check.wanted}: {check.verdict} ({check.reason})" for check in run.checks.checks]
+    alias = f" as {run.alias}" if run.alias else f" ({run.alias_why_not})" if run.alias_why_not else ""
+    checks += [run.checks.note] if run.checks.note else []
+    return page.verdict([said, *checks, f"Registered {run.version}{alias}."], run.gate or "")
+
+
+def _figures(run: Run, found: Evaluation) -> str:
+    ceiling = run.champion.ceiling
+    known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
+    rows = [("AUC within days", _short(found.auc), f"chance is 0.5{known}")]
+    if found.ranked is not None:
+        about = run_text.told(found.ranked)
+        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in run_text.ranking_figures(found.metrics).items()]
+        rows += [("first places", f"gini {found.ranked.gini:.2f}", run_text.first_places(found.ranked))] if found.ranked.item else []
+    paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
+    for name, figure in run.champion.figures().items():
+        digits = run_text.digits_of(name)
+        value = f"{figure_text.signed(figure.value, digits)}   ({figure_text.interval(figure, digits, sign=True)})"
+        rows.append((f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion", value, paired))
+    if run.champion.difference is None and run.champion.why_not:
+        rows.append(("AUC against the champion", "not known", run.champion.why_not))
+    rows.append(("log loss", _loss(found), f"always answering the base rate: {found.base_log_loss:.5f}"))
+    sure = "1 is perfect" if found.units else "1 is perfect; exact Poisson interval"
+    rows.append(("observed / expected", _short(found.calibration, 2), sure))
+    return page.table(("", "value (95 %)", ""), rows, wordy=2)
+
+
+def _power(found: Evaluation, outcome: str) -> str:
+    tested = f"{len(found.periods)} test periods, {found.rows:,} rows. "
+    if found.unit is None:
+        return f"{tested}{figure_text.power(found.clicks, outcome)} Intervals: {figure_text.drawn(found)}."
+    power = figure_text.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
+    return f"{tested}{power}Intervals {figure_text.drawn(found)}."
+
+
+def _periods(found: Evaluation) -> str:
+    rows = [
+        (
+            f"{period.start:%a %-d %b %Y}" if found.forward_days >= 1 else f"{period.start:%-d %b %H:%M}",
+            f"{period.trained_rows:,}",
+            f"{period.trained_clicks:,}",
+            f"{period.rows:,}",
+            f"{period.clicks:,}",
+            "none" if period.auc is None else f"{period.auc:.3f}",
+        )
+        for period in found.periods
+    ]
+    length = "day" if found.forward_days == 1 else f"period of {found.forward_days:g} days"
+    told = f"Each {length} is predicted by a model that was trained on what was known when it began; younger outcomes are left out."
+    head = ("from", "rows before", "clicks before", "rows", "clicks", "AUC")
+    return page.words(told, "soft") + page.table(head, rows, numbers=True)
+
+
+def _data(run: Run) -> list[str]:
+    from .run_text import described
+
+    data = run.data
+    if data is None:
+        return []
+    parts = [
+        page.words(described(data) + (f". {run.corrected}." if run.corrected else "")),
+        page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
+    ]
+    parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
+    if data.leaks:
+        told = "Leak alarm: AUC of each feature alone, by day, and with what was known earlier where it is made of past outcomes."
+        parts += [page.words(told, "soft"), page.table(("", ""), [(one.feature, one.told()) for one in data.leaks], wordy=1)]
+    return parts
+
+
+def _short(found: object, digits: int = 3) -> str:
+    from ..evaluation.statistics import Estimate
+
+    return f"{found.value:.{digits}f}   ({figure_text.interval(found, digits)})" if isinstance(found, Estimate) else "not known"
+
+
+def _loss(found: Evaluation) -> str:
+    return "no rates" if found.log_loss is None else f"{found.log_loss:.5f}"
+
+
+def when(run: Run) -> str:
+    seconds = (run.ended - run.started).total_seconds()
+    return f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, {run.git or 'no git'}"

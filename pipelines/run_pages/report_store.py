@@ -1,0 +1,29 @@
+"""Where pages and pictures are kept: `runs/<run>/report.html` and `reports/...` in the blob store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...storage import BlobStore
+from ..document import local_path, runs_folder
+
+if TYPE_CHECKING:
+    from ...runtime import Project
+
+
+def run_uri(blobs: BlobStore, run: str) -> str:
+    return f"{runs_folder(blobs.root)}/{run}/report.html"
+
+
+def keep(project: Project, name: str, data: bytes) -> Path:
+    """Put a report into the blob store, and give a path that opens it: on a cloud target a copy in the project's .isthmus/reports/."""
+    blobs = project.target.blobs
+    uri = f"{blobs.root.rstrip('/')}/reports/{name}"
+    blobs.put(uri, data)
+    path = local_path(uri)
+    if path is None:
+        path = project.folder / ".isthmus" / "reports" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return path

@@ -1,0 +1,119 @@
+"""`isthmus runs list --sort ndcg@10 --where model=logistic`: runs with what was said of them, chosen and in order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ...errors import Invalid
+from ...project.metrics import AGAINST, EXAMPLES, check_problem
+from ...project.names import did_you_mean
+from ...reports.results import Rows
+from ..evaluation.statistics import Estimate
+from . import notes, runs
+from .notes import Notes
+from .records import Run
+
+if TYPE_CHECKING:
+    from ...runtime import Project
+
+
+class NotedRun(Run, frozen=True, kw_only=True):
+    """A run's record, and what people say of it. It is not stored."""
+
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *told(self)])
+
+
+def noted(run: Run, notes: Notes) -> NotedRun:
+    return NotedRun(**{name: getattr(run, name) for name in run.__struct_fields__}, tags=notes.tags, note=notes.note)
+
+
+def told(noted: NotedRun | Notes) -> list[str]:
+    """Lines of what people say."""
+    tags = [f"  tags          {' '.join(noted.tags)}"] if noted.tags else []
+    return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
+
+
+_FIELDS: dict[str, Callable[[NotedRun], tuple[str | None, ...]]] = {  # what --where knows, beside parameters.<name>; any value may match
+    "model": lambda listed: (listed.model, listed.configuration),
+    "configuration": lambda listed: (listed.configuration,),
+    "version": lambda listed: (listed.version,),
+    "alias": lambda listed: (listed.alias,),
+    "gate": lambda listed: (listed.gate,),
+    "status": lambda listed: (listed.status,),
+    "objective": lambda listed: (listed.objective,),
+    "trainer": lambda listed: (listed.trainer,),
+    "tag": lambda listed: listed.tags,
+}
+
+
+def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str] = (), newest: int | None = None) -> Rows[NotedRun]:
+    """Training runs that ended, oldest first; damaged records are left out. `newest`: only among so many.
+
+    `sort`: a figure, best first, runs without it last. `where`: FIELD=VALUE, all of which must hold. Invalid: an unknown figure or field.
+    """
+    wanted = conditions(sort, where)
+    blobs = project.target.blobs
+    listed = [noted(run, notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
+    chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
+    return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
+
+
+def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRun], bool]]:
+    """What must hold of a run. Invalid: an unknown figure or field."""
+    if sort is not None and check_problem(sort) is not None:
+        raise Invalid(f"{sort} is not a figure to sort by", remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}")
+    if sort == f"calibration{AGAINST}":
+        raise Invalid(f"{sort} has no best: it is a difference of two distances from 1", remedy="sort by calibration")
+    return [_condition(text) for text in where]
+
+
+def _condition(text: str) -> Callable[[NotedRun], bool]:
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise Invalid(f"--where {text} is not FIELD=VALUE", remedy="for example: --where model=logistic")
+    if field.startswith("parameters."):
+        name = field.removeprefix("parameters.")
+        return lambda listed: _same(listed.parameters.get(name), value)
+    if field not in _FIELDS:
+        known = (*_FIELDS, "parameters.NAME")
+        raise Invalid(f"--where {text}: runs have no {field}", remedy=did_you_mean(field, _FIELDS) or f"they have {', '.join(known)}")
+    return lambda listed: value in _FIELDS[field](listed)
+
+
+def _same(parameter: object, value: str) -> bool:
+    """1 is 1.0, as a configuration has it."""
+    if isinstance(parameter, int | float) and not isinstance(parameter, bool):
+        try:
+            return float(value) == parameter
+        except ValueError:
+            return False
+    return parameter is not None and (str(parameter).lower() if isinstance(parameter, bool) else str(parameter)) == value
+
+
+def comparable(listed: Sequence[NotedRun]) -> bool:
+    """Whether every figure is of the same rows."""
+    return len({(r.objective, r.data.start, r.data.end, r.evaluation.rows) for r in listed if r.data and r.evaluation}) <= 1
+
+
+def figure(run: Run, name: str) -> Estimate | None:
+    """A run's own figure, or its difference to the champion of that day, by the name of a gate."""
+    if run.evaluation is None:
+        return None
+    metric = name.removesuffix(AGAINST)
+    return (run.champion if metric != name else run.evaluation).figures().get(metric)
+
+
+def _badness(run: Run, name: str) -> float:
+    """Lower is better. Loss is better when low, calibration when near 1, everything else when high."""
+    estimate = figure(run, name)
+    if estimate is None:
+        return math.inf
+    if name == "calibration":
+        return abs(math.log(estimate.value)) if 0 < estimate.value < math.inf else math.inf
+    return estimate.value if name.startswith("log_loss") else -estimate.value

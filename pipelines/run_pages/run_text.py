@@ -1,0 +1,145 @@
+"""A training run as a reader sees it: the block that `isthmus train` prints, and the lines that pages share with it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...project.metrics import AGAINST, ranks
+from .figure_text import clicks, days, drawn, estimate, interval, people, signed
+
+if TYPE_CHECKING:
+    from ..evaluation.evaluation import Champion, Evaluation, Ranked
+    from ..evaluation.statistics import Estimate
+    from .records import Data, Run
+
+
+def text(run: Run) -> str:
+    """The block that `isthmus train` prints."""
+    lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
+    if run.data:
+        lines.append(_line("rows", described(run.data)))
+    lines += [_line("corrected", str(run.corrected))] if run.corrected else []
+    lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []
+    if run.evaluation:
+        lines += _figures(run, run.evaluation)
+    if run.status == "failed":
+        lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
+        return "\n".join(lines)
+    lines += [_line("leaks", _judged(run, "leaks", check.reason)) for check in run.checks.checks if check.name == "leaks"]
+    lines.append(_line("gate", _gate(run)))
+    lines += [_line("", run.checks.note)] if run.checks.note else []
+    alias = run.alias or run.alias_why_not
+    lines.append(f"registered {run.version}{f' ({alias})' if alias else ''}   log {run.log}   report {run.report}")
+    return "\n".join(lines)
+
+
+def next_steps(run: Run) -> tuple[str, ...]:
+    """The commands that `isthmus train` suggests."""
+    if run.status == "failed":
+        return (f"runs show {run.name}",)
+    compare = (f"runs compare {run.champion.run} {run.name}",) if run.champion.run else ()
+    return (*compare, f"deploy {run.model}") if run.gate != "fail" else compare or (f"runs show {run.name}",)
+
+
+def _line(name: str, rest: str) -> str:
+    return f"  {name:<13} {rest}"
+
+
+def described(data: Data) -> str:
+    """`20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
+    share = f" ({100 * data.clicks / data.rows:.2f} %)" if data.rows else ""
+    span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
+    in_time = " point in time" if data.views else ""
+    plural = "s" if data.features != 1 else ""
+    found = f"{data.rows:,} {data.exposure}s, {clicks(data.clicks, data.outcome)}{share}{span}; {data.features} feature{plural}{in_time}"
+    empty = [f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {rows:,}" for i, (view, rows) in enumerate(data.empty.items())]
+    return "; ".join([found, *([", ".join(empty)] if empty else [])])
+
+
+def _figures(run: Run, found: Evaluation) -> list[str]:
+    number = len(found.periods)
+    plural = "s" if number != 1 else ""
+    length = f"day{plural}" if found.forward_days == 1 else f"period{plural} of {found.forward_days:g} days"
+    tested = f"{number} test {length}: {found.rows:,} rows"
+    outcome = run.data.outcome if run.data else "click"
+    lines = [_line("forward", f"{tested}, {clicks(found.clicks, outcome)}")]
+    lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))
+    lines += _ranking(run, found)
+    if found.log_loss is not None and found.log_loss_difference is not None:
+        to_base = found.log_loss_difference
+        between = f", 95 % {interval(to_base, 5, sign=True)}" if found.units else f" +- {to_base.high - to_base.value:.5f}"
+        base = f"{found.base_log_loss:.5f} for always answering the base rate"
+        difference = f"{signed(to_base.value, 5)}{between}"
+        lines.append(_line("log loss", f"{found.log_loss:.5f} against {base} ({difference})"))
+    if found.calibration is not None:
+        lines.append(_line("calibration", _judged(run, "calibration", estimate(found.calibration, 2, what=" observed/expected"))))
+    return [*lines, *_against(run), _line("intervals", drawn(found))]
+
+
+def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Those of rows that were ranked against each other."""
+    return {name: figure for name, figure in figures.items() if ranks(name)}
+
+
+def _judged(run: Run, check: str, text: str) -> str:
+    """A figure with what the gate says of it."""
+    return f"{text:<59}   {run.checks.of(check) or ''}".rstrip()
+
+
+def _ranking(run: Run, found: Evaluation) -> list[str]:
+    if found.ranked is None:
+        return []
+    figures = ranking_figures(found.metrics)
+    lines = [_line(name.replace("_", " "), _judged(run, name, estimate(figure))) for name, figure in figures.items()]
+    lines.append(_line("ranked", told(found.ranked)))
+    return [*lines, *([_line("first place", first_places(found.ranked))] if found.ranked.item else [])]
+
+
+def told(ranked: Ranked) -> str:
+    """`within request_id: 1,204 groups; 318 without both outcomes are left out`."""
+    return f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both outcomes are left out"
+
+
+def first_places(ranked: Ranked) -> str:
+    """`34 of 120 item_ids come first somewhere; gini 0.81, ...`."""
+    return (
+        f"{ranked.shown:,} of {ranked.items:,} {people(ranked.item or 'item')} come first somewhere; gini {ranked.gini:.2f}, 0 is all alike"
+    )
+
+
+def _against(run: Run) -> list[str]:
+    """The differences to the champion that may decide: AUC's, NDCG's, and what the gate asks for."""
+    asked = [check.name.removesuffix(AGAINST) for check in run.checks.checks if check.name.endswith(AGAINST)]
+    if run.champion.difference is None:
+        why = run.champion.why_not
+        return [_line("vs champion", _judged(run, f"{asked[0]}{AGAINST}" if asked else "", why))] if why else []
+    differences = run.champion.figures()
+    lines: list[str] = []
+    for name in dict.fromkeys(["auc", *(name for name in differences if name.startswith("ndcg")), *asked]):
+        if name in differences:
+            spoken = f"{name.replace('_', ' ')} {estimate(differences[name], digits_of(name), sign=True)}"
+            lines.append(_line("" if lines else "vs champion", _judged(run, f"{name}{AGAINST}", spoken)))
+    return lines
+
+
+def digits_of(metric: str) -> int:
+    return {"log_loss": 5, "calibration": 2}.get(metric, 3)
+
+
+def _ceiling(champion: Champion) -> str:
+    if champion.ceiling is None:
+        return ""
+    if champion.ceiling_of:
+        return f"; knowing every {champion.ceiling_of}'s true rate would give about {champion.ceiling:.2f}"
+    return f"; were the champion's predictions the true rates, it would be about {champion.ceiling:.2f}"
+
+
+def _gate(run: Run) -> str:
+    if run.gate is None:
+        return "none asked for"
+    return {
+        "pass": "pass",
+        "fail": "fail: it is registered, rejected, and gets no alias",
+        "inconclusive": "inconclusive: it may serve as challenger, not become champion",
+    }[run.gate] + (f" ({run.alias_why_not})" if run.alias_why_not and run.alias is None and run.gate != "fail" else "")

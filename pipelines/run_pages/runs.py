@@ -1,0 +1,77 @@
+"""The runs that a project keeps: listed and found by name or by version."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+from ...errors import NotFound
+from ...storage import BlobStore, located
+from .. import run_names
+from ..document import StepResult, local_path, read, runs_folder
+from . import records
+from .records import Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ...runtime import Project
+
+
+def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]:
+    """The training runs that ended, oldest first; damaged records are left out. `newest`: so many of them at most."""
+    return _all(project.target.blobs, newest)
+
+
+def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
+    every = run_names.names(blobs)
+    wanted = every if newest is None else every[max(0, len(every) - newest) :]
+    return tuple(run for name in wanted if (run := records.peek(blobs, name)))
+
+
+def get_run(project: Project, name: str) -> Run:
+    """NotFound, with the runs that there are."""
+    blobs = project.target.blobs
+    try:
+        return records.fetch(blobs, name)
+    except NotFound as error:
+        there = run_names.names(blobs)
+        shown = ", ".join(there[-8:]) or "none yet"
+        raise NotFound(f"there is no finished training run {name} (there is: {shown})", remedy="isthmus runs list") from error
+
+
+def of_version(blobs: BlobStore, version: str) -> Run | None:
+    """The newest run that became a version, e.g. ranker@2."""
+    return next((run for run in reversed(_all(blobs)) if run.version == version), None)
+
+
+def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
+    """The forward predictions of a run (evaluation.SCHEMA). NotFound."""
+    import pyarrow.parquet as pq
+
+    result = read(blobs, f"{runs_folder(blobs.root)}/{run}/evaluate/step.json", StepResult)
+    uri = located(blobs.root, result.artifacts["forward"].uri)
+    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/predictions.parquet"))).read()  # read_table loads pandas
+
+
+def log_uri(blobs: BlobStore, run: str) -> str:
+    return f"{runs_folder(blobs.root)}/{run}/log.txt"
+
+
+def shown(project: Project, uri: str) -> str:
+    """A URI as a reader opens it: a path relative to the project's folder when it is below that."""
+    path = local_path(uri)
+    if path is None:
+        return uri
+    folder = project.folder.resolve()
+    return os.path.relpath(path, folder) if path.resolve().is_relative_to(folder) else str(path)
+
+
+def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
+    """The training set of a run, and what is known of it. NotFound."""
+    import pyarrow.parquet as pq
+
+    result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)
+    uri = located(blobs.root, result.artifacts["data"].uri)
+    return pq.ParquetFile(io.BytesIO(blobs.get(f"{uri}/data.parquet"))).read(), read(blobs, f"{uri}/data.json", records.Data)

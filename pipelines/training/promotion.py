@@ -1,0 +1,140 @@
+"""Model versions and who may become what. Aliases move through here only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import NotFound, Refused
+from ...formats import StoredDocument, decode
+from ...times import utc_milliseconds
+from ..evaluation.gate import Verdict
+from ..port import Approval, ModelRegistry, ModelVersion
+from ..run_pages import runs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ...runtime import Project
+    from ..run_pages.records import Run
+
+CHAMPION = "champion"
+
+
+class Promotion(StoredDocument, frozen=True, kw_only=True):
+    """`models/<model>/promotions/<n>` in the StateStore: who was made what, and why. Append-only."""
+
+    model: str
+    version: int
+    alias: str
+    before: int | None  # the version that had the alias
+    gate: Verdict | None
+    run: str | None
+    because: str | None
+    at: str  # ISO 8601, UTC
+
+
+def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion | None:
+    try:
+        return registry.get(model, ref)
+    except NotFound:
+        return None
+
+
+def versions(project: Project) -> list[ModelVersion]:
+    """`isthmus models list`: of every model that the project trains or serves, adopted ones included."""
+    served = {variant.model for endpoint in project.spec.endpoints.values() for variant in endpoint.variants}
+    names = sorted(served | {model.model for model in project.spec.models.values()})
+    return [version for name in names for version in project.target.registry.versions(name)]
+
+
+def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
+    """What a run's gate means for its version. The first champion has nobody to beat."""
+    if verdict == "fail":
+        return "rejected"
+    return "approved" if verdict in (None, "pass") or first else "pending"
+
+
+def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
+    """Why a version with this verdict may not take an alias by itself, or None. `first`: no other version is champion."""
+    if verdict == "fail":
+        return "its gate fails"
+    if verdict == "inconclusive" and alias == CHAMPION and not first:
+        return "its gate is inconclusive"
+    return None
+
+
+def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None) -> ModelVersion:
+    """Move an alias to a version. Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
+
+    NotFound for an unknown version. `because` is recorded. The same again changes nothing.
+    """
+    with project.lock("promote"):
+        registry = project.target.registry
+        found = registry.get(model, version)
+        name = f"{model}@{version}"
+        run = runs.of_version(project.target.blobs, name)
+        verdict = run.gate if run else None
+        before = current(registry, model, alias)
+        champion = current(registry, model, CHAMPION)
+        first = champion is None or champion.version == version
+        why = refusal(alias, verdict, first=first)
+        if verdict == "fail" or found.approval == "rejected":
+            raise Refused(
+                f"{name} cannot become {alias}: {why or 'it was rejected'}", remedy=f"isthmus runs show {run.name}" if run else None
+            )
+        reason = (because or "").strip()
+        if why and not reason:
+            raise Refused(
+                f"{name} cannot become {alias}: {why}{_figures(run)}",
+                remedy=f'a person may decide: isthmus models promote {name} --alias {alias} --because "..."',
+            )
+        if before is not None and before.version == version:
+            return before
+        _record(
+            project,
+            Promotion(
+                model=model,
+                version=version,
+                alias=alias,
+                before=before.version if before else None,
+                gate=verdict,
+                run=run.name if run else None,
+                because=reason or None,
+                at=_iso(project.wall()),
+            ),
+        )
+        if alias == CHAMPION and found.approval != "approved":
+            registry.set_approval(model, version, "approved", reason or f"promoted to {alias}")
+        registry.set_alias(model, alias, version)
+        return registry.get(model, version)
+
+
+def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
+    """Every promotion of a model's versions, oldest first."""
+    state = project.target.state
+    stored = ((key, state.get(key)) for key in sorted(state.keys(_prefix(model))))
+    return tuple(decode(document.value, Promotion, what=f"state {key}") for key, document in stored if document)
+
+
+def _prefix(model: str) -> str:
+    return f"models/{model}/promotions/"
+
+
+def _record(project: Project, promotion: Promotion) -> None:
+    """Before the alias moves: a crash may leave a record whose move is repeated, never a move without a record."""
+    before = promotions(project, promotion.model)
+    if before and msgspec.structs.replace(before[-1], at=promotion.at) == promotion:
+        return
+    key = f"{_prefix(promotion.model)}{len(before) + 1:06d}"
+    project.target.state.put(key, msgspec.json.encode(promotion), expect=None)
+
+
+def _figures(run: Run | None) -> str:
+    checks = [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
+    return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
+
+
+def _iso(moment: datetime) -> str:
+    return utc_milliseconds(moment).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,279 @@
+"""`isthmus train`: a configuration file becomes a run, a model version and an honest report."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ... import logs
+from ...errors import Invalid, IsthmusError, NotFound
+from ...project.names import did_you_mean
+from ...project.overrides import overridden
+from ...project.specs import Model
+from .. import run_names
+from ..document import write
+from ..graph import Artifact, Pipeline, Step
+from ..port import Output, RunState
+from ..run_pages import notes, records, runs
+from ..run_pages.notes import Notes
+from ..run_pages.records import Corrected, Git, Run
+from .stored_events import StoredEvents, previous_run, stored_events
+
+if TYPE_CHECKING:
+    from ...runtime import Project
+
+_STEPS = "isthmus.pipelines.training_steps"
+_COUNTED = 5.0  # seconds between looks at an evaluation's log
+
+
+def train(project: Project, config: str, *, overrides: Sequence[str] = (), tags: Sequence[str] = (), note: str = "") -> Run:
+    """Train, evaluate and register one configuration, by its file (`models/logistic.yaml`) or its name; its record is returned.
+
+    `overrides` change keys of the configuration for this run (`parameters.C=1`); `tags` and `note` are kept with it. The gate decides which
+    alias the version gets; a gate that fails is a result and not an error. NotFound: no such configuration.
+    Invalid: the trainer or the data failed: the message names the module, the line and the log, and nothing was registered.
+    """
+    model = configuration(project, config, overrides)
+    notes.check(tags=tags, note=note)
+    with project.lock("train"):
+        return _run(project, model, tuple(overrides), Notes(tags=tuple(sorted(set(tags))), note=note.strip()))
+
+
+def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
+    """A configuration by its file (`models/logistic.yaml`) or its name. NotFound, with what it may have been meant to be.
+
+    With `overrides` (`parameters.C=1`) as its file would say it; Invalid or ProjectError where it could not.
+    """
+    models = project.spec.models
+    name = Path(config).stem if config.endswith((".yaml", ".yml")) else config
+    if name not in models:
+        there = ", ".join(model.path for model in models.values()) or "none"
+        raise NotFound(f"there is no configuration {config} (there is: {there})", remedy=did_you_mean(name, models))
+    return overridden(project.description, models[name], overrides) if overrides else models[name]
+
+
+def window(project: Project, model: Model) -> tuple[datetime, datetime]:
+    """[start, end) of a configuration's rows: as it says, else its length back from now."""
+    return model.window or (project.now() - model.window_length, project.now())
+
+
+def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
+    """The four steps: dataset -> fit and evaluate, side by side -> register. All but the last come from the cache when nothing changed."""
+    start, end = window(project, model)
+    before = previous_run(project, model)
+    stored = stored_events(project, model, start, end, since=before.started if before else None)
+    corrected = Corrected(corrections=stored.corrections, since=before.name) if before and stored.corrections else None
+    said: dict[str, Any] = msgspec.to_builtins(model)
+    objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
+    data = Artifact("dataset", "data")
+    code = {"trainer": _code(project, model)}
+    return Pipeline(
+        name=model.name,
+        steps=(
+            Step(
+                name="dataset",
+                function=f"{_STEPS}:dataset",
+                parameters={
+                    "model": _only_data(said),
+                    "objective": objective,
+                    "start": _iso(start),
+                    "end": _iso(end),
+                    "as_of": _iso(as_of(project, model, end)),
+                },
+                outputs=(Output(name="rows", type="int"),),
+                artifacts=("data",),
+                fingerprint=_watermarks(project, model, stored),
+            ),
+            Step(
+                name="fit",
+                kind="training",
+                function=f"{_STEPS}:fit",
+                inputs={"data": data},
+                parameters={"model": said},
+                outputs=(Output(name="digest", type="string"),),
+                artifacts=("model",),
+                fingerprint=code,
+            ),
+            Step(
+                name="evaluate",
+                function=f"{_STEPS}:evaluate",
+                inputs={"data": data},
+                parameters={"model": said, "objective": objective},
+                artifacts=("forward",),
+                fingerprint=code,
+            ),
+            Step(
+                name="register",
+                function=f"{_STEPS}:register",
+                inputs={"data": data, "model": Artifact("fit", "model"), "forward": Artifact("evaluate", "forward")},
+                parameters={"model": said, "about": _about(project, model, said, overrides, corrected)},
+                cache=False,  # aliases move, and the champion is not the same tomorrow
+            ),
+        ),
+    )
+
+
+def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes) -> Run:
+    from ..submit import submit
+    from ..watch import watch
+
+    planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
+    name = run_names.next_name(project)
+    total = len(planned.steps)
+    if said != Notes():
+        write(project.target.blobs, notes.notes_uri(project.target.blobs, name), said)
+
+    about = f"run {name} ({model.name})"
+    phases: dict[str, str] = {}
+
+    def progress(state: RunState) -> None:
+        for step in state.steps:
+            if phases.get(step.name) != step.phase:
+                phases[step.name] = step.phase
+                logs.emit("step", run=name, step=step.name, phase=step.phase, reason=step.reason)
+        running = [step.name for step in state.steps if step.phase == "running"]
+        project.progress(f"{about}: {', '.join(running)}; steps done" if running else f"{about}: steps done", *_done(state, total))
+
+    read = time.monotonic()
+
+    def count(state: RunState) -> None:
+        nonlocal read
+        if time.monotonic() - read > _COUNTED and any(step.name == "evaluate" and step.phase == "running" for step in state.steps):
+            read = time.monotonic()
+            project.progress(f"{about}: evaluate{_period(project, name)}; steps done", *_done(state, total))
+
+    state = watch(project, submit(project, planned, run=name), on_change=progress, on_look=count)
+    blobs = project.target.blobs
+    blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
+    failed = [step for step in state.steps if step.phase in ("failed", "cancelled")]
+    if state.phase == "done" and not failed:
+        return records.fetch(blobs, name)
+    step, reason = (failed[0].name, failed[0].reason or "it failed") if failed else (state.phase, "it was stopped")
+    text = reason.removeprefix("Invalid: ")
+    run = _failed(project, model, name, planned=planned, failure=f"{step}: {text}")
+    records.keep(blobs, run)
+    raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"nothing was registered; log {run.log}")
+
+
+def _done(state: RunState, total: int) -> tuple[int, int]:
+    return sum(step.phase in ("done", "skipped") for step in state.steps), total
+
+
+def _period(project: Project, run: str) -> str:
+    """`, period 3 of 12`, or how long it will take: the last line of the evaluation's log, up to its colon."""
+    from ..watch import log
+
+    try:
+        lines = log(project, run, "evaluate").splitlines()
+    except NotFound:
+        return ""
+    return f", {lines[-1].partition(': ')[0][:60]}" if lines else ""
+
+
+def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:
+    about = planned.steps[-1].parameters["about"]
+    return Run(
+        name=name,
+        status="failed",
+        target=project.target.name,
+        configuration=model.name,
+        path=model.path,
+        config=about["config"],
+        settings=about["settings"],
+        model=model.model,
+        objective=model.objective,
+        features=tuple(map(str, model.features)),
+        trainer=model.trainer,
+        parameters=model.parameters,
+        started=msgspec.convert(about["started"], datetime),
+        ended=project.wall(),
+        git=msgspec.convert(about["git"], Git | None),
+        overrides=tuple(about["overrides"]),
+        failure=failure,
+        log=runs.shown(project, runs.log_uri(project.target.blobs, name)),
+    )
+
+
+def _log(project: Project, name: str, planned: Pipeline) -> str:
+    """The steps' logs, one after another."""
+    from ..watch import log
+
+    parts = []
+    for step in planned.steps:
+        try:
+            parts.append(f"== {step.name}\n{log(project, name, step.name)}")
+        except IsthmusError as error:
+            parts.append(f"== {step.name}\n{error}\n")
+    return "\n".join(parts)
+
+
+def as_of(project: Project, model: Model, end: datetime) -> datetime:
+    """When outcomes must be known. A replayed log is closed: its last outcomes are known though their time ends after `now:`."""
+    now = project.now()
+    return max(now, end + project.spec.objectives[model.objective].within) if project.spec.now else now
+
+
+def _only_data(said: dict[str, Any]) -> dict[str, Any]:
+    """What the training set depends on, so that another parameter of the trainer does not read the data again."""
+    return {key: value for key, value in said.items() if key in ("name", "path", "model", "objective", "features")} | {"trainer": ""}
+
+
+def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
+    """What events are stored and how far the views were published, so that the cache sees new data."""
+    state = project.target.state
+    keys = sorted(f"views/{view}" for view in {feature.view for feature in model.features if feature.view})
+    views = {key.replace("/", "_"): document.value.decode() if (document := state.get(key)) else "absent" for key in keys}
+    return {"events": f"{stored.copies} copies, the last stored {stored.newest}", **views}
+
+
+def _code(project: Project, model: Model) -> str:
+    """A digest of the trainer's code as far as it is the project's, and the versions of what it imports. Invalid: it does not parse."""
+    from ..artifacts import digest_text
+    from ..models import code_slice
+
+    module, _, function = model.trainer.rpartition(".")
+    path = project.folder.joinpath(*module.split(".")).with_suffix(".py")
+    if not path.is_file():
+        return "installed"
+    try:
+        files = code_slice.cut(module, path.read_text(encoding="utf-8"), project.folder, function).files
+    except SyntaxError as error:
+        raise Invalid(f"{Path(error.filename or path).name}:{error.lineno}: {error.msg}", remedy="nothing was run") from error
+    return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
+
+
+def _about(project: Project, model: Model, said: dict[str, Any], overrides: tuple[str, ...], corrected: Corrected | None) -> dict[str, Any]:
+    file = project.folder / model.path
+    return {
+        "config": file.read_text(encoding="utf-8") if file.is_file() else "",
+        "settings": said,
+        "overrides": list(overrides),
+        "corrected": msgspec.to_builtins(corrected),
+        "git": msgspec.to_builtins(git(project.folder)),
+        "started": _iso(project.wall()),
+    }
+
+
+def git(folder: Path, file: str = ".") -> Git | None:
+    """The revision that a folder is at, and whether it, or a file of it, differs; None outside a repository, or without git."""
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    revision = ask("rev-parse", "--short=7", "HEAD")
+    return Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file))) if revision else None
+
+
+def _iso(moment: datetime) -> str:
+    text: str = msgspec.to_builtins(moment)
+    return text

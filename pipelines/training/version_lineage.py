@@ -1,0 +1,73 @@
+"""What a registered version was made of, and when it got which alias: from its run, project.yaml and the promotions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import NotFound
+from ...project.specs import ProjectSpec
+from .. import lineage
+from ..lineage import Edge, Node
+from ..port import ModelVersion
+from ..run_pages import runs
+from .promotion import Promotion, promotions
+
+if TYPE_CHECKING:
+    from ...runtime import Project
+    from ..run_pages.records import Run
+
+
+class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
+    """`made_of` ends at the node `model MODEL@VERSION`; what lies above its run's features is as project.yaml says it now."""
+
+    version: ModelVersion
+    run: str | None  # None: nobody trained it here, or its record is gone
+    made_of: tuple[Edge, ...]
+    promotions: tuple[Promotion, ...]  # of it, and of what took an alias from it
+
+
+def version_lineage(project: Project, model: str, number: int) -> VersionLineage:
+    """NotFound: no such version."""
+    registered = project.target.registry.get(model, number)
+    run = runs.of_version(project.target.blobs, f"{model}@{number}")
+    moves = [promotion for promotion in promotions(project, model) if number in (promotion.version, promotion.before)]
+    return VersionLineage(
+        version=registered,
+        run=run.name if run else None,
+        made_of=edges_of(run, project.spec) if run else (),
+        promotions=tuple(moves),
+    )
+
+
+def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
+    """What leads to a run's version: its own objective and features, then what those are made of."""
+    version = Node("model", run.version or run.name)
+    by_view: dict[str, list[str]] = {}
+    for feature in run.features:
+        view, _, name = feature.rpartition(".")
+        by_view.setdefault(view, []).append(name)
+    own = by_view.pop("", [])
+    edges = [Edge(Node("objective", run.objective), version, "label")]
+    edges += [Edge(Node("view", view), version, ", ".join(names)) for view, names in by_view.items()]
+    edges += [Edge(Node("event", run.data.exposure), version, ", ".join(own))] if own and run.data else []
+    return (*edges, *_above([edge.source for edge in edges], spec))
+
+
+def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
+    every, wanted, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
+    while wanted:
+        node = wanted.pop()
+        above = [edge for edge in every if edge.target == node and edge not in edges]
+        edges |= dict.fromkeys(above)
+        wanted += [edge.source for edge in above]
+    return list(edges)
+
+
+def parsed(text: str) -> tuple[str, int]:
+    """`ranker@2`. NotFound: it names no version."""
+    model, at, number = text.rpartition("@")
+    if not at or not number.isascii() or not number.isdigit():
+        raise NotFound(f"{text} is no version", remedy="a version is MODEL@NUMBER, such as ranker@2: isthmus models list")
+    return model, int(number)
