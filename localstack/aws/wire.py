@@ -27,7 +27,7 @@ from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
 from ..wsgi import Answer
-from . import invoke_wire
+from . import invoke_wire, json_wire
 from .caller import Caller
 from .environment import ACCOUNT, REGION
 from .incoming import Incoming
@@ -186,7 +186,11 @@ class _Shaped(Exception):
 def _written(incoming: Incoming, result: object) -> Answer:
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
-    serializer = get_serializer_class(incoming.service, _protocol(incoming))(operation_model=incoming.model)
+    protocol = _protocol(incoming)
+    plain = json_wire.written(incoming.service, protocol, incoming.model, result) if protocol in json_wire.PROTOCOLS else None
+    if plain is not None:
+        return plain
+    serializer = get_serializer_class(incoming.service, protocol)(operation_model=incoming.model)
     done = serializer.serialize(result)
     body = done["body"]
     data = body.encode() if isinstance(body, str) else bytes(body or b"")

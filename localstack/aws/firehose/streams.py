@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 from botocore.exceptions import ClientError
+from moto.core.exceptions import JsonRESTError
+from moto.firehose.models import firehose_backends
+from moto.glue.models import glue_backends
 
 from .. import kinesis, objects
 from ..registry import AwsError, Context, handles
@@ -208,7 +211,7 @@ def _add(stream: Stream, records: list[delivery.Record]) -> None:
 @handles("kinesis", "PutRecord", "PutRecords")
 def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """moto's, and the Firehoses that read from the stream get it."""
-    answer = ctx.forward()
+    answer = kinesis.put(ctx, params)
     put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
     taken = [(record["Data"], told["ShardId"], told["SequenceNumber"]) for record, told in put if "SequenceNumber" in told]
     kinesis.stamp(ctx, params, ((shard, number) for _, shard, number in taken))
@@ -272,16 +275,12 @@ def flush(ctx: Context, stream: Stream) -> None:
 
 
 def _destination(ctx: Context, stream: Stream) -> dict[str, Any] | None:
-    """The destination as it is now: UpdateDestination may have changed it."""
-    try:
-        found = ctx.moto("firehose", "DescribeDeliveryStream", {"DeliveryStreamName": stream.name})["DeliveryStreamDescription"]
-    except AwsError:
+    """The destination as it is now: UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush."""
+    found = firehose_backends[ctx.account][ctx.region].delivery_streams.get(stream.name)
+    if found is None:
         return None
-    first = found["Destinations"][0]
-    made: dict[str, Any] = {
-        **(first.get("ExtendedS3DestinationDescription") or first["S3DestinationDescription"]),
-        "_version": found.get("VersionId", "1"),
-    }
+    first = found.destinations[0]
+    made: dict[str, Any] = {**(first.get("ExtendedS3") or first["S3"]), "_version": found.version_id}
     return made
 
 
@@ -316,7 +315,11 @@ def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, s
     mapping = (
         conversion.get("InputFormatConfiguration", {}).get("Deserializer", {}).get("OpenXJsonSerDe", {}).get("ColumnToJsonKeyMappings", {})
     )
-    table = ctx.moto("glue", "GetTable", {"DatabaseName": wanted["DatabaseName"], "Name": wanted["TableName"]})["Table"]
+    database, name = wanted["DatabaseName"], wanted["TableName"]
+    try:
+        table = glue_backends[ctx.account][ctx.region].get_table(database, name).as_dict()
+    except JsonRESTError as error:
+        raise AwsError(error.error_type, str(error.message), error.code) from error
     return tuple((c["Name"], c["Type"], mapping.get(c["Name"], c["Name"])) for c in table["StorageDescriptor"]["Columns"])
 
 
