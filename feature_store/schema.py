@@ -154,8 +154,9 @@ def _sources(tree: exp.Query, view: FeatureView, spec: ProjectSpec, relations: M
     from sqlglot import exp
 
     from .sql import SqlProblem, line_of, tables
-    from .sql_names import reused_aliases
+    from .sql_names import names_of_ours, reused_aliases
 
+    yield from names_of_ours(tree)
     for parameter in tree.find_all(exp.Placeholder):
         yield SqlProblem(line=line_of(parameter), what=f"the parameter ${parameter.name}", why="a feature view takes none: write the value")
     unknown = tables(view.sql) - {name.lower() for name in relations}

@@ -1,4 +1,4 @@
-"""Names that only DuckDB resolves: an alias used in the SELECT that makes it. Needs the columns of the relations; pure."""
+"""Names in a view's SQL: those that only DuckDB resolves (an alias used in the SELECT that makes it), and those that are ours. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from ..project.names import OURS, name_problem
 from .port import SqlProblem
 from .sql import line_of
+
+
+def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
+    """CTEs, aliases, windows and columns below the outermost SELECT whose names begin as ours do, once each."""
+    outputs = [select.args.get("alias") for select in tree.selects]  # judged as features (view_columns.py)
+    names = (node for node in tree.find_all(exp.Identifier) if not any(node is output for output in outputs))
+    first = {node.name.lower(): node for node in reversed([*names]) if node.name.lower().startswith(OURS)}
+    for name, node in first.items():
+        what, why = name_problem(name) or (f"{name} is not a name", "choose another name")
+        yield SqlProblem(line=line_of(node), what=f"{node.name}: {what}", why=why)
 
 
 def reused_aliases(tree: exp.Query, relations: Mapping[str, Collection[str]]) -> tuple[SqlProblem, ...]:

@@ -106,6 +106,13 @@ def test_types_that_no_target_stores_have_no_neutral_type(duckdb_type):
             "another name",
         ),
         ("SELECT item_id, event_timestamp,\n position AS isthmus_age FROM events_impression", 2, "feature isthmus_age: names that", "age"),
+        (
+            "WITH isthmus_copies AS (SELECT item_id, event_timestamp, 1 AS x\nFROM events_impression) SELECT * FROM isthmus_copies",
+            1,
+            "isthmus_copies: names that begin with isthmus_ are Isthmus's own",
+            "copies",
+        ),
+        ("SELECT item_id, event_timestamp, 1 AS x\nFROM events_impression AS isthmus_run", 2, "isthmus_run: names that", "run"),
         ("SELECT item_id, event_timestamp,\n position AS event_ms FROM events_impression", 2, "made by Isthmus itself", "another name"),
         ("SELECT item_id, event_timestamp,\n position AS Pos FROM events_impression", 2, "feature Pos: 'Pos' is not a name", "pos"),
         ("SELECT item_id, event_timestamp,\n count(*) OVER (ORDER BY item_id) FROM events_impression", 2, "has no name of its own", "AS"),
