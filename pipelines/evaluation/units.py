@@ -51,7 +51,8 @@ def estimates(metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: in
     counted = {name: metric for name, metric in metrics.items() if _counted(metric) >= FEWEST}
     drawn = draw(list(counted.values()), samples=samples, seed=seed)
     return {
-        name: _interval(metric.value, column, _counted(metric)) for (name, metric), column in zip(counted.items(), drawn.T, strict=True)
+        name: _interval(metric.value, column, parts(metric), _counted(metric))
+        for (name, metric), column in zip(counted.items(), drawn.T, strict=True)
     }
 
 
@@ -61,7 +62,7 @@ def differences(ours: Mapping[str, Totals], theirs: Mapping[str, Totals], *, sam
     drawn = draw([side[name] for side in (ours, theirs) for name in names], samples=samples, seed=seed)
     paired = drawn[:, : len(names)] - drawn[:, len(names) :]
     return {
-        name: _interval(ours[name].value - theirs[name].value, column, _counted(ours[name]))
+        name: _interval(ours[name].value - theirs[name].value, column, parts(ours[name]) - parts(theirs[name]), _counted(ours[name]))
         for name, column in zip(names, paired.T, strict=True)
     }
 
@@ -77,24 +78,36 @@ def parts(metric: Totals) -> Floats:
     return influence
 
 
-def _interval(value: float, drawn: Floats, number: int) -> Estimate:
+def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
     """Percentiles. Bias correction and acceleration (BCa) and studentizing were tried and cover no better (docs/benchmarks.md)."""
     known = drawn[~np.isnan(drawn)]
-    out = 100 * tail(number)
+    out = 100 * tail(number, freedom(influence, number))
     low, high = np.percentile(known if len(known) else [value], [out, 100 - out])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
-def tail(number: int) -> float:
-    """The percentile at which a 95 % interval of so many units ends: a little further out than 2.5 %, as Student's t is than the normal.
+def freedom(influence: Floats, number: int) -> float:
+    """Degrees of freedom of the variance of so many parts (the others are 0): number - 1 of normal ones, fewer where some decide it.
+
+    2 n / (kurtosis - (n - 3) / (n - 1)): a chi-square of so many has the variance's own variance (O'Neill, American Statistician 2014).
+    """
+    squares = influence**2
+    if not squares.any():
+        return number - 1
+    kurtosis = number * float((squares**2).sum()) / float(squares.sum()) ** 2
+    return min(number - 1, 2 * number / (kurtosis - (number - 3) / (number - 1)))
+
+
+def tail(number: int, free: float) -> float:
+    """The percentile at which a 95 % interval ends: a little further out than 2.5 %, as Student's t of `free` degrees is than the normal.
 
     Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and Stegun 26.7.5.
     """
-    normal, free = NormalDist(), number - 1
+    normal = NormalDist()
     z = normal.inv_cdf(0.975)
     t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
     t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
-    return normal.cdf(-t * math.sqrt(number / free))
+    return normal.cdf(-t * math.sqrt(number / (number - 1)))
 
 
 def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) -> Floats:

@@ -77,5 +77,25 @@ def test_of_fewer_than_ten_units_no_interval_is_given():
 def test_few_units_make_intervals_wider(number):
     scipy = pytest.importorskip("scipy.stats")
     expected = scipy.norm.cdf(-scipy.t.ppf(0.975, number - 1) * math.sqrt(number / (number - 1)))
-    assert units.tail(number) == pytest.approx(expected, rel=0.01)
-    assert units.tail(number) < 0.025
+    assert units.tail(number, number - 1) == pytest.approx(expected, rel=0.01)
+    assert units.tail(number, number - 1) < 0.025
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(10, 5000), st.floats(1, 1000))
+def test_where_one_unit_decides_an_interval_is_as_wide_as_of_few(number, large):
+    alike = np.resize([1.0, -1.0], number)
+    assert units.freedom(alike, number) == units.freedom(1000 * alike, number) == number - 1
+    alike[0] = large
+    assert 1.9 < units.freedom(alike, number) <= number - 1
+    alike[0] = 1e9
+    assert units.freedom(alike, number) == pytest.approx(2, rel=0.1)
+
+
+def test_the_variance_of_skewed_parts_is_as_unsure_as_a_chi_square_of_their_freedom():
+    parts = np.random.default_rng(8).exponential(1, (2000, 400))
+    parts -= parts.mean(axis=1, keepdims=True)
+    variances = parts.var(axis=1, ddof=1)
+    freedom = np.mean([units.freedom(row, 400) for row in parts])
+    assert freedom == pytest.approx(2 * variances.mean() ** 2 / variances.var(), rel=0.3), "the kurtosis of 400 is known roughly"
+    assert freedom < 200, "half of the 399 of normal ones, or less"
