@@ -121,8 +121,9 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 
 def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes) -> Run:
     from ..submit import submit
-    from ..watch import watch
+    from ..watch import remove_unstarted, watch
 
+    remove_unstarted(project)
     planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
     name = run_names.next_name(project)
     total = len(planned.steps)

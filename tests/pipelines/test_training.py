@@ -136,6 +136,27 @@ def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, log
         compare(project, "r1", name)
 
 
+def test_a_run_that_was_written_and_never_started_is_removed_by_the_next_train(project, logistic):
+    def cut(call):
+        if call.operation == "pipelines.submit":
+            raise InterruptedError
+
+    def written():
+        return {path.parent.name for path in project.folder.glob(".isthmus/runs/*/run.json")}
+
+    before, left = written(), []
+    project.target.calls.before = cut
+    for _ in range(2):
+        with pytest.raises(InterruptedError):
+            training.train(project, "logistic")
+        left.append(written() - before)
+    project.target.calls.before = None
+    first, second = left
+    assert len(first) == len(second) == 1
+    assert first != second, "the second train took the first one's away"
+    assert written() - second == before, "and no run that was started"
+
+
 def test_an_unknown_configuration_says_what_there_is(project):
     with pytest.raises(NotFound, match=r"models/popularity\.yaml") as refusal:
         training.train(project, "models/logistik.yaml")
