@@ -16,11 +16,11 @@ from .sql import line_of
 def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
     """CTEs, aliases, windows and columns below the outermost SELECT whose names begin as ours do, once each."""
     outputs = [select.args.get("alias") for select in tree.selects]  # judged as features (view_columns.py)
-    names = (node for node in tree.find_all(exp.Identifier) if not any(node is output for output in outputs))
-    first = {node.name.lower(): node for node in reversed([*names]) if node.name.lower().startswith(OURS)}
-    for name, node in first.items():
+    names = [node for node in tree.find_all(exp.Identifier) if not any(node is output for output in outputs)]
+    ours = sorted((line_of(node), node.name) for node in names if node.name.lower().startswith(OURS))
+    for name, line in {name: line for line, name in reversed(ours)}.items():
         what, why = name_problem(name) or (f"{name} is not a name", "choose another name")
-        yield SqlProblem(line=line_of(node), what=f"{node.name}: {what}", why=why)
+        yield SqlProblem(line=line, what=f"{name}: {what}", why=why)
 
 
 def reused_aliases(tree: exp.Query, relations: Mapping[str, Collection[str]]) -> tuple[SqlProblem, ...]:
