@@ -23,9 +23,14 @@ def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
     outputs = select_.expressions
     stars = [place for place, output in enumerate(outputs) if output.is_star]
     for place, output in enumerate(outputs):
-        if output.is_star or output.output_name or (len(stars) > 1 and stars[0] < place < stars[-1]):
+        if output.is_star or _is_named(output) or (len(stars) > 1 and stars[0] < place < stars[-1]):
             continue
         index = place if not stars or place < stars[0] else len(names) - len(outputs) + place
         known[index] = f"{_COLUMN}{index}"
         output.replace(exp.alias_(output.copy(), known[index]))
     return known
+
+
+def _is_named(output: exp.Expr) -> bool:
+    """By the query itself. sqlglot's output_name calls `1` and `CAST(a AS DOUBLE)` 1 and a; no engine does."""
+    return bool(output.alias) or isinstance(output, exp.Column | exp.Dot)

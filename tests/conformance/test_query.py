@@ -25,6 +25,12 @@ def test_rows_come_in_their_order_up_to_the_limit_for_the_parameters(project):
     assert query(project, f"{sql} LIMIT 1", least=0, limit=2)["item"].to_pylist() == [4]
 
 
+def test_outputs_need_no_name_of_their_own(project):
+    sql = "SELECT 1, 'a', CAST(item AS DOUBLE), item + 1, (SELECT 2), score FROM clicks_raw WHERE item = 3"
+    assert [column.to_pylist() for column in query(project, sql).columns] == [[1], ["a"], [3.0], [4], [2], [0.3]]
+    assert query(project, "SELECT 1", limit=5).num_rows == 1
+
+
 def test_what_is_no_select_of_the_shared_sql_is_refused_and_nothing_is_asked(project, tmp_path):
     (tmp_path / "secret.csv").write_text("a\n1\n")
     asked = len(project.target.calls.calls)
