@@ -16,6 +16,7 @@ UV = .venv/bin/uv pip install --quiet --python .venv/bin/python
 # Everything that the tests and the checks need. GoogleSQL is compiled into the user's cache once (30 s of CPU, 1 GB).
 .venv/.setup: .venv/bin/uv pyproject.toml constraints.txt setup.py
 	$(UV) --constraint constraints.txt --editable '.[check]'
+	$(UV) --no-deps 'axe-playwright-python==0.1.8' # for the axe-core 4.12 in it, which judges our pages in Chromium; no Playwright
 	.venv/bin/python -m isthmus.localstack.gcp.googlesql
 	@touch $@ .venv/.demo
 
@@ -49,8 +50,10 @@ bench-load: .venv/.setup
 bench-faults: .venv/.setup
 	.venv/bin/python -m isthmus.tests.faults.every $(VERBS)
 
+# The pages that follow from the code, then the site, into build/site: a link that leads nowhere fails it.
 docs: .venv/.setup
 	.venv/bin/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 clean:
 	rm -rf .venv build *.egg-info

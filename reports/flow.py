@@ -51,7 +51,9 @@ def flow(title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *,
     lines = "".join(_line(link, places, column_of[link.source], column_of[link.target]) for link in links)
     boxes = "".join(_box(box, places[column_of[box.name]][box.name]) for column in columns for box in column)
     svg = f'<svg class="flow" width="{across:.0f}" height="{tall}" viewBox="0 0 {across:.0f} {tall}" role="img"'
-    return framed(title, f'<div class="wide">{svg} aria-label="{escape(title, quote=True)}">{lines}{boxes}</svg></div>', behind)
+    return framed(
+        title, f'<div class="wide" tabindex="0">{svg} aria-label="{escape(title, quote=True)}">{lines}{boxes}</svg></div>', behind
+    )
 
 
 def _lane(link: Link) -> str:

@@ -57,9 +57,9 @@ def page(title: str, parts: Iterable[str], footer: str) -> str:
     """`title` and `footer` are text; `parts` are HTML made by the functions below and by plots.chart."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>\n"
         + "\n".join(parts)
-        + f"\n<footer>{escape(footer)}</footer></body></html>\n"
+        + f"\n</main><footer>{escape(footer)}</footer></body></html>\n"
     )
 
 
@@ -94,7 +94,7 @@ def link(text: str, to: str) -> Drawn:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool = False, wordy: int | Collection[int] = ()) -> str:
-    """`numbers`: all but the first column are right-aligned. `wordy`: the columns that may wrap."""
+    """`numbers`: all but the first column are right-aligned. `wordy`: the columns that may wrap. The keyboard scrolls what is too wide."""
     wrapping = {wordy} if isinstance(wordy, int) else wordy
 
     def cell(tag: str, number: int, text: str) -> str:
@@ -102,9 +102,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: bool =
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
         return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
 
-    top = "<thead><tr>" + "".join(cell("th", i, one) for i, one in enumerate(head)) + "</tr></thead>" if any(head) else ""
+    top = "<thead><tr>" + "".join(cell("th" if one else "td", i, one) for i, one in enumerate(head)) + "</tr></thead>" if any(head) else ""
     body = "".join("<tr>" + "".join(cell("th" if i == 0 else "td", i, one) for i, one in enumerate(row)) + "</tr>" for row in rows)
-    return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table>{top}<tbody>{body}</tbody></table></div>'
 
 
 def footer(when: datetime, target: str) -> str:
@@ -132,4 +132,5 @@ def charts(*drawn: str) -> str:
 
 def code(text: str, *, copied: bool = False) -> str:
     """`copied`: a page with a script may offer to copy it, whole."""
-    return f"<pre{' data-copy' * copied}>{escape(text if copied else text.rstrip())}</pre>"
+    more = " data-copy" * copied
+    return f'<pre tabindex="0"{more}>{escape(text if copied else text.rstrip())}</pre>'

@@ -81,7 +81,7 @@ def svg(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     about = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(title, quote=True)}"'
     if width <= _WIDTH:
         return f"<svg {about}>{''.join(parts)}</svg>"
-    return f'<div class="wide"><svg class="broad" {about}>{"".join(parts)}</svg></div>'
+    return f'<div class="wide" tabindex="0"><svg class="broad" {about}>{"".join(parts)}</svg></div>'
 
 
 def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:

@@ -57,7 +57,7 @@ def test_a_notebook_shows_rows_as_a_table_and_a_struct_as_the_console_prints_it_
     assert "<td>value 0.612346, low 0.5</td>" in shown
     assert "<td>2026-01-02 03:04:00</td>" in shown
     assert "<r2>" not in shown
-    assert Spoken("<yes>")._repr_html_() == "<pre>it says &lt;yes&gt;</pre>"
+    assert Spoken("<yes>")._repr_html_() == '<pre tabindex="0">it says &lt;yes&gt;</pre>'
     assert '<th>value</th><td class="words">0.612346</td>' in RUNS[0].auc._repr_html_()
     assert "99 more rows" in Rows([Spoken("x")] * 199)._repr_html_()
     assert "no rows" in Rows(())._repr_html_()

@@ -1,8 +1,12 @@
-"""Pages as a browser draws them: served by this process, looked at in every way."""
+"""Pages as a browser draws them: served by this process, looked at in every way, and judged by axe-core."""
 
 from contextlib import contextmanager
+from importlib.util import find_spec
+from json import dumps
+from pathlib import Path
 from threading import Thread
 
+import pytest
 import uvicorn
 
 from isthmus.endpoints.listening import config, listener, url
@@ -11,6 +15,7 @@ from isthmus.ui.application import Application
 
 PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 25, 29)"}
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
+NO_AXE = "there is no axe-core here: make setup"
 TOLD = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
 
 
@@ -43,3 +48,32 @@ def drawn(chromium, host, paths):
     assert [parameters for name, parameters in events if name in TOLD] == []
     asked = {parameters["request"]["url"] for name, parameters in events if name == "Network.requestWillBeSent"}
     assert {address for address in asked if not address.startswith((f"{host}/", "data:"))} == set()
+
+
+_LOOKS = (
+    (1280, "light", {}),
+    (1280, "dark", {"runOnly": ["color-contrast", "link-in-text-block"]}),
+    (360, "dark", {"runOnly": ["scrollable-region-focusable", "target-size"]}),
+)
+
+
+def judged(chromium, addresses):
+    """axe-core finds nothing: by all its rules (WCAG, best practice), by those of colour in the dark, of touch and scrolling on a phone."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None:
+        pytest.skip(NO_AXE)
+    script, findings = Path(spec.origin).with_name("axe.min.js").read_text(), []
+    for address in addresses:
+        chromium.go(address)
+        chromium.ask(f"{script}; null")
+        for width, theme, options in _LOOKS:
+            chromium.looks(width=width, theme=theme)
+            findings += [f"{address} {width} {theme}: {text}" for text in violations(chromium, options)]
+    assert findings == [], "\n".join(findings)
+
+
+def violations(chromium, options):
+    """What axe-core finds on the page: the rule, the element, why."""
+    run = f"axe.run(document, {dumps({'resultTypes': ['violations'], **options})})"
+    told = "violations.flatMap(rule => rule.nodes.map(node => `${rule.id} ${node.target} ${node.failureSummary}`))"
+    return chromium.ask(f"{run}.then(({{violations}}) => {told})")

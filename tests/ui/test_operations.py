@@ -17,7 +17,7 @@ from isthmus.ui.pages import PAGES
 
 from .chromium import MISSING, PROGRAM, Chromium
 from .conftest import Browser
-from .drawn import drawn, serving
+from .drawn import drawn, judged, serving
 from .operations import operating
 from .whole import OPERATIONS, check_data, check_pictures, check_whole
 
@@ -79,6 +79,14 @@ def test_every_page_is_drawn_on_a_phone_and_on_a_desk_in_both_themes(project, tm
     """Starts Chromium."""
     with Chromium(tmp_path) as chromium, serving(lambda: project) as host:
         drawn(chromium, host, PATHS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+def test_axe_core_finds_nothing_on_any_page_in_either_theme(project, tmp_path):
+    """Starts Chromium. A run's report is judged, too: the pages that are files are made of the same parts."""
+    with Chromium(tmp_path) as chromium, serving(lambda: project) as host:
+        judged(chromium, [*(f"{host}{path}" for path in PATHS), f"{project.target.blobs.root}/runs/r2/report.html"])
 
 
 def test_every_page_of_operations_is_among_them():

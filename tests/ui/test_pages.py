@@ -15,7 +15,7 @@ from isthmus.ui.pages import HOME, PAGES, experiments, new_experiment
 
 from .chromium import MISSING, PROGRAM, Chromium
 from .conftest import Browser
-from .drawn import drawn, serving
+from .drawn import drawn, judged, serving
 from .whole import OPERATIONS, check_data, check_pictures, check_whole
 
 NAMES = {"name": "blend_up"}
@@ -56,6 +56,14 @@ def test_every_page_is_drawn_on_a_phone_and_on_a_desk_in_both_themes(shop, tmp_p
     """Starts Chromium."""
     with Chromium(tmp_path) as chromium, serving(lambda: shop.project) as host:
         drawn(chromium, host, PATHS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
+def test_axe_core_finds_nothing_on_any_page_in_either_theme(shop, tmp_path):
+    """Starts Chromium."""
+    with Chromium(tmp_path) as chromium, serving(lambda: shop.project) as host:
+        judged(chromium, [f"{host}{path}" for path in PATHS])
 
 
 def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(browser, shop, monkeypatch):
