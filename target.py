@@ -132,6 +132,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     offline: Offline | None = None
     where: str = ""  # "module:attribute": (Target) -> str, the place that a command's first line names; "": its bucket, or its name
     estimate: str = ""  # "module:attribute": (Profile, Sequence[VariantSpec]) -> Estimate; "": it has no prices
+    price_list: str = ""  # "module:attribute": (Target) -> None, keeps the provider's own prices for the user; "": it tells none
     scan_price: str = ""  # "module:attribute": (Profile) -> Decimal | None, USD a TB that a query reads; "": it has no such price
     count_price: str = ""  # "module:attribute": (Profile) -> Decimal | None, USD a million counted answers; "": it has no such price
     sweep: str = ""  # "module:attribute": (Target) -> None, removes what killed writers left; "": nothing is left

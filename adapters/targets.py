@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from .. import installed
-from ..errors import Unsupported
+from ..errors import IsthmusError, Unsupported
 from ..feature_store.port import SqlProblem
 from ..target import Adapter, CallLog, Estimate, Profile, Target, attribute, require
 from ..times import Clock, wall_clock
@@ -38,6 +39,14 @@ def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | No
         return None
     priced: Callable[[Profile, Sequence[VariantSpec]], Estimate] = attribute(adapter.estimate)
     return priced(profile, variants)
+
+
+def ask_prices(target: Target) -> None:
+    """Have the provider's price list asked, unless it was this week. Where it is not told, the last or the adapter's table stands."""
+    if target.adapter.price_list:
+        ask: Callable[[Target], None] = attribute(target.adapter.price_list)
+        with suppress(IsthmusError):
+            ask(target)
 
 
 def where(target: Target) -> str:

@@ -107,12 +107,15 @@ def _described(item: PlanItem) -> str:
 
 def plan(project: Project) -> Plan:
     """Compare. Raises ProjectError when the description cannot be carried out at all (the same errors as `validate`)."""
+    from ..adapters import targets
     from .validate import check
 
     problems, _ = check(project.description)
     if any(p.severity == "error" for p in problems):
         raise ProjectError(problems)
     place = where(project)  # first: without credentials, or with another account's, nothing else is asked
+    if project.spec.endpoints:
+        targets.ask_prices(project.target)
     resources = list(project.target.inventory.list(project.spec.name))
     costs = [r.hourly_cost for r in resources]
     known = [c for c in costs if c is not None]

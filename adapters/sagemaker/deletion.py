@@ -69,7 +69,7 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
         machines.append(
             prices.Machines(machine=each["InstanceType"], count=each.get("InitialInstanceCount", 1) if count is None else count)
         )
-    return prices.total(aws.region, machines)
+    return prices.total(prices.of(aws.profile, aws.region), machines)
 
 
 def _made_for(aws: Aws, name: str, *, operation: str, many: str, one: str, arn: str) -> Iterator[str]:

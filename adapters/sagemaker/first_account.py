@@ -238,8 +238,9 @@ def smallest(profile: Profile) -> Profile:
 
 def hourly(profile: Profile) -> Estimate:
     """USD an hour of what the round runs at once, each machine counted as an ml.m5.large, which costs more."""
-    cost = prices.hourly(str(profile.options.get("region", "")), DEFAULT, 2)
-    return Estimate(hourly_cost=cost, machines=f"1 x {_ENDPOINT}, 1 x {_JOB}", table=prices.TABLE)
+    table = prices.of(profile)
+    cost = prices.hourly(table, DEFAULT, 2)
+    return Estimate(hourly_cost=cost, machines=f"1 x {_ENDPOINT}, 1 x {_JOB}", table=table.date)
 
 
 def names(profile: Profile) -> dict[str, str]:

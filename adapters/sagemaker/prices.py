@@ -1,7 +1,7 @@
-"""What an endpoint's instances cost an hour, and what Athena reads, by a dated table. A price that is not in it is unknown, never a guess.
+"""What an endpoint's instances cost an hour, and what Athena reads: by AWS's list in the user's cache (price_list.py), else by a table.
 
-On-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken down for the regions and instances on which independent
-copies of AWS's price list agree. Not asked of the Price List API: `TABLE` says how old they are.
+The table has on-demand prices of "Real-Time Inference" (aws.amazon.com/sagemaker/pricing), taken down for the regions and instances on
+which independent copies of AWS's list agree; `TABLE` says how old they are. A price that is in neither is unknown, never a guess.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import msgspec
 
 from ...endpoints.port import VariantSpec
 from ...target import Estimate, Profile
+from ..common.price_list import PriceList, cached
 from .machines import serving_counts, serving_machine
 
+PROVIDER = "aws"  # in the cache
 TABLE = "2026-07"  # year and month of the newest copy
 
 _US: Mapping[str, str] = {
@@ -56,15 +58,22 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-def hourly(region: str, machine: str, count: int) -> Decimal | None:
+def of(profile: Profile, region: str | None = None) -> PriceList:
+    """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the shipped table."""
+    region = region or str(profile.options.get("region", ""))
+    listed = None if profile.options.get("endpoint_url") else cached(PROVIDER, region)
+    return listed or PriceList(date=TABLE, hourly=_TABLE.get(region, {}), scanned=_SCANNED.get(region))
+
+
+def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
     """USD an hour; None: unknown."""
-    price = _TABLE.get(region, {}).get(machine)
+    price = prices.hourly.get(machine)
     return None if price is None else Decimal(price) * count
 
 
-def total(region: str, machines: Iterable[Machines]) -> Decimal | None:
+def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
     """USD an hour of all; unknown as soon as one is."""
-    costs = [hourly(region, each.machine, each.count) for each in machines]
+    costs = [hourly(prices, each.machine, each.count) for each in machines]
     known = [cost for cost in costs if cost is not None]
     return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
@@ -80,17 +89,17 @@ def wanted(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines,
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
     """What the variants would cost an hour in the profile's region."""
-    machines = wanted(profile, variants)
+    machines, prices = wanted(profile, variants), of(profile)
     return Estimate(
-        hourly_cost=total(str(profile.options.get("region", "")), machines),
+        hourly_cost=total(prices, machines),
         machines=", ".join(f"{each.count} x {each.machine}" for each in machines),
-        table=TABLE,
+        table=prices.date,
     )
 
 
 def scanning(profile: Profile) -> Decimal | None:
     """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown. Less than 10 MB of a query count as 10 MB."""
-    price = _SCANNED.get(str(profile.options.get("region", "")))
+    price = of(profile).scanned
     return None if price is None else Decimal(price)
 
 

@@ -40,7 +40,7 @@ class Aws:
         self.database: str = options.get("database") or names.database(self.project)
         self.adopted: dict[str, str] = dict(options.get("adopted") or {})  # our name of an endpoint -> SageMaker's
         self._expected: str | None = options.get("account")
-        self._clients: dict[tuple[str, bool, int], Any] = {}
+        self._clients: dict[tuple[str, bool, int, str | None], Any] = {}
         # endpoint -> DescribeEndpoint's newest answer, and when it was asked
         self.described: dict[str, tuple[datetime, dict[str, Any]]] = {}
         self._lock = threading.Lock()
@@ -66,20 +66,21 @@ class Aws:
             return f"arn:aws:iam::{_OFFLINE_ACCOUNT}:role/{OFFLINE}"
         raise Invalid(f"target {self.profile.name} has no role", remedy="set `role:` in profiles.yaml: what jobs and Firehose act as")
 
-    def client(self, service: str, *, retrying: bool = True, within: int = _ANSWER) -> Any:
+    def client(self, service: str, *, retrying: bool = True, within: int = _ANSWER, region: str | None = None) -> Any:
         """For reads and idempotent writes; `retrying=False`: for conditional writes and invocations. Made once, for all threads.
 
-        `within`: seconds after which an attempt is given up, connecting included.
+        `within`: seconds after which an attempt is given up, connecting included; `region`: another one than the target's.
         """
         if not self._admitted and service != "sts":
             self.admit()
         with self._lock:
-            client = self._clients.get((service, retrying, within))
+            client = self._clients.get((service, retrying, within, region))
             if client is None:
                 with translated(f"opening {service}"):
-                    client = self.boto3.client(service, config=_config(retrying=retrying, offline=self.offline, within=within))
+                    config = _config(retrying=retrying, offline=self.offline, within=within)
+                    client = self.boto3.client(service, region_name=region, config=config)
                     client.meta.events.register(record_answers.EVENT, record_answers.parse)
-                self._clients[service, retrying, within] = client
+                self._clients[service, retrying, within, region] = client
             return client
 
     @contextmanager

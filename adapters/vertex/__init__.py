@@ -51,6 +51,7 @@ ADAPTER = Adapter(
     ),
     where=f"{__name__}.session:where",
     estimate=f"{__name__}.prices:estimate",
+    price_list=f"{__name__}.price_list:ask",
     scan_price=f"{__name__}.prices:scanning",
     count_price=f"{__name__}.prices:count_price",
     fixed=f"{__name__}.endpoints.host:fixed",

@@ -1,7 +1,7 @@
-"""What an endpoint's replicas cost an hour, and counted answers, by a dated table. A price that is not in it is unknown, never a guess.
+"""What replicas of an endpoint cost an hour, and counted answers: by Google's list in the user's cache (price_list.py), else by a table.
 
-On-demand prices of a node of online prediction for a custom model (cloud.google.com/vertex-ai/pricing), where independent copies of that
-page agree. Not asked of the Cloud Billing Catalog: `TABLE` says how old they are. A Bigtable node of an online store is not in it.
+The table has on-demand prices of a node of online prediction for a custom model (cloud.google.com/vertex-ai/pricing), where independent
+copies of that page agree; `TABLE` says how old they are. A Bigtable node of an online store is in neither. What is not is unknown.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from ...endpoints.port import VariantSpec
+from ...errors import Invalid
 from ...target import Estimate, Profile
-from .machines import serving_machine, serving_replicas
+from ..common.price_list import PriceList, cached
+from .machines import container_limits, serving_machine, serving_replicas
 
+PROVIDER = "google"  # in the cache
+
+_ACCELERATED = "AG"  # A2, A3, G2: the families with an accelerator
 TABLE = "2026-06"  # year and month of the oldest copy
 
 _TABLE: Mapping[str, Mapping[str, str]] = {
@@ -42,15 +47,36 @@ def count_price(profile: Profile) -> Decimal | None:
     return None if price is None else sum(map(Decimal, price), Decimal(0))
 
 
-def hourly(location: str, machine: str, count: int) -> Decimal | None:
+def of(profile: Profile, location: str | None = None) -> PriceList:
+    """Google's own list of a location (the profile's), where it was asked for; else, and offline, the shipped table."""
+    location = location or str(profile.options.get("location", ""))
+    listed = None if profile.options.get("endpoint_url") else cached(PROVIDER, location)
+    return listed or PriceList(date=TABLE, hourly=_TABLE.get(location, {}))
+
+
+def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
     """USD an hour; None: unknown."""
-    price = _TABLE.get(location, {}).get(machine)
-    return None if price is None else Decimal(price) * count
+    price = prices.hourly.get(machine)
+    one = _of_parts(prices, machine) if price is None else Decimal(price)
+    return None if one is None else one * count
 
 
-def total(location: str, replicas: Mapping[str, int]) -> Decimal | None:
+def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
+    """As Google's list has it: by processor and by GiB. A machine that brings an accelerator is unknown, as that is a part of its own."""
+    family = machine.partition("-")[0].upper()
+    core, ram = prices.hourly.get(f"{family} Core"), prices.hourly.get(f"{family} Ram")
+    if core is None or ram is None or family[0] in _ACCELERATED:
+        return None
+    try:
+        shape = container_limits(machine)
+    except Invalid:
+        return None
+    return Decimal(core) * Decimal(shape.cpu) + Decimal(ram) * Decimal(str(shape.memory_gb))
+
+
+def total(prices: PriceList, replicas: Mapping[str, int]) -> Decimal | None:
     """USD an hour of so many replicas by machine; unknown as soon as one is."""
-    costs = [hourly(location, machine, count) for machine, count in replicas.items()]
+    costs = [hourly(prices, machine, count) for machine, count in replicas.items()]
     known = [cost for cost in costs if cost is not None]
     return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
@@ -66,10 +92,10 @@ def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
     """What the variants would cost an hour in the profile's location, without the online store: what its nodes cost is not in the table."""
-    replicas = fewest(profile, variants)
+    replicas, prices = fewest(profile, variants), of(profile)
     nodes = ", ".join(f"{count} x {machine}" for machine, count in replicas.items())
     return Estimate(
-        hourly_cost=total(str(profile.options.get("location", "")), replicas),
+        hourly_cost=total(prices, replicas),
         machines=f"{nodes} without the online store's nodes",
-        table=TABLE,
+        table=prices.date,
     )

@@ -13,6 +13,16 @@ from isthmus.lifecycle.plan import _budget, _estimated
 from isthmus.target import Profile
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Of a user who asked no price list."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def listed(region):
+    return prices.of(profile(region=region))
+
+
 def profile(adapter="sagemaker", **options):
     return Profile(name="production", adapter=adapter, project="shop", options={"region": "us-east-1", **options})
 
@@ -22,12 +32,12 @@ def variants(*machines):
 
 
 def test_a_price_is_of_its_region_and_machine():
-    assert prices.hourly("us-east-1", "ml.m5.large", 2) == Decimal("0.230")
+    assert prices.hourly(listed("us-east-1"), "ml.m5.large", 2) == Decimal("0.230")
 
 
 @pytest.mark.parametrize(("region", "machine"), [("mars-north-1", "ml.m5.large"), ("us-east-1", "ml.z9.large"), ("", "ml.m5.large")])
 def test_what_is_not_in_the_table_is_unknown(region, machine):
-    assert prices.hourly(region, machine, 1) is None
+    assert prices.hourly(listed(region), machine, 1) is None
 
 
 def test_what_athena_reads_has_a_price_in_the_regions_of_the_table_alone():
@@ -37,9 +47,9 @@ def test_what_athena_reads_has_a_price_in_the_regions_of_the_table_alone():
 
 def test_a_sum_with_an_unknown_part_is_unknown():
     known, unknown = Machines(machine="ml.m5.large", count=1), Machines(machine="ml.z9.large", count=1)
-    assert prices.total("us-east-1", [known, known]) == Decimal("0.230")
-    assert prices.total("us-east-1", [known, unknown]) is None
-    assert prices.total("us-east-1", []) == 0
+    assert prices.total(listed("us-east-1"), [known, known]) == Decimal("0.230")
+    assert prices.total(listed("us-east-1"), [known, unknown]) is None
+    assert prices.total(listed("us-east-1"), []) == 0
 
 
 def test_an_estimate_counts_the_profiles_machines_and_a_variants_own():

@@ -1,0 +1,75 @@
+"""A provider's price list in the user's cache, with the day on which it was asked: what `plan` prices with, where there is one.
+
+It can be deleted at any time: a file that is not there, or of another form, is asked for again; until then an adapter's own table holds.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from ...errors import Unavailable
+from ...formats import decoder
+
+FRESH = timedelta(days=7)  # providers change prices some times a year
+_FORM = 1  # of the file's name: another form is another file
+
+
+class PriceList(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider asks for in a region, on demand."""
+
+    date: str  # when it was asked, or taken down: 2026-11-29, 2026-07
+    hourly: Mapping[str, str]  # machine -> USD an hour that it serves
+    scanned: str | None = None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
+
+
+def cached(provider: str, region: str) -> PriceList | None:
+    """The newest that was kept, however old; None: there is none."""
+    try:
+        return decoder(PriceList).decode(_path(provider, region).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:
+    """Ask unless what is kept is fresh, and keep what is told; what `ask` raises, and Unavailable for a list of another form.
+
+    A cache that cannot be written is done without.
+    """
+    last = cached(provider, region)
+    if last is None or not _recent(now) <= last.date <= f"{now:%Y-%m-%d}":
+        listed = _asked(ask)
+        if listed.hourly:
+            _keep(_path(provider, region), msgspec.json.encode(listed))
+
+
+def _asked(ask: Callable[[], PriceList]) -> PriceList:
+    try:
+        return ask()
+    except (LookupError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError) as error:
+        raise Unavailable(f"the provider's price list has a form that is not known: {error!r}", remedy="report it as an issue") from error
+
+
+def _recent(now: datetime) -> str:
+    return f"{now - FRESH:%Y-%m-%d}"
+
+
+def _keep(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as beside:
+            beside.write(content)
+        Path(beside.name).replace(path)
+    except OSError:
+        return
+
+
+def _path(provider: str, region: str) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "isthmus" / "prices" / f"{provider}-{quote(region, safe='')}-{_FORM}.json"
