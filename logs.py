@@ -29,7 +29,7 @@ EVENTS = {
     ),
     "step": ("info", "run, step, phase, reason", "a training run's step has another phase"),
     "look": ("info", "endpoint, rollout, phase, step, problems", "a rollout's controller has looked, and something is new"),
-    "request": ("info", "method, path, status, ms", "a gateway, or the pages, answered"),
+    "request": ("info", "method, path, status, ms", "a gateway, the pages, the laptop's router or a model server answered"),
     "error": ("error", "kind, message, remedy", "a command fails (JSON only)"),
 }
 

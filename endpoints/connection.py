@@ -102,8 +102,11 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: Request, status: int, body: bytes, extra: bytes) -> None:
         transport = self.transport
-        if transport is None or request is not self._under_way:
-            return  # it was lost meanwhile
+        lost = transport is None or request is not self._under_way
+        if self.server.logged:
+            self.server.log(request, 0 if lost else status)
+        if transport is None or lost:
+            return
         self._under_way = None
         self.server.bytes -= request.size
         keep = request.keep and not self.server.stopping
@@ -159,6 +162,8 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._request = Request(self)
+        if self.server.logged:
+            self._request.begun = self.server.loop.time()
         self._in_head, self._fed, self._left = True, 0, 0
         self.deadline = self.server.loop.time() + HEADERS_WITHIN
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from .. import logs
 from .door import Refusal
 
 MOST_BODIES = 100_000_000  # bytes of all requests and unread answers at once, 503
@@ -38,7 +39,7 @@ class Connection(Protocol):
 
 
 class Request:
-    __slots__ = ("body", "connection", "expects", "head", "headers", "keep", "method", "path", "refused", "size", "url")
+    __slots__ = ("begun", "body", "connection", "expects", "head", "headers", "keep", "method", "path", "refused", "size", "url")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -49,6 +50,7 @@ class Request:
         self.keep = False
         self.expects = False
         self.refused: Refusal | None = None
+        self.begun = 0.0  # the loop's time, where it will be logged
 
     @property
     def gone(self) -> bool:
@@ -88,6 +90,7 @@ class Connections:
         self.idle: dict[Connection, None] = {}  # that wait for their caller, the longest first
         self.bytes = 0
         self.stopping = False
+        self.logged = logs.listening("request")
         self.ended = asyncio.Event()  # set when it stops and no connection is left
         self.loop = asyncio.get_running_loop()
         self._sweep()
@@ -113,6 +116,11 @@ class Connections:
             self.idle.pop(connection, None)
         if self.stopping and not self.open:
             self.ended.set()
+
+    def log(self, request: Request, status: int) -> None:
+        """That it was answered; 0: the caller has gone before."""
+        took = round(1_000 * (self.loop.time() - request.begun), 1) if request.begun else 0.0
+        logs.emit("request", method=request.method.decode("latin-1"), path=request.path.decode("latin-1"), status=status, ms=took)
 
     def _sweep(self) -> None:
         now = self.loop.time()

@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from .. import logs
 from ..errors import IsthmusError
 from ..pipelines.models.predictor import LoadedModel, load
 from . import door, wire
@@ -168,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a prediction that takes longer is answered 504, and the process ends (default: ISTHMUS_PREDICT_TIMEOUT, or none)",
     )
     options = parser.parse_args(arguments)
+    logs.configure()
     if options.with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     uri = None if options.model else os.environ.get("AIP_STORAGE_URI")

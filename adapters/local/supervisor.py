@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from ... import logs
 from ...endpoints.revision import identity, revision_of_variants
 from ...formats import decode
 from .endpoints import supervision
@@ -244,6 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="an earlier supervisor has died: take over what it left")
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(given)
+    logs.configure()
     fds = Descriptors(*map(int, options.fds.split(",")))
     for descriptor in msgspec.structs.astuple(fds):
         os.set_inheritable(descriptor, False)  # the variants must not hold the lock after us

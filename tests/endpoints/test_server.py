@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import isthmus
+from isthmus import logs
 from isthmus.endpoints import server
 from isthmus.pipelines.models import predictor
 from isthmus.tests.conformance.toy_models import model_folder, until
@@ -50,6 +51,22 @@ def test_both_clouds_health_routes_answer(served, path):
 @pytest.mark.parametrize("path", ["/invocations", "/v1/predict"])
 def test_both_clouds_predict_routes_answer(served, path):
     assert served("POST", path, b'{"instances": [{"x": 1}, {"x": 2.5}]}') == (200, {"predictions": [2.0, 3.5]})
+
+
+def test_it_logs_a_line_a_request_when_asked_and_none_else(folder, caplog):
+    def asked():
+        with running(loaded(folder)) as live:
+            for request in (post(b'{"instances": [{"x": 1}]}'), post(b"{not json"), PING):
+                caller = Caller(live.port)
+                caller.send(request)
+                caller.answer()
+                caller.close()
+        return [(record.fields["method"], record.fields["path"], record.fields["status"]) for record in caplog.records]
+
+    assert asked() == []
+    with caplog.at_level("INFO", logs.LOGGER):
+        assert asked() == [("POST", "/invocations", 200), ("POST", "/invocations", 400), ("GET", "/ping", 200)]
+    assert all(0 <= record.fields["ms"] < 60_000 for record in caplog.records)
 
 
 def test_sagemaker_takes_a_bare_list_and_json_lines(served):

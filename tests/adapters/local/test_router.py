@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import uvloop
 
+from isthmus import logs
 from isthmus.adapters.local.endpoints.backend import Answer
 from isthmus.adapters.local.endpoints.router import Router
 from isthmus.endpoints import connection as http
@@ -202,6 +203,13 @@ def test_whatever_comes_is_answered_in_json_with_its_status(served, case):
     if status != 200:
         assert found[0][1].keys() == {"error", "message"}
     assert len(served.variant.asked) == (status == 200 and b"/invocations" in data)
+
+
+def test_it_logs_a_line_a_request_when_asked_also_of_what_is_refused(caplog):
+    with caplog.at_level("INFO", logs.LOGGER), serving() as served:
+        asked(served, GOOD.replace(b"/invocations", b"/nowhere") + GOOD + CASES["TLS"][0])
+    found = [(record.fields["method"], record.fields["path"], record.fields["status"]) for record in caplog.records]
+    assert found == [("POST", "/nowhere", 404), ("POST", "/invocations", 200), ("", "", 400)]
 
 
 @pytest.mark.parametrize("data", [b"POST /invocations HT", GOOD[:-1], GOOD[:40]], ids=["line", "body", "headers"])
