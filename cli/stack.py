@@ -13,6 +13,7 @@ import click
 from ..errors import Invalid, Unavailable
 from .command import Command, command
 from .console import Console
+from .tables import grid
 
 if TYPE_CHECKING:
     from ..localstack.faults import Fault
@@ -174,12 +175,9 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 
     operations = stacks.coverage(cloud.cloud, service=service)
     counts = Counter(each.level for each in operations)
-    lines = [
-        f"{each.service:<30} {each.operation:<45} {each.level}{'' if each.by in ('', 'isthmus') else f'   {each.by}'}"
-        for each in operations
-    ]
+    rows = [(each.service, each.operation, each.level, "" if each.by == "isthmus" else each.by) for each in operations]
     total = f"{counts['executes']} operations execute, {counts['stores only']} only store, {counts['not there']} are not there"
-    console.result(operations, "\n".join([*lines, total]))
+    console.result(operations, grid(rows, head=("service", "operation", "level", "by")), total)
 
 
 @command(

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.json_shapes import shape_of, strangers
-from isthmus.tests.cli.running import at_terminal, isthmus, too_wide
+from isthmus.tests.cli.running import at_terminal, isthmus, plain, too_wide
 
 pytestmark = pytest.mark.slow
 
@@ -142,9 +142,13 @@ def test_a_query_says_its_rows_and_that_there_are_more(served):
     assert [line.split()[0] for line in text[1:]] == [first["event_id"], second["event_id"]]
 
 
-def test_training_says_a_list_of_runs(shop):
+def test_training_says_a_list_of_runs_and_fits_a_terminal_of_80_columns(shop, monkeypatch):
     (run,) = isthmus(shop, "train", "models/history.yaml", "--json").json
     assert (run["name"], run["status"], run["version"], run["alias"]) == ("r1", "done", "ranker@1", "champion")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    _, seen = at_terminal(shop, "train", "models/history.yaml")
+    assert "registered ranker@1" in " ".join(plain(seen))
+    assert too_wide(seen) == []
 
 
 def test_init_and_destroy_say_what_they_made_and_removed(tmp_path):

@@ -17,6 +17,7 @@ from isthmus.experiments.monitors import snapshot, units
 from isthmus.experiments.monitors.monitor import show as look
 from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.feature_store import sql as neutral
+from isthmus.tests.cli.running import at_terminal, too_wide
 from isthmus.tests.cli.running import isthmus as command
 
 from .watched_shop import DAY, START, WEEKS, Watched, answers
@@ -140,6 +141,14 @@ def test_the_console_shows_groups_alarms_and_what_they_mean(shop, alike):
     listed = command(shop.folder, "monitor", "list").out
     assert "served_alike" in listed
     assert "never" in listed, "nobody has looked at the others"
+
+
+@pytest.mark.parametrize("words", [("served_alike", "--last"), ("list",)])
+def test_what_the_console_shows_fits_a_terminal_of_80_columns(shop, alike, words, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _, seen = at_terminal(shop.folder, "monitor", *words)
+    assert too_wide(seen) == []
 
 
 def test_an_alarm_is_an_exit_code_where_one_asks_for_it(shop, alike):

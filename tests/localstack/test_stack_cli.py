@@ -11,6 +11,7 @@ from isthmus.localstack.aws import coverage
 from isthmus.localstack.jobs.images import anchored
 from isthmus.localstack.keys import of
 from isthmus.localstack.run import environment_for
+from isthmus.tests.cli.running import at_terminal, too_wide
 
 pytestmark = pytest.mark.slow
 
@@ -168,6 +169,14 @@ def test_coverage_lists_every_operation_with_its_level(tmp_path, arguments):
     assert len(found) == len(coverage.coverage(arguments[1] if arguments else None))
     assert {"service": "s3", "operation": "PutObject", "level": "executes", "by": "moto"} in found
     assert isthmus("coverage", "aws", "--service", "nothing", cwd=tmp_path).returncode == 1
+
+
+@pytest.mark.parametrize("words", [("coverage", "aws", "--service", "firehose"), ("status",)])
+def test_a_table_fits_a_terminal_of_80_columns(tmp_path, words, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _, seen = at_terminal(tmp_path, "stack", *words)
+    assert too_wide(seen) == []
 
 
 def test_down_without_a_stack_is_no_error(tmp_path):
