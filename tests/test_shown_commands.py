@@ -1,0 +1,69 @@
+"""What pages show of the command line: it takes each command, and a rehearsal says what its page says. The tutorial: test_tutorial.py."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from isthmus.cli.main import COMMANDS, main
+from isthmus.tests.cli.running import isthmus
+from isthmus.tests.test_tutorial import masked, pattern
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.name not in {"reference.md", "json.md"}
+]  # generated
+
+
+def shown(page):
+    """Each `isthmus ...` of a page's blocks, without its comment and without where its output goes."""
+    for block in re.findall(r"^ *```\w*\n(.+?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            text = re.sub(r"\s#\s.*", "", line.strip().removeprefix("$ "))
+            yield from (part for part in re.split(r"\s(?:&&|\||;|>>?)\s", text) if part.startswith("isthmus "))
+
+
+def taken(words):
+    """UsageError: the command line does not take them."""
+    context, command, rest = main.make_context("isthmus", list(words)), main, list(words)
+    rest = [*context._protected_args, *context.args]
+    while isinstance(command, click.Group) and rest:
+        name, command, rest = command.resolve_command(context, rest)
+        context = command.make_context(name, rest, parent=context)
+        rest = [*context._protected_args, *context.args]
+
+
+def refused(page):
+    for text in shown(page):
+        try:
+            taken(shlex.split(text)[1:])
+        except click.UsageError as error:
+            yield f"{page.name}: {text}: {error.format_message()}"
+
+
+def test_the_command_line_takes_every_command_that_a_page_shows():
+    assert sum(1 for page in PAGES for _ in shown(page)) > 40
+    assert [told for page in PAGES for told in refused(page)] == []
+
+
+def test_a_command_that_it_does_not_take_would_be_found():
+    for words in (["trian"], ["plan", "--fast"], ["runs", "lost"], ["deploy"]):
+        with pytest.raises(click.UsageError):
+            taken(words)
+
+
+def test_each_command_that_a_page_names_in_its_text_exists():
+    named = {match for page in PAGES for match in re.findall(r"`isthmus ([a-z][a-z-]*)", page.read_text())}
+    assert len(named) > 20
+    assert named - set(COMMANDS) == set()
+
+
+def test_a_rehearsal_says_what_the_page_of_rollouts_says(tmp_path):
+    page = (ROOT / "docs" / "rollouts.md").read_text()
+    block = re.search(r"^\$ (isthmus rollout rehearse ranker --scenario \S+)\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
+    isthmus(tmp_path, "init", "shop", "--example", "openbandit")
+    said = isthmus(tmp_path / "shop", *block[1].split()[1:])
+    lines = [masked(line) for line in said.out.splitlines() if not line.startswith("next ")]
+    assert re.fullmatch(pattern(block[2].rstrip("\n").split("\n")), "".join(f"{line}\n" for line in lines)), lines
