@@ -20,12 +20,15 @@ from isthmus.tests.faults.flow import RELATIONS, digest, settle
 
 SOURCE = Path(__file__).with_suffix(".c")
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
+TRAINED = ("apply", "ingest", "materialize", "train models/history.yaml")
 # verb -> the command, and those that go before it
 VERBS = {
     "apply": (["apply"], []),
     "ingest": (["ingest"], ["apply"]),
     "materialize": (["materialize"], ["apply", "ingest"]),
     "train": (["train", "models/history.yaml"], ["apply", "ingest", "materialize"]),
+    "promote": (["models", "promote", "ranker@1", "--alias", "challenger", "--because", "it is liked"], [*TRAINED]),
+    "note": (["runs", "note", "r1", "the first"], [*TRAINED]),
     "destroy": (["destroy", "--yes"], ["apply", "ingest", "materialize"]),
 }
 ENDED = 1  # a verb that met an error
@@ -141,7 +144,8 @@ class Verb:
         self.command, before = VERBS[name]
         self.before = create(folder / "before")
         for command in before:
-            self._well(self.before, [command])
+            self._well(self.before, command.split())
+        settle(self.before)
         calm = self._copy("calm")
         commands.plan.arm(calm)
         self._well(calm, self.command)
@@ -199,6 +203,7 @@ def world(folder):
         seen["views"] = [target.state.get(key).value for key in target.state.keys("views/")]
         examined = upkeep.examine(target)
         seen["damage"] = (examined.problems, examined.notes)
+    seen["notes"] = [path.read_text() for path in sorted(folder.glob(".isthmus/runs/*/notes.json"))]
     seen["files"] = sorted(files(folder / ".isthmus"))
     return seen
 
