@@ -90,19 +90,24 @@ def predict_folds(
     log: Callable[[str], None],
     source: Path | None = None,
 ) -> Iterator[FoldResult]:
-    """Every period in order, each with a line of the log that counts them. The first that fits tells how long the others will take."""
+    """Every period in order, each with a line of the log that counts them. The first that fits tells how long the others will take.
+
+    Where that is long the second is asked, too: the first one may have imported the trainer's libraries.
+    """
     here = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
+    fitted, ahead = 0, 0.0
     for number, fold in enumerate(planned, 1):
         result = here(fold)
         log(f"period {number} of {total}: {result}")
         yield result
         if result.predictions is not None:
-            break
+            fitted, ahead = fitted + 1, _ahead(data, result, planned[number:])
+            if ahead <= WORTH or fitted == 2:
+                break
     else:
         return
     rest = planned[number:]
-    ahead = result.seconds * sum(_known(data, fold) for fold in rest) / result.known
     parallel = source is not None and workers > 1 and ahead > WORTH
     if ahead > WORTH:
         minutes = _minutes(ahead / (workers if parallel else 1))
@@ -112,6 +117,11 @@ def predict_folds(
     for done, result in enumerate(more, number + 1):
         log(f"period {done} of {total}: {result}")
         yield result
+
+
+def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
+    """Seconds that the rest takes in one process: a fit's time goes by its rows."""
+    return result.seconds * sum(_known(data, fold) for fold in rest) / result.known
 
 
 def _known(data: pa.Table, fold: Fold) -> int:
