@@ -1,6 +1,7 @@
 """What is in Athena's language and what is not, and what each thing is in DuckDB: pure, without a stack."""
 
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 
 import duckdb
 import pytest
@@ -132,7 +133,9 @@ MEANINGS = [
     ("7 / 2", 3),
     ("-7 / 2", -3),
     ("7 / 2e0", 3.5),
-    ("(5 + 1.0) / (5 + 250)", 0),  # a decimal of scale 1, as Trino divides decimals
+    ("1.2", 1.2),  # a double, where Trino has a decimal
+    ("(5 + 1.0) / (5 + 250)", 6 / 255),
+    ("(5 + DECIMAL '1.0') / (5 + 250)", 0),  # of scale 1, as Trino divides decimals
     ("(5 + 1e0) / (5 + 250)", 6 / 255),
     ("1e0 / 0", float("inf")),
     ("TRY(1 / 0)", None),
@@ -236,6 +239,12 @@ def test_an_execution_parameter_is_a_constant_or_a_text(parameter, sql):
 def test_what_has_no_value_is_refused(query, error, words):
     with pytest.raises(error, match=words):
         value(query.replace(" t", " (VALUES (1, 2)) AS t (x, y)"))
+
+
+@pytest.mark.parametrize(("expression", "kind"), [("1.5", float), ("1.5e0", float), ("-.5", float), ("decimal '1.5'", Decimal), ("15", int)])
+def test_a_number_with_a_point_is_a_double_and_no_decimal(expression, kind):
+    assert type(value(f"SELECT {expression}")) is kind
+    assert type(value("SELECT ?", expression)) is kind
 
 
 def test_nulls_are_last_in_both_directions():

@@ -43,7 +43,7 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     lengths = tuple(length for _, length in Lengths(known.read).of(query) or ())
     types = Types(known.kinds, query)
     rules.rewrite(text, query, types, now)
-    _texts(query)
+    _literals(query)
     probe = _written(_strict(query.copy()))
     return Translated(
         text=text,
@@ -144,14 +144,19 @@ def _name_columns(query: exp.Query) -> None:
     )
 
 
-def _texts(query: exp.Query) -> None:
-    """A text literal as VARCHAR: DuckDB would take a bare one for whatever it is compared with, Trino does not."""
+def _literals(query: exp.Query) -> None:
+    """A text as VARCHAR: DuckDB would take a bare one for whatever it is compared with, Trino does not. 1.5 as 1.5e0, a double."""
     for node in list(query.find_all(exp.Literal)):
-        if not node.is_string or node.meta.get(functions.RAW) or isinstance(node.parent, (exp.Cast, exp.Interval, exp.Escape)):
+        if node.meta.get(functions.RAW):
             continue
-        if isinstance(node.parent, exp.AtTimeZone):
-            continue
-        node.replace(exp.cast(node.copy(), "varchar"))
+        if not node.is_string:
+            node.set("this", _double(node.name))
+        elif not isinstance(node.parent, (exp.Cast, exp.Interval, exp.Escape, exp.AtTimeZone)):
+            node.replace(exp.cast(node.copy(), "varchar"))
+
+
+def _double(number: str) -> str:
+    return f"{number}e0" if "." in number and "e" not in number.lower() else number
 
 
 def _strict(query: exp.Query) -> exp.Query:
