@@ -241,7 +241,9 @@ def test_what_has_no_value_is_refused(query, error, words):
         value(query.replace(" t", " (VALUES (1, 2)) AS t (x, y)"))
 
 
-@pytest.mark.parametrize(("expression", "kind"), [("1.5", float), ("1.5e0", float), ("-.5", float), ("decimal '1.5'", Decimal), ("15", int)])
+@pytest.mark.parametrize(
+    ("expression", "kind"), [("1.5", float), ("1.5e0", float), ("-.5", float), ("decimal '1.5'", Decimal), ("15", int)]
+)
 def test_a_number_with_a_point_is_a_double_and_no_decimal(expression, kind):
     assert type(value(f"SELECT {expression}")) is kind
     assert type(value("SELECT ?", expression)) is kind
