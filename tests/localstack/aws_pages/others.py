@@ -48,8 +48,29 @@ def a_function_runs(aws):
     assert aws.client("lambda").invoke(FunctionName="f")
 
 
+MODEL = {
+    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/serving",
+    "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1"},
+}
+
+
 @promises(
-    "CloudFormation makes SageMaker's resources.",
+    "CloudFormation makes a model under a name of its own, which Ref's ARN has.",
+    Page("AWS::SageMaker::Model", "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model"),
+)
+def a_template_makes_a_model(aws):
+    resources = {"Model": {"Type": "AWS::SageMaker::Model", "Properties": MODEL}}
+    stack = aws.fresh("stack")
+    aws.cloudformation.create_stack(
+        StackName=stack, TemplateBody=json.dumps({"Resources": resources, "Outputs": {"Arn": {"Value": {"Ref": "Model"}}}})
+    )
+    output = aws.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["Outputs"][0]["OutputValue"]
+    assert aws.sm.describe_model(ModelName=output.rpartition("/")[2])["ModelArn"] == output
+    aws.cloudformation.delete_stack(StackName=stack)
+
+
+@promises(
+    "CloudFormation makes SageMaker's other resources.",
     Page("AWS::SageMaker::ModelPackageGroup", "AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelpackagegroup"),
     differs="refused by name",
 )

@@ -1,4 +1,4 @@
-"""CloudFormation is moto's. Its resources of SageMaker would be there for moto alone, so that they are refused by name."""
+"""Which resources of SageMaker a template may have, and where moto finds what stands for them."""
 
 from __future__ import annotations
 
@@ -9,40 +9,37 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from .registry import AwsError, Context, handles
+from ..registry import AwsError, Context
+from .placeholders import CLASSES, refused
 
 _TYPE = re.compile(r"AWS::SageMaker::\w+")
 
 
-def _refused(kinds: set[str]) -> AwsError:
-    text = f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation; CloudFormation does. Make them by SageMaker's API"
-    return AwsError("NotImplemented", text, 501)
+def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
+    """AwsError 501, before anything is made, for a resource of SageMaker that this stack does not make by CloudFormation."""
+    kinds = set(_TYPE.findall(_template(ctx, params)))
+    others = kinds if sets else kinds - CLASSES.keys()
+    if others and not ctx.moto_answers:
+        raise refused(others)
 
 
 @cache
-def _watch_nested() -> None:
-    """What a nested stack's template has is only seen when it is made. Not at the start: this module of moto's imports all of its services,
-    and one of them asks for the profile of AWS_PROFILE.
+def show_placeholders(*, moto_answers: bool) -> None:
+    """Let moto find our classes. Not at the start: this module of moto's imports all of its services, and one of them asks for the
+    profile of AWS_PROFILE.
     """
     from moto.cloudformation import parsing
 
     class_of = parsing.resource_class_from_type
 
     def known(kind: str) -> Any:
-        if _TYPE.fullmatch(kind):
-            raise _refused({kind})
+        if kind in CLASSES:
+            return CLASSES[kind]
+        if _TYPE.fullmatch(kind) and not moto_answers:  # a nested stack's template is only seen when it is made
+            raise refused({kind})
         return class_of(kind)
 
     parsing.resource_class_from_type = known  # type: ignore[assignment]  # it raises where moto's never does
-
-
-@handles("cloudformation", "CreateStack", "UpdateStack", "CreateChangeSet", "CreateStackSet", "UpdateStackSet", executes=False)
-def templated(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """moto's, for a template without resources of SageMaker; nothing of it is made otherwise."""
-    _watch_nested()
-    if kinds := set(_TYPE.findall(_template(ctx, params))):
-        raise _refused(kinds)
-    return ctx.forward()
 
 
 def _template(ctx: Context, params: dict[str, Any]) -> str:
