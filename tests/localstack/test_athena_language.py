@@ -181,6 +181,16 @@ MEANINGS = [
     ("localtime", time(7, 8, 9, 123000)),
     ("current_catalog", "awsdatacatalog"),
     ("date '2024-03-01' - date '2024-02-01'", timedelta(days=29)),
+    ("ARRAY[1, 2] || 3", [1, 2, 3]),
+    ("0 || ARRAY[1] || 2", [0, 1, 2]),
+    ("array_agg(x) || 'b' FROM (VALUES 'a') AS t (x)", ["a", "b"]),
+    ("ARRAY[1] || ARRAY[2]", [1, 2]),
+    ("ARRAY[1] || CAST(NULL AS integer)", None),
+    ("CAST('abc' AS char(5)) || '|'", "abc  |"),
+    ("CAST('abc' AS char(2))", "ab"),
+    ("CAST('abc' AS char(5)) = 'abc'", True),
+    ("CAST('abc' AS char(5)) IN ('x', 'abc  ')", True),
+    ("CAST('b' AS char(5)) BETWEEN 'a' AND 'b'", True),
 ]
 
 
@@ -188,6 +198,20 @@ MEANINGS = [
 def test_an_expression_means_what_it_means_in_trino(expression, expected):
     found = value(f"SELECT {expression}")
     assert found == expected or (isinstance(expected, float) and found == pytest.approx(expected))
+
+
+TYPES = {
+    "1": "integer", "1.5": "double", "'cat'": "varchar(3)", "NULL": "unknown", "CAST(1 AS real)": "real", "to_utf8('a')": "varbinary",
+    "decimal '1.5' * 1": "decimal(38,1)", "CAST('a' AS char(3))": "char(3)", "date '2024-01-01'": "date", "time '13:24:11'": "time(0)",
+    "localtime": "time(3)", "timestamp '2024-01-01 00:00:00'": "timestamp(3)", "now()": "timestamp(3) with time zone",
+    "ARRAY[now()]": "array(timestamp(3) with time zone)", "ARRAY[ARRAY[1.5]]": "array(array(double))", "json '1'": "json",
+    "MAP(ARRAY[1], ARRAY[true])": "map(integer, boolean)", "CAST(ROW(1, 2) AS ROW(x integer, y real))": "row(x integer, y real)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", TYPES)
+def test_typeof_tells_trinos_type(expression):
+    assert value(f"SELECT typeof({expression})") == TYPES[expression]
 
 
 @pytest.mark.parametrize("condition", ["1 = 'a'", "'2024' = 2024", "x IN (1, 2)", "date '2024-01-01' = '2024-01-01'", "x > 1"])

@@ -69,8 +69,20 @@ def test_a_result_tells_its_precision_and_a_table_that_a_query_makes_takes_no_lo
 def test_a_longer_text_is_cut_when_it_is_read(aws):
     form = "ROW FORMAT DELIMITED FIELDS TERMINATED BY ','"
     aws.rows(f"CREATE EXTERNAL TABLE t (a varchar(3), b char(2), c string) {form} LOCATION 's3://{BUCKET}/t/'")
-    aws.s3.put_object(Bucket=BUCKET, Key="t/f", Body=b"abcd,efg,hijk\n")
-    assert aws.rows("SELECT a, b, c FROM t WHERE a = 'abc'") == [("abc", "ef", "hijk")]
+    aws.s3.put_object(Bucket=BUCKET, Key="t/f", Body=b"abcd,efg,hijk\nabcd,l,m\n")
+    assert aws.rows("SELECT a, b, c FROM t WHERE a = 'abc' AND b > 'a'") == [("abc", "ef", "hijk"), ("abc", "l ", "m")]
+
+
+def test_a_char_and_a_time_tell_their_length(aws):
+    ended = aws.execution("SELECT CAST('ab' AS char(3)) AS c, time '13:24:11' AS t, time '13:24:11.5' AS u")
+    found = aws.athena.get_query_results(QueryExecutionId=ended["QueryExecutionId"])["ResultSet"]
+    information = [(column["Type"], column["Precision"]) for column in found["ResultSetMetadata"]["ColumnInfo"]]
+    assert information == [("char", 3), ("time", 0), ("time", 1)]
+    assert [cell["VarCharValue"] for cell in found["Rows"][1]["Data"]] == ["ab ", "13:24:11", "13:24:11.5"]
+    aws.rows(f"CREATE TABLE made WITH (external_location = 's3://{BUCKET}/made/') AS SELECT CAST('ab' AS char(3)) AS c")
+    assert aws.glue.get_table(DatabaseName="db", Name="made")["Table"]["StorageDescriptor"]["Columns"] == [{"Name": "c", "Type": "char(3)"}]
+    aws.rows("INSERT INTO made SELECT CAST('z' AS char(3))")
+    assert aws.rows("SELECT c FROM made WHERE c = 'z'") == [("z  ",)]
 
 
 def test_a_query_of_thousands_of_columns_is_translated():

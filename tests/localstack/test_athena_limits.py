@@ -1,12 +1,15 @@
 """What an Athena query may use, and what is left of one that is stopped. Against stacks in processes of their own."""
 
 import subprocess
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
+from isthmus.localstack.aws.athena.execution import cancel
 from isthmus.localstack.aws.athena.running import Cancelled, Running, TimedOut
 from isthmus.localstack.aws.hive import writes
 from isthmus.localstack.aws.hive.errors import QueryFailed
@@ -216,3 +219,17 @@ def test_what_is_kept_cannot_be_stopped_and_what_is_stopped_cannot_be_kept(tmp_p
     for touch in (stopped.check, stopped.keep):
         with pytest.raises(QueryFailed, match=r"^Query timeout$"):
             touch()
+
+
+def test_a_query_that_is_still_being_translated_is_cancelled_at_once(tmp_path):
+    running, translating, through = Running(memory=MB, folder=tmp_path / "a"), threading.Event(), threading.Event()
+    thread = threading.Thread(target=running.run, args=(lambda: (translating.set(), through.wait(120)),), daemon=True)
+    thread.start()
+    assert translating.wait(60)
+    query = SimpleNamespace(running=running, state="RUNNING")
+    cancel(SimpleNamespace(clock=SimpleNamespace(now=time.time)), query)
+    assert (query.state, query.reason, thread.is_alive()) == ("CANCELLED", "Query cancelled by user", True)
+    with pytest.raises(Cancelled), running.database():
+        raise AssertionError("a query that is over has opened a database")
+    through.set()
+    thread.join(60)

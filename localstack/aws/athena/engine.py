@@ -14,7 +14,7 @@ from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
 from .language import rules, translate
-from .language.lengths import Length
+from .language.lengths import Length, limited
 from .running import Exhausted, Running
 
 if TYPE_CHECKING:
@@ -75,11 +75,10 @@ def _answer(
 
 
 def _limited(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
-    """DuckDB's types, and VARCHAR(n), which it does not have."""
+    """DuckDB's types, and VARCHAR(n), CHAR(n) and TIME(n), which it does not have."""
     if len(lengths) != len(kinds):
         return tuple(kinds)
-    limited = zip(kinds, lengths, strict=True)
-    return tuple(f"VARCHAR({max(1, n)})" if kind == "VARCHAR" and n is not None else kind for kind, n in limited)
+    return tuple(map(limited, kinds, lengths))
 
 
 def _gathered(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
@@ -136,10 +135,13 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: 
 
 
 def _read(column: Column) -> str:
-    """A text is cut to the length that its column has (Athena, "Considerations for data types")."""
+    """A text is cut to the length that its column has, a CHAR filled up to it (Athena, "Considerations for data types")."""
     value = f'CAST("{column.name}" AS {types.duckdb(column.type)})'
-    limit = re.fullmatch(r"(?:var)?char\((\d+)\)", column.type.lower())
-    return f"left({value}, {limit.group(1)})" if limit else value
+    limit = re.fullmatch(r"(var)?char\((\d+)\)", column.type.lower())
+    if limit is None:
+        return value
+    cut = f"left({value}, {limit.group(2)})"
+    return cut if limit.group(1) else f"rpad({cut}, {limit.group(2)}, ' ')"
 
 
 _INTERNAL = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint", "BOOL": "boolean"}

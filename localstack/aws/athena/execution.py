@@ -153,17 +153,22 @@ def _limited(ctx: Context, running: Running) -> Timer | threading.Timer:
 
 
 def _finish(ctx: Context, execution: Execution, state: str, reason: str | None = None, *, category: int = 0, error_type: int = 0) -> None:
+    if execution.state in FINAL:
+        return  # cancelled while it was still being translated
     execution.completed = ctx.clock.now()
     execution.reason, execution.category, execution.error_type = reason, category, error_type
     execution.state = state
 
 
 def cancel(ctx: Context, execution: Execution) -> None:
-    """One that has finished, or is about to, stays what it is. Returns once it has ended, so that its memory and files are gone."""
+    """One that has finished, or is about to, stays what it is. Returns once its memory and files are gone.
+
+    One that is being translated has neither: it is over at once, and its thread comes to nothing when it is through.
+    """
     running = execution.running
     if not running.stop(Cancelled()):
         return
-    if running.begun.is_set():
+    if running.loaded:
         running.ended.wait(_ENDS)
     else:
         _finish(ctx, execution, "CANCELLED", "Query cancelled by user")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import time
 from typing import Any
 
 from ..hive import types
@@ -19,13 +20,20 @@ def texts(result: Result) -> list[Row]:
 
 
 def _values(result: Result, index: int) -> list[Any]:
-    """A column's values; a real's as the shortest number that is that real, as Java prints it."""
+    """A column's values; a real's as the shortest number that is that real, as Java prints it, a time(n)'s with n digits."""
     values: list[Any] = result.rows.column(index).to_pylist()
+    if result.types[index].startswith("TIME("):
+        return [value if value is None else _time(value, int(result.types[index][5:-1])) for value in values]
     if result.types[index] != "FLOAT":
         return values
     import numpy as np
 
     return [None if value is None else float(str(np.float32(value))) for value in values]
+
+
+def _time(value: time, digits: int) -> str:
+    fraction = f"{value.microsecond:06d}"[:digits]
+    return f"{value:%H:%M:%S}.{fraction}" if digits else f"{value:%H:%M:%S}"
 
 
 def csv(result: Result, rows: list[Row]) -> bytes:
@@ -54,7 +62,7 @@ def columns(result: Result) -> list[dict[str, Any]]:
                 "Precision": precision,
                 "Scale": scale,
                 "Nullable": "UNKNOWN",
-                "CaseSensitive": types.athena(kind) == "varchar",
+                "CaseSensitive": types.athena(kind) in ("varchar", "char"),
             }
         )
     return made

@@ -49,6 +49,7 @@ class Running:
         self.memory = memory
         self.folder = folder
         self.begun = threading.Event()
+        self.loaded = False  # it has, or had, a database: what there is to wait for
         self.ended = threading.Event()  # its thread is through, and its database gone
         self._lock = threading.Lock()
         self._reason: Exception | None = None
@@ -66,6 +67,9 @@ class Running:
             "temp_directory": str(self.folder),
             "max_temp_directory_size": f"{self.memory * _SPILL}B",
         }
+        with self._lock:
+            self.check()
+            self.loaded = True
         self.folder.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(":memory:", config=config)
         try:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _TOKENS = re.compile(r"[A-Za-z_$][\w$ ]*?(?=[<>(),:]|$)|\d+|[<>(),:]")
 _ATHENA = {
-    "VARCHAR": "varchar", "BOOLEAN": "boolean", "TINYINT": "tinyint", "SMALLINT": "smallint", "INTEGER": "integer", "BIGINT": "bigint",
+    "VARCHAR": "varchar", "CHAR": "char",
+    "BOOLEAN": "boolean", "TINYINT": "tinyint", "SMALLINT": "smallint", "INTEGER": "integer", "BIGINT": "bigint",
     "HUGEINT": "bigint", "UBIGINT": "bigint", "UHUGEINT": "bigint", "UINTEGER": "bigint", "USMALLINT": "integer", "UTINYINT": "smallint",
     "FLOAT": "float", "DOUBLE": "double", "DATE": "date", "TIME": "time", "TIMESTAMP": "timestamp", "TIMESTAMP_MS": "timestamp",
     "TIMESTAMP_S": "timestamp", "TIMESTAMP_NS": "timestamp", "TIMESTAMP WITH TIME ZONE": "timestamp with time zone", "BLOB": "varbinary",
@@ -38,7 +39,7 @@ def athena(duck: str) -> str:
 
 
 def precision(duck: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(?:DECIMAL|VARCHAR)\((\d+)(?:,\s*(\d+))?\)", duck)
+    match = re.fullmatch(r"(?:DECIMAL|VARCHAR|CHAR|TIME)\((\d+)(?:,\s*(\d+))?\)", duck)
     return (int(match.group(1)), int(match.group(2) or 0)) if match else (_PRECISION.get(athena(duck), 0), 0)
 
 
@@ -51,7 +52,7 @@ def glue(duck: str) -> str:
     if duck.startswith(("STRUCT(", "TUPLE(")):
         fields = [part.partition(" ") for part in _parts(duck[7:-1])]
         return "struct<" + ",".join(f"{name.strip(chr(34))}:{glue(kind.strip())}" for name, _, kind in fields) + ">"
-    if duck.startswith(("DECIMAL", "VARCHAR(")):
+    if duck.startswith(("DECIMAL", "VARCHAR(", "CHAR(")):
         return duck.lower().replace(" ", "")
     name = athena(duck)
     if name in ("unknown", "time", "interval day to second", "timestamp with time zone"):

@@ -187,6 +187,7 @@ RULES: dict[str, Rule] = {
     **_same("nullif", least=2, most=2),
     "if": Rule(2, 3, lambda a: exp.Case(ifs=[exp.If(this=a[0], true=a[1])], default=a[2] if len(a) == 3 else None)),
     "try": Rule(1, 1, "try(*)"),
+    "typeof": Rule(1, 1, "trino_typeof($1)"),
     # text
     **_same("lower", "upper", "length", "reverse", "chr"),
     **_same("ltrim", "rtrim", least=1, most=1),
@@ -296,6 +297,16 @@ CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
 CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL ELSE json_extract_string(x, p) END;
 CREATE MACRO trino_json_text(x) AS CASE WHEN json_type(x) IN ('OBJECT', 'ARRAY')
  THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object') ELSE json_extract_string(x, '$') END;
+CREATE MACRO trino_named_types(t) AS replace(replace(replace(replace(replace(replace(replace(t,
+ 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'), 'STRUCT(', 'ROW('),
+ 'HUGEINT', 'BIGINT'), '"NULL"', 'UNKNOWN'), 'INTERVAL', 'INTERVAL DAY TO SECOND');
+CREATE MACRO trino_time_types(t) AS regexp_replace(regexp_replace(t,
+ '\\bTIMESTAMP(?:_MS|_NS|_S)?\\b([^(]|$)', 'TIMESTAMP(3)\\1', 'g'), '\\bTIME\\b([^(]|$)', 'TIME(3)\\1', 'g');
+CREATE MACRO trino_array_types(t) AS regexp_replace(regexp_replace(t,
+ '([A-Z_]+(?:\\([^()]*\\))?(?:_WITH_TIME_ZONE)?)\\[\\]', 'ARRAY(\\1)', 'g'),
+ '([A-Z_]+\\((?:[^()]|\\([^()]*\\))*\\))\\[\\]', 'ARRAY(\\1)', 'g');
+CREATE MACRO trino_typeof(x) AS replace(lower(trino_array_types(trino_time_types(trino_named_types(typeof(x))))),
+ '_with_time_zone', ' with time zone');
 CREATE MACRO trino_iso8601(x) AS CAST(CASE
  WHEN regexp_matches(x, 'T.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') THEN x ELSE concat(x, 'Z') END AS TIMESTAMPTZ);
 """

@@ -13,14 +13,23 @@ from sqlglot import expressions as exp
 
 
 class Kind(msgspec.Struct, frozen=True):
-    name: str  # int, decimal, double, date, timestamp, other
+    name: str  # int, decimal, double, date, timestamp, json, array, char, other
     scale: int = 0
 
 
 INT, DOUBLE, DATE, TIMESTAMP, OTHER = Kind("int"), Kind("double"), Kind("date"), Kind("timestamp"), Kind("other")
-JSON = Kind("json")
-_NAMED = {"json": JSON, "double": DOUBLE, "float": DOUBLE, "real": DOUBLE, "date": DATE, "timestamp": TIMESTAMP}
-_NODES: dict[type[exp.Expr], Kind] = {exp.CurrentDate: DATE, exp.ParseJSON: JSON}
+JSON, ARRAY, CHAR = Kind("json"), Kind("array"), Kind("char")
+_NAMED = {
+    "json": JSON,
+    "array": ARRAY,
+    "char": CHAR,
+    "double": DOUBLE,
+    "float": DOUBLE,
+    "real": DOUBLE,
+    "date": DATE,
+    "timestamp": TIMESTAMP,
+}
+_NODES: dict[type[exp.Expr], Kind] = {exp.CurrentDate: DATE, exp.ParseJSON: JSON, exp.Array: ARRAY}
 _INTS = frozenset({"tinyint", "smallint", "int", "integer", "bigint"})
 _DOUBLES = frozenset(
     """ln log log2 log10 exp sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh rand random pi e degrees radians pow power stddev
@@ -30,6 +39,10 @@ _DOUBLES = frozenset(
 _COUNTS = frozenset(
     """count count_if approx_distinct row_number rank dense_rank ntile length strpos year month day hour minute second quarter week
     day_of_week day_of_month day_of_year date_diff cardinality millisecond codepoint""".split(),
+)
+_ARRAYS = frozenset(
+    """array_agg array_distinct array_except array_intersect array_remove array_sort array_union filter flatten map_entries map_keys
+    map_values regexp_extract_all regexp_split sequence slice split transform""".split(),
 )
 _AS_ARGUMENT = frozenset(
     "sum min max abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least round".split(),
@@ -46,7 +59,7 @@ class Types:
             self._aliases.setdefault(alias.alias.lower(), []).append(alias.this)
         self._busy: set[str] = set()
 
-    def of(self, node: exp.Expr | None) -> Kind | None:  # noqa: PLR0911  one line a kind
+    def of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
         """None: not known."""
         if node is None or isinstance(node, exp.Null):
             return None
@@ -62,6 +75,8 @@ class Types:
             return _NODES[type(node)]
         if isinstance(node, (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)):
             return self._arithmetic(node)
+        if isinstance(node, exp.DPipe):
+            return ARRAY if ARRAY in (self.of(node.left), self.of(node.right)) else OTHER
         if isinstance(node, exp.Case):
             return self._widest([*(branch.args.get("true") for branch in node.args["ifs"]), node.args.get("default")])
         if isinstance(node, exp.Anonymous):
@@ -84,6 +99,8 @@ class Types:
             return INT
         if name in _DOUBLES:
             return DOUBLE
+        if name in _ARRAYS:
+            return ARRAY
         if name == "avg":
             kind = self.of(first)
             return DOUBLE if kind == INT else kind
@@ -144,4 +161,4 @@ def _of_hive(kind: str) -> Kind:
     if kind.startswith("decimal"):
         digits = kind.partition(",")[2].rstrip(")")
         return Kind("decimal", int(digits) if digits else 0)
-    return INT if kind in _INTS else _NAMED.get(kind, OTHER)
+    return INT if kind in _INTS else _NAMED.get(kind.partition("<")[0].partition("(")[0], OTHER)

@@ -1,4 +1,4 @@
-"""How long a text of a result may be: the n of Trino's varchar(n), which DuckDB's types do not have."""
+"""How long a text of a result may be: the n of Trino's varchar(n), char(n) and time(n), which DuckDB's types do not have."""
 
 from __future__ import annotations
 
@@ -20,10 +20,29 @@ _AS_FIRST = frozenset(("lower", "upper", "ltrim", "rtrim", "reverse", "substr", 
 _AS_WIDEST = frozenset({"coalesce", "greatest", "least"})
 
 
+class Char(int):
+    """The n of char(n)."""
+
+
+class Digits(int):
+    """The n of time(n)."""
+
+
 def declared(kind: str) -> Length:
-    """The n of varchar(n)."""
-    match = re.fullmatch(r"varchar\((\d+)\)", kind.lower())
-    return int(match.group(1)) if match else None
+    """The n of varchar(n), or a Char."""
+    match = re.fullmatch(r"(var)?char\((\d+)\)", kind.lower())
+    if match is None:
+        return None
+    return int(match.group(2)) if match.group(1) else Char(match.group(2))
+
+
+def limited(kind: str, length: Length) -> str:
+    """DuckDB's type with its n."""
+    if isinstance(length, Digits):
+        return f"TIME({length:d})" if kind == "TIME" else kind
+    if kind != "VARCHAR" or length is None:
+        return kind
+    return f"{'CHAR' if isinstance(length, Char) else 'VARCHAR'}({max(1, length):d})"
 
 
 class Lengths:
@@ -40,6 +59,11 @@ class Lengths:
         if isinstance(query, exp.SetOperation):
             return _union(self.of(query.left), self.of(query.right))
         return self._selected(query) if isinstance(query, exp.Select) else None
+
+    def at(self, node: exp.Expr) -> Length:
+        """Of an expression in the SELECT around it."""
+        select = node.find_ancestor(exp.Select)
+        return _length(node, self._sources(select)) if select is not None else None
 
     def _selected(self, select: exp.Select) -> Columns | None:
         sources = self._sources(select)
@@ -138,6 +162,8 @@ def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
 
 
 def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
+    if cast.to.this == exp.DataType.Type.TIME and isinstance(cast.this, exp.Literal):
+        return Digits(min(6, len(cast.this.name.partition(".")[2])))  # TIME '13:24:11'
     return declared(cast.to.sql(dialect="trino"))
 
 

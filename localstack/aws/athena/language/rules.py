@@ -12,11 +12,13 @@ from sqlglot import expressions as exp
 from ...hive.catalog import CATALOG
 from ...hive.errors import NotRun, QueryFailed
 from . import check, functions
-from .infer import DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
+from .infer import ARRAY, CHAR, DATE, DOUBLE, JSON, TIMESTAMP, Kind, Types
 
 PRELUDE = (
     functions.PRELUDE
     + """
+CREATE MACRO trino_append(a, x) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE list_append(a, x) END;
+CREATE MACRO trino_prepend(x, a) AS CASE WHEN a IS NULL OR x IS NULL THEN NULL ELSE list_prepend(x, a) END;
 CREATE MACRO trino_nonzero(b) AS CASE WHEN b = 0 AND typeof(b) NOT IN ('DOUBLE', 'FLOAT') THEN error('Division by zero') ELSE b END;
 CREATE MACRO trino_divide(a, b) AS CASE WHEN b = 0 THEN CAST(CASE WHEN a > 0 THEN 'inf' WHEN a < 0 THEN '-inf' WHEN a = 0 THEN 'nan' END
  AS DOUBLE) ELSE CAST(a AS DOUBLE) / b END;
@@ -50,7 +52,7 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
     if isinstance(node, exp.Binary):
         return types.of(node.left), types.of(node.right)
-    return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
+    return (types.of(node.this), None) if isinstance(node, (exp.Cast, exp.In, exp.Between)) else (None, None)
 
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
@@ -78,6 +80,35 @@ def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
         sign = "+" if isinstance(node, exp.Add) else "-"
         raise QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: date {sign} integer", at=check.place(noted.text, node))
     return None
+
+
+def _joined(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
+    """An array and an element."""
+    if noted.left == ARRAY and _no_array(node.right, noted.right):
+        return functions.call("trino_append", node.left.copy(), node.right.copy())
+    if noted.right == ARRAY and _no_array(node.left, noted.left):
+        return functions.call("trino_prepend", node.left.copy(), node.right.copy())
+    return None
+
+
+def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
+    """What is taken out of something may be an array, too."""
+    taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot)) or (
+        isinstance(node, exp.Anonymous) and str(node.this).lower() == "element_at"
+    )
+    return kind not in (None, ARRAY) and not taken
+
+
+def _compared(node: exp.Expr, noted: _Noted) -> None:
+    """A char(n) is equal to what differs from it in the spaces at its end."""
+    if CHAR not in (noted.left, noted.right):
+        return
+    for key in ("this", "expression", "expressions", "low", "high"):
+        value = node.args.get(key)
+        if isinstance(value, list):
+            node.set(key, [functions.call("rtrim", item.copy(), functions.raw(" ")) for item in value])
+        elif isinstance(value, exp.Expr):
+            node.set(key, functions.call("rtrim", value.copy(), functions.raw(" ")))
 
 
 def _remainder(node: exp.Expr, _noted: _Noted) -> None:
@@ -194,13 +225,20 @@ def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
     return None
 
 
+def _as_char(node: exp.Cast, _noted: _Noted) -> exp.Expr:
+    """CHAR(n) cuts, and fills with spaces."""
+    size = node.to.expressions[0].this.copy() if node.to.expressions else exp.Literal.number(1)
+    text = type(node)(this=node.this.copy(), to=exp.DataType.build("varchar"))
+    return functions.filled("rpad(left($1, $2), $2, ' ')", [text, size])
+
+
 _CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
     exp.DataType.Type.DECIMAL: _as_decimal,
     exp.DataType.Type.JSON: _as_json,
     exp.DataType.Type.TIMESTAMP: _as_timestamp,
     exp.DataType.Type.TIMESTAMPTZ: _as_instant,
     exp.DataType.Type.VARCHAR: _as_varchar,
-    exp.DataType.Type.CHAR: _as_varchar,
+    exp.DataType.Type.CHAR: _as_char,
 }
 
 
@@ -218,6 +256,15 @@ _RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
     exp.Mod: _remainder,
     exp.Add: _sum,
     exp.Sub: _sum,
+    exp.DPipe: _joined,
+    exp.EQ: _compared,
+    exp.NEQ: _compared,
+    exp.GT: _compared,
+    exp.GTE: _compared,
+    exp.LT: _compared,
+    exp.LTE: _compared,
+    exp.In: _compared,
+    exp.Between: _compared,
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.CurrentTimestamp: _instant,

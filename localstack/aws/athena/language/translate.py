@@ -14,7 +14,7 @@ from ...hive.errors import NotRun, QueryFailed
 from ...hive.files import HIDDEN
 from . import check, functions, rules, scopes
 from .infer import Types
-from .lengths import Length, Lengths
+from .lengths import Digits, Length, Lengths, limited
 from .parameters import bind
 
 
@@ -40,7 +40,9 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     _hide(query, known.read, hidden)
     _name_columns(query)
     columns = _columns(query)
-    lengths = tuple(length for _, length in Lengths(known.read).of(query) or ())
+    limits = Lengths(known.read)
+    lengths = tuple(length for _, length in limits.of(query) or ())
+    _tell_types(query, limits)
     types = Types(known.kinds, query)
     rules.rewrite(text, query, types, now)
     _literals(query)
@@ -142,6 +144,14 @@ def _name_columns(query: exp.Query) -> None:
         "expressions",
         [item if isinstance(item, named) else exp.alias_(item, f"_col{index}", quoted=True, copy=False) for index, item in items],
     )
+
+
+def _tell_types(query: exp.Expr, limits: Lengths) -> None:
+    """Typeof of what has an n, which DuckDB does not know."""
+    for call in list(query.find_all(exp.Anonymous)):
+        if str(call.this).lower() == "typeof" and len(call.expressions) == 1 and (length := limits.at(call.expressions[0])) is not None:
+            kind = limited("TIME" if isinstance(length, Digits) else "VARCHAR", length).lower()
+            call.replace(exp.cast(functions.raw(kind), "varchar"))
 
 
 def _literals(query: exp.Query) -> None:
