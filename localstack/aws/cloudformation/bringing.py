@@ -91,7 +91,7 @@ def _replace(ctx: Context, managed: Managed, current: Resource, placeholder: Pla
 
 
 def _resource(placeholder: Placeholder, logical: str, name: str, properties: Properties) -> Resource:
-    return Resource(type=placeholder.cf_resource_type, logical=logical, name=name, properties=properties)
+    return Resource(resource_type=placeholder.cf_resource_type, logical=logical, name=name, properties=properties)
 
 
 def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
@@ -101,7 +101,7 @@ def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resourc
 
 def clean(ctx: Context, managed: Managed) -> None:
     """What an update has replaced or dropped, last made first. What cannot be removed is left, as CloudFormation leaves it."""
-    for resource in sorted(managed.replaced, key=lambda resource: -list(CLASSES).index(resource.type)):
+    for resource in sorted(managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)):
         try:
             if not resources.removed(ctx, resource):
                 return

@@ -137,7 +137,7 @@ def _go_back(ctx: Context, managed: Managed) -> None:
 def _removed(ctx: Context, managed: Managed) -> str | None:
     """Everything that the stack has, what refers to others first: None while an endpoint goes."""
     there = [*managed.replaced, *managed.resources.values()]
-    for resource in sorted(there, key=lambda resource: -list(CLASSES).index(resource.type)):
+    for resource in sorted(there, key=lambda resource: -list(CLASSES).index(resource.resource_type)):
         if managed.verb == "DELETE" and resource.logical in managed.retained:
             continue
         try:

@@ -31,18 +31,18 @@ class Failure(Exception):
 class Resource(msgspec.Struct):
     """One that is there."""
 
-    type: str
+    resource_type: str
     logical: str
     name: str
     properties: Properties
 
     @property
     def kind(self) -> type[Placeholder]:
-        return CLASSES[self.type]
+        return CLASSES[self.resource_type]
 
     @property
     def is_endpoint(self) -> bool:
-        return self.type == _ENDPOINT
+        return self.resource_type == _ENDPOINT
 
 
 def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
@@ -56,10 +56,15 @@ def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Prop
 def _member(kind: type[Placeholder], name: str) -> Any:
     operations = [f"Create{kind.resource}", *(["UpdateEndpoint"] if kind.resource == "Endpoint" else [])]
     for operation in operations:
-        members: Mapping[str, Any] = operation_model("sagemaker", operation).input_shape.members
-        if name in members:
+        if name in (members := _members(operation)):
             return members[name]
     raise ValueError(f"Encountered unsupported property {name}")
+
+
+def _members(operation: str) -> Mapping[str, Any]:
+    shape: Any = operation_model("sagemaker", operation).input_shape  # botocore has no types
+    members: Mapping[str, Any] = shape.members
+    return members
 
 
 def _typed(shape: Any, value: Any, path: str) -> Any:
@@ -100,7 +105,7 @@ def update(ctx: Context, resource: Resource) -> None:
     there = _described(ctx, resource)
     if there is not None and there.get("EndpointConfigName") == resource.properties.get("EndpointConfigName"):
         return
-    taken = operation_model("sagemaker", "UpdateEndpoint").input_shape.members
+    taken = _members("UpdateEndpoint")
     _call(ctx, resource, "Update", {**{name: value for name, value in resource.properties.items() if name in taken}, **_named(resource)})
 
 
