@@ -58,6 +58,10 @@ class ProjectError(IsthmusError):
         self.problems = problems
 
 
+class IsthmusWarning(UserWarning):
+    """What a verb could not do beside its work, which is whole."""
+
+
 class NotFound(IsthmusError): ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 import click
 
 from .. import logs
-from ..errors import DryRun, IsthmusError, OutcomeUnknown, ProjectError, Refused, Unavailable
+from ..errors import DryRun, IsthmusError, IsthmusWarning, OutcomeUnknown, ProjectError, Refused, Unavailable
 from .tables import Grid
 
 if TYPE_CHECKING:
@@ -169,6 +170,17 @@ class Console:
 
         url = self._opened.target.profile.options.get("endpoint_url")
         return gone(self._opened.folder, None if url is None else str(url))
+
+
+_pythons = warnings.showwarning
+
+
+def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Python's `warnings.showwarning` where a command runs: ours are told as errors are."""
+    if issubclass(category, IsthmusWarning):
+        click.echo(f"warning  {message}", err=True)
+    else:
+        _pythons(message, category, *place, **more)
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -37,6 +37,7 @@ EXAMPLES = {
     "runs cancel": "runs cancel r41",
     "runs why-rerun": "runs why-rerun r41 --step fit",
     "runs log": "runs log r41 fit",
+    "runs export": "runs export --to mlflow",
     "models list": "models list",
     "models promote": "models promote ranker@2 --because 'it won the test'",
     "models replay": "models replay ranker@3 --since 2026-11-01",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import click
 
 from .. import logs, pandas_later
 from ..errors import Invalid
-from .console import Console
+from .console import Console, show_warning
 from .leaving import guarded
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def run(arguments: list[str] | None = None) -> None:
     """The console script. Exit codes: docs/reference.md, "Exit codes"."""
     pandas_later.install()
     logs.configure()
+    warnings.showwarning = show_warning
     given = sys.argv[1:] if arguments is None else arguments
     fallback = Console(as_json="--json" in given)
 

@@ -1,4 +1,4 @@
-"""train, runs list | show | compare | tag | note | cancel | why-rerun | log, models list | promote | replay | graph."""
+"""train, runs list | show | compare | tag | note | cancel | why-rerun | log | export, models list | promote | replay | graph."""
 
 from __future__ import annotations
 
@@ -198,6 +198,22 @@ def log(console: Console, run: str, step: str) -> None:
     console.result(written, written.log, raw=True)
 
 
+@command(
+    changes=True,
+    help="Copy runs that ended (default: all) to the MLflow server that `tracking` of profiles.yaml names. What is there stays one run.",
+)
+@click.argument("runs", nargs=-1)
+@click.option("--to", type=click.Choice(["mlflow"]), default="mlflow", show_default=True, help="Where to.")
+def export(console: Console, runs: tuple[str, ...], to: Literal["mlflow"]) -> None:
+    from ..lifecycle.runs import export as copy
+
+    with console.open() as project:
+        console.would({"runs": runs, "to": to}, f"{project.target.name:<7} export {' '.join(runs) or 'all runs'} to {to}")
+        copied = copy(project, *runs, to=to)
+    rows = [(entry.run, entry.state, entry.url) for entry in copied]
+    console.result(copied, grid(rows, head=("run", "in MLflow", "page")) if rows else "no runs yet")
+
+
 for _name, _command in (
     ("list", list_runs),
     ("show", show),
@@ -207,6 +223,7 @@ for _name, _command in (
     ("cancel", cancel),
     ("why-rerun", why_rerun),
     ("log", log),
+    ("export", export),
 ):
     runs.add_command(_command, _name)
 

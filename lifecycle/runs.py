@@ -1,4 +1,4 @@
-"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log."""
+"""`im.runs`: what `isthmus runs` does. list, show, compare, tag, note, cancel, why_rerun, log, export."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ..pipelines.run_pages.compare import compare
 from ..pipelines.run_pages.notes import note, tag
 from ..pipelines.run_pages.run_list import NotedRun, list_runs, noted
 from ..pipelines.run_pages.runs import get_run
+from ..pipelines.tracking.export import export
 from ..reports.results import Rows, Shown
 
 if TYPE_CHECKING:
     from ..pipelines.port import RunState
     from ..runtime import Project
 
-__all__ = ["cancel", "compare", "list", "log", "note", "show", "tag", "why_rerun"]
+__all__ = ["cancel", "compare", "export", "list", "log", "note", "show", "tag", "why_rerun"]
 
 
 class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ import msgspec
 from ..target import Adapter, Profile, attribute
 from . import yaml
 from .names import TARGET
+from .quantities import Mistake
 from .report import Report, child
 from .shapes import FILLED, WRONG, Flag, Key, OneOf, Record, Schema, Text
 
@@ -133,4 +134,25 @@ def target_record(adapter: Adapter) -> Record:
     return Record(noun=f"a target of {adapter.name}", keys=COMMON | dict(keys_of(adapter)))
 
 
-TOP = ("default", "targets")
+def _server(text: str) -> str:
+    """The URI of an MLflow server."""
+    parts = urlsplit(text)
+    if parts.username or parts.password:
+        raise Mistake("it holds a user's name", "take it out: MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    if not re.fullmatch(r"https?://[^\s?#]+", text):
+        raise Mistake(f"{text!r} is not the URI of an MLflow server", "write it like http://127.0.0.1:5000")
+    return text.rstrip("/")
+
+
+TRACKING = Record(
+    noun="tracking",
+    keys={
+        "mlflow": Key(
+            shape=Text(what="the URI of an MLflow server", pattern=r"https?://[^\s@?#]+", parse=_server, example="http://127.0.0.1:5000"),
+            required=True,
+            description="The MLflow server to which training runs and the versions they made are copied as they end.",
+            example="http://127.0.0.1:5000",
+        )
+    },
+)
+TOP = ("default", "targets", "tracking")

@@ -14,7 +14,7 @@ from ..errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
 from ..target import Adapter, Offline, Profile
 from . import files, variables, yaml
 from .names import TARGET, did_you_mean
-from .options import COMMON, NO_SECRETS, TOP, keys_of, secret_key, secret_value, target_record
+from .options import COMMON, NO_SECRETS, TOP, TRACKING, keys_of, secret_key, secret_value, target_record
 from .report import Report, child, item
 from .shapes import Folder, Record, mapping
 from .specs import Description
@@ -27,6 +27,7 @@ _PREFIX = f"{FILE}:"
 class Profiles(msgspec.Struct, frozen=True, kw_only=True):
     default: str
     targets: dict[str, Profile]
+    mlflow: str | None = None  # the URI of the server that runs are copied to
 
 
 def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
@@ -71,14 +72,22 @@ def profile(
     return msgspec.structs.replace(chosen, options=_with_folders(adapter, merged, Path(description.folder)))
 
 
+def mlflow(description: Description) -> str | None:
+    """The URI of the MLflow server that `tracking` names. ProjectError where its variable is not set."""
+    return _read(description, used=lambda _default: (), tracked=True).mlflow
+
+
 def _nobody(_default: str) -> tuple[str, ...]:
     return ()
 
 
-def check(folder: Path, project: str, report: Report, *, used: Callable[[str], tuple[str, ...]] | None = _nobody) -> Profiles:
+def check(
+    folder: Path, project: str, report: Report, *, used: Callable[[str], tuple[str, ...]] | None = _nobody, tracked: bool = False
+) -> Profiles:
     """Read the file, if there is one, and report what is wrong with it.
 
     `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all. The others without theirs are left out.
+    `tracked`: those of `tracking` must be, too.
     """
     default = Profile(name=DEFAULT, adapter=DEFAULT, project=project, options=_with_folders(installed.adapter(DEFAULT), {}, folder))
     nothing = Profiles(default=DEFAULT, targets={DEFAULT: default})
@@ -100,12 +109,21 @@ def check(folder: Path, project: str, report: Report, *, used: Callable[[str], t
             continue
         if target := _target(name, targets, project, folder, report):
             sound[name] = target
-    return Profiles(default=chosen, targets=sound)
+    return Profiles(default=chosen, targets=sound, mlflow=_mlflow(top, report, needed=tracked or used is None))
 
 
-def _read(description: Description, *, used: Callable[[str], tuple[str, ...]] | None) -> Profiles:
+def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
+    node = top.get("tracking")
+    if node is None or (not needed and variables.unset(node)):
+        return None
+    key = child(_PREFIX, "tracking")
+    read = TRACKING.read(variables.substitute(node, key, report) or yaml.scalar(""), key, report)
+    return read.get("mlflow") if isinstance(read, dict) else None
+
+
+def _read(description: Description, *, used: Callable[[str], tuple[str, ...]] | None, tracked: bool = False) -> Profiles:
     report = Report()
-    read = check(Path(description.folder), description.spec.name, report, used=used)
+    read = check(Path(description.folder), description.spec.name, report, used=used, tracked=tracked)
     if report.problems:
         raise ProjectError(report.sorted())
     return read

@@ -77,6 +77,10 @@ def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
     }
     return {
         "type": "object",
-        "properties": {"default": {"type": "string", "description": "The target when none is named."}, "targets": targets},
+        "properties": {
+            "default": {"type": "string", "description": "The target when none is named."},
+            "targets": targets,
+            "tracking": _with_variables(options.TRACKING.schema()),
+        },
         "additionalProperties": False,
     }

@@ -56,6 +56,7 @@ ELSEWHERE = {
     "events diff": "test_diff.py",
     "completion": "test_command_line.py",
     "demo": "tests/lifecycle/test_demo.py",
+    "runs export": "tests/pipelines/tracking/test_mlflow.py",
     "models replay": "tests/experiments/test_version_replay.py",
     "endpoints shadow": "tests/endpoints/test_shadow.py",
     "endpoints serve": "it runs until it is stopped",

@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.errors import Invalid, NotFound, ProjectError, Unsupported
 from isthmus.project.load import load
-from isthmus.project.profiles import profile, profiles
+from isthmus.project.profiles import mlflow, profile, profiles
 from isthmus.project.shapes import Folder, Key, Number
 from isthmus.target import Adapter
 
@@ -195,3 +195,13 @@ def test_a_variable_that_is_no_plain_name_or_holds_a_secret_is_refused(with_vari
     (problem,) = error.value.problems
     assert problem.message == f"targets.ci.bucket: {said}"
     assert "AKIA" not in str(error.value)
+
+
+def test_a_tracking_server_is_read_once_its_variable_is_set(example, monkeypatch):
+    example.edit("profiles.yaml", "default: local\n", "default: local\ntracking: {mlflow: '${TRACKER}/'}\n")
+    monkeypatch.delenv("TRACKER", raising=False)
+    assert choose(example).name == "local"  # what needs no server does without
+    with pytest.raises(ProjectError, match="the environment has no TRACKER"):
+        mlflow(load(example.path))
+    monkeypatch.setenv("TRACKER", "http://127.0.0.1:5000")
+    assert mlflow(load(example.path)) == "http://127.0.0.1:5000"

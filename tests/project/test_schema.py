@@ -29,7 +29,7 @@ SEEN_BY_SCHEMA = [
     "a count of zero", "an unknown key of a rollout", "an unknown strategy", "a step without a bake", "an unknown metric",
     "a ratio below 1", "false alarms without a sign", "no data as good", "inconclusive as good", "office hours without a zone",
     "days that are none",
-    "a webhook's URL",
+    "a webhook's URL", "a tracking server that is none", "a tracking server's user", "tracking by nobody",
 ]  # fmt: skip
 
 

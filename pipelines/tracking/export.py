@@ -1,0 +1,89 @@
+"""Runs in an MLflow server: each as it ends, and all that are not there yet by `isthmus runs export --to mlflow`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from ...errors import IsthmusError, IsthmusWarning, NotFound
+from ...project.profiles import FILE
+from ...reports.results import Rows, Shown
+from ..run_pages import notes, runs
+from . import copying, fields, pyfunc, server
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+
+    from ...runtime import Project
+    from ..run_pages.records import Run
+
+
+class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: written now, there already as it is, or deleted in MLflow, which stays so."""
+
+    run: str
+    state: Literal["written", "unchanged", "deleted"]
+    url: str  # its page
+
+
+def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> Rows[Exported]:
+    """Copy runs that ended (default: all, oldest first) to the MLflow server of profiles.yaml. What is there as it is stays untouched.
+
+    NotFound: profiles.yaml names no server, or there is no such run. Unavailable: the server does not answer; again goes on from there.
+    MissingDependency: MLflow is not installed. Refused: `--offline`, and a server elsewhere.
+    """
+    uri = server.uri(project)
+    if uri is None:
+        raise NotFound(f"{FILE} names no server to export to", remedy=f"tracking: {{{to}: http://127.0.0.1:5000}}")
+    chosen = [runs.get_run(project, name) for name in names] or runs.list_runs(project)
+    with project.lock("runs"):
+        return _export(project, uri, chosen)
+
+
+def mirror(project: Project, run: Run) -> None:
+    """A run that has just ended, where profiles.yaml names a server. What goes wrong is a warning: the run itself is whole."""
+    try:
+        if (uri := server.uri(project)) is None:
+            return
+        _export(project, uri, (run,))
+    except IsthmusError as error:
+        told = f"run {run.name} is not in MLflow: {error}"
+        warnings.warn(f"{told}; {error.remedy}" if error.remedy else told, IsthmusWarning, stacklevel=2)
+
+
+def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]:
+    if not chosen:
+        return Rows()
+    with server.client(project, uri) as client:
+        experiment = copying.experiment(project, client)
+        exported = Rows([_export_run(project, client, uri, experiment, run) for run in chosen])
+        for model in sorted({run.model for run in chosen if run.version}):
+            pyfunc.move_aliases(project, client, model)
+        return exported
+
+
+def _export_run(project: Project, client: MlflowClient, uri: str, experiment: str, run: Run) -> Exported:
+    said = notes.read(project.target.blobs, run.name)
+    there = copying.find(client, experiment, copying.identity(project, run.name))
+    digest = copying.digest(run, said)
+    if there is not None and (state := _state(there, digest)):
+        return Exported(run=run.name, state=state, url=_page(uri, experiment, there.info.run_id))
+    with project.target.calls.mutating("mlflow.copy", f"{uri} {run.name}"):
+        at = copying.copy(project, client, experiment, run, said, there=there)
+        pyfunc.register(project, client, run, at)
+        client.set_tag(at, fields.DIGEST, digest)
+    return Exported(run=run.name, state="written", url=_page(uri, experiment, at))
+
+
+def _state(there: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
+    if there.info.lifecycle_stage == "deleted":
+        return "deleted"
+    return "unchanged" if there.data.tags.get(fields.DIGEST) == digest else None
+
+
+def _page(uri: str, experiment: str, run: str) -> str:
+    return f"{uri}/#/experiments/{experiment}/runs/{run}"

@@ -1,0 +1,134 @@
+"""A training run in MLflow's words: parameters, metrics, tags and its data set. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ...project.metrics import AGAINST
+from ...times import epoch_milliseconds
+from ..evaluation.statistics import Estimate
+from ..run_pages.notes import Notes
+from ..run_pages.records import Data, Run
+
+RUN_ID = "isthmus.run_id"  # the tag that a run is found again by
+DIGEST = "isthmus.digest"  # written last: of what was copied
+_LONGEST_DIGEST = 36  # of a data set, in MLflow
+TYPES = {"bool": "boolean", "int64": "long", "float64": "double", "string": "string", "timestamp": "datetime"}
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    value: float
+    at: int  # milliseconds since 1970
+    step: int = 0
+
+
+def key(name: str) -> str:
+    """A name as MLflow takes it, which has no @: ndcg@10 is its own ndcg_at_10."""
+    return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
+
+
+def parameters(run: Run) -> dict[str, str]:
+    """The trainer's own by their names, nested ones joined by dots; beside them what else makes the run another one."""
+    window = {"window.start": _iso(run.data.start), "window.end": _iso(run.data.end)} if run.data else {}
+    described = {"trainer": run.trainer, "objective": run.objective, "features": ", ".join(run.features), **window}
+    return described | {key(name): _text(value) for name, value in _flat(run.parameters)}
+
+
+def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def metrics(run: Run) -> tuple[Metric, ...]:
+    """Figures and differences to the champion, each with its 95 % interval as NAME_min and NAME_max; the AUC of each period; drift."""
+    at = epoch_milliseconds(run.ended)
+    figures = {name: value for name, value in _figures(run) if math.isfinite(value)}
+    totals = tuple(Metric(key=key(name), value=value, at=at) for name, value in figures.items())
+    return totals + (tuple(_periods(run)) if run.evaluation else ())
+
+
+def _figures(run: Run) -> Iterator[tuple[str, float]]:
+    if run.data:
+        yield from (("rows", run.data.rows), ("positives", run.data.clicks))
+    if run.evaluation:
+        yield from (("test_rows", run.evaluation.rows), ("test_positives", run.evaluation.clicks))
+        yield "base_log_loss", run.evaluation.base_log_loss
+        for name, estimate in run.evaluation.figures().items():
+            yield from _interval(name, estimate)
+    for name, estimate in run.champion.figures().items():
+        yield from _interval(f"{name}{AGAINST}", estimate)
+    yield from ((f"drift/{feature}", value) for feature, value in run.drift.items())
+
+
+def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
+    yield from ((name, estimate.value), (f"{name}_min", estimate.low), (f"{name}_max", estimate.high))
+
+
+def _periods(run: Run) -> Iterator[Metric]:
+    for step, period in enumerate(run.evaluation.periods if run.evaluation else ()):
+        if period.auc is not None and math.isfinite(period.auc):
+            yield Metric(key="period_auc", value=period.auc, at=epoch_milliseconds(period.start), step=step)
+
+
+def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]:
+    told = {
+        "mlflow.source.name": run.path,
+        "mlflow.source.git.commit": run.git and run.git.revision,
+        RUN_ID: run_id,
+        "isthmus.run": run.name,
+        "isthmus.project": project,
+        "isthmus.target": run.target,
+        "isthmus.configuration": run.configuration,
+        "isthmus.overrides": " ".join(run.overrides),
+        "isthmus.git": run.git and str(run.git),
+        "isthmus.code": run.code,
+        "isthmus.data": run.data and run.data.digest,
+        "isthmus.gate": run.gate,
+        "isthmus.version": run.version,
+        "isthmus.alias": run.alias,
+        "isthmus.failure": run.failure,
+        **{f"isthmus.link.{key(name)}": url for name, url in run.links.items()},
+    }
+    said = {"mlflow.note.content": notes.note, "isthmus.tags": " ".join(notes.tags)}  # they may become empty again
+    return {name: value for name, value in told.items() if value} | said
+
+
+class DataSet(msgspec.Struct, frozen=True, kw_only=True):
+    """An mlflow.entities.Dataset."""
+
+    name: str
+    digest: str  # as much of it as MLflow takes; the tag isthmus.data has the whole
+    source: str  # JSON, as what follows
+    schema: str
+    profile: str
+
+
+def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
+    """`uri`: where the rows are."""
+    columns = [{"type": TYPES.get(kind, kind), "name": name, "required": False} for name, kind in data.types.items()]
+    return DataSet(
+        name=objective,
+        digest=data.digest[:_LONGEST_DIGEST],
+        source=json.dumps({"uri": uri}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps({"num_rows": data.rows, "num_elements": data.rows * len(columns), "positives": data.clicks}),
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

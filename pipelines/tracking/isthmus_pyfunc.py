@@ -1,0 +1,67 @@
+"""What MLflow loads a model of Isthmus by: this file and the model's folder are all that a pyfunc has of Isthmus.
+
+It is copied into the pyfunc as it is, and imports nothing of Isthmus. Rows of a DataFrame become what the predictor was trained with:
+what is missing is None, whole numbers are int, times are datetime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_numbers = itertools.count(1)
+
+
+class Predictor:
+    """`predict(frame)`: a number a row, in order; `params` sets what `predict` takes with a call."""
+
+    def __init__(self, predictor: Any, features: list[tuple[str, str | None]]) -> None:
+        self.predictor = predictor
+        self.features = features
+
+    def predict(self, frame: Any, params: dict[str, Any] | None = None) -> list[Any]:
+        columns = [[_value(cell, kind) for cell in _column(frame, name)] for name, kind in self.features]
+        names = [name for name, _ in self.features]
+        rows = [dict(zip(names, (column[row] for column in columns), strict=True)) for row in range(len(frame))]
+        predictions: list[Any] = list(self.predictor.predict(rows, **(params or {})))
+        return predictions
+
+
+def _load_pyfunc(path: str) -> Predictor:
+    folder = Path(path)
+    manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    kind = getattr(_module(folder, manifest), manifest["predictor"])
+    if manifest["kept"] == "files":
+        predictor = kind.load(folder / "files")
+    else:
+        predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
+    return Predictor(predictor, [(feature["name"], feature.get("type")) for feature in manifest["features"]])
+
+
+def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
+    """The predictor's module, below a package of its own, so that two models never share one."""
+    if manifest["code"] == "installed":
+        return importlib.import_module(manifest["module"])
+    package = ModuleType(f"isthmus_model_{manifest['digest'][:12]}_{next(_numbers)}")
+    package.__path__ = [str((folder / "code").resolve())]
+    sys.modules[package.__name__] = package
+    return importlib.import_module(f"{package.__name__}.{manifest['module']}")
+
+
+def _column(frame: Any, name: str) -> list[Any]:
+    return list(frame[name]) if name in frame else [None] * len(frame)
+
+
+def _value(cell: Any, kind: str | None) -> Any:
+    """As Python has it; NumPy's and pandas' scalars know how."""
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
+        return None
+    if hasattr(cell, "to_pydatetime"):
+        return cell.to_pydatetime()
+    plain = cell.item() if hasattr(cell, "item") else cell
+    return int(plain) if kind == "int64" else plain

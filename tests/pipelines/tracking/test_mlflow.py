@@ -1,0 +1,183 @@
+"""Runs in MLflow, judged by a real server of it on SQLite."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing
+
+import pytest
+
+pytest.importorskip("mlflow", reason="the extra isthmus[mlflow] is not installed")
+
+import isthmus
+from isthmus.pipelines.document import local_path
+from isthmus.pipelines.models import predictor
+from isthmus.pipelines.run_pages import notes, records
+from isthmus.pipelines.training import promotion
+from isthmus.tests.pipelines import trained
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """`mlflow server` on a free port: its URI."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    env = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}  # its jobs are seven processes
+    with (folder / "log.txt").open("w") as log:
+        process = subprocess.Popen([sys.executable, *command, *places], stdout=log, stderr=log, cwd=folder, env=env, start_new_session=True)
+    try:
+        wait_for(f"{uri}/health", process, folder / "log.txt")
+        yield uri
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # its workers, too
+        process.wait(60)
+
+
+def wait_for(url, process, log):
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"mlflow server did not come up:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=server, registry_uri=server)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, server):
+    """A project with a run that ended, tracked by the server."""
+    folder = trained.make_project(tmp_path_factory.mktemp("project") / "shop")
+    (folder / "profiles.yaml").write_text(f"tracking: {{mlflow: {server}}}\n")
+    with pytest.MonkeyPatch.context() as patch, trained.open_project(folder) as project:
+        trained.run_here(project, "good", trained.data(), patch)
+        yield project
+
+
+def runs_of(client):
+    experiment = client.get_experiment_by_name("shop")
+    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+
+
+def test_an_export_copies_a_run_and_twice_exported_is_one_run(shop, client):
+    first = isthmus.runs.export(shop)
+    again = isthmus.runs.export(shop, "r1")
+    assert [(one.run, one.state) for one in first + again] == [("r1", "written"), ("r1", "unchanged")]
+    (copied,) = runs_of(client)
+    record = records.fetch(shop.target.blobs, "r1")
+    auc = record.evaluation.auc
+    assert copied.info.run_name == "r1"
+    assert copied.info.status == "FINISHED"
+    assert copied.info.end_time == record.ended.timestamp() * 1000
+    assert copied.data.params["sign"] == "1"
+    assert copied.data.params["window.start"] == "2020-01-01T00:00:00Z"
+    figures = copied.data.metrics
+    assert (figures["auc"], figures["auc_min"], figures["auc_max"]) == pytest.approx((auc.value, auc.low, auc.high))
+    assert copied.data.tags["isthmus.version"] == "ranker@1"
+    (used,) = copied.inputs.dataset_inputs
+    assert used.dataset.digest == record.data.digest[:36]
+    assert {one.path for one in client.list_artifacts(copied.info.run_id)} >= {"record.json", "report.html", "good.yaml"}
+
+
+def test_what_was_cut_is_completed_and_not_copied_beside_it(shop, client, monkeypatch):
+    from mlflow import MlflowClient
+
+    isthmus.runs.export(shop)
+    (before,) = runs_of(client)
+    client.delete_tag(before.info.run_id, "isthmus.digest")
+
+    def cut(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifacts", cut)
+        with pytest.raises(KeyboardInterrupt):
+            isthmus.runs.export(shop)
+    (one,) = isthmus.runs.export(shop)
+    (after,) = runs_of(client)
+    assert (one.state, after.info.run_id) == ("written", before.info.run_id)
+
+
+def test_a_note_that_changed_is_copied_and_nothing_else_is_new(shop, client):
+    isthmus.runs.export(shop)
+    notes.note(shop, "r1", "the first")
+    notes.tag(shop, "r1", ["cold-start"])
+    assert [one.state for one in isthmus.runs.export(shop)] == ["written"]
+    (copied,) = runs_of(client)
+    assert copied.data.tags["mlflow.note.content"] == "the first"
+    assert copied.data.tags["isthmus.tags"] == "cold-start"
+    assert len(client.get_metric_history(copied.info.run_id, "auc")) == 1
+
+
+def test_a_run_that_was_deleted_in_mlflow_stays_deleted(shop, client):
+    isthmus.runs.export(shop)
+    (copied,) = runs_of(client)
+    client.delete_run(copied.info.run_id)
+    assert [one.state for one in isthmus.runs.export(shop)] == ["deleted"]
+    assert runs_of(client) == []
+    client.restore_run(copied.info.run_id)
+
+
+def test_a_dry_run_changes_nothing_and_the_command_says_where_a_run_is(shop, client):
+    from isthmus.tests.cli.running import isthmus as command
+
+    isthmus.runs.export(shop)
+    (before,) = runs_of(client)
+    client.delete_tag(before.info.run_id, "isthmus.digest")
+    said = command(shop.folder, "runs", "export", "--to", "mlflow", "--dry-run")
+    assert said.out.startswith("local   export all runs to mlflow\ndry run: would call mlflow.copy on http")
+    assert "isthmus.digest" not in client.get_run(before.info.run_id).data.tags
+    said = command(shop.folder, "runs", "export", "--to", "mlflow", "--json")
+    (told,) = said.json  # MLflow itself says nothing
+    assert (told["state"], said.err) == ("written", "")
+    assert told["url"].endswith(f"/runs/{before.info.run_id}")
+
+
+ALONE = """
+import sys
+sys.modules["isthmus"] = None  # not even by its editable install
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/local.shop.ranker@champion")
+print(model.metadata.signature.inputs.to_json())
+print(list(model.predict(pandas.DataFrame({"item_ctr": [0.1, None, 0.35]}))))
+"""
+
+
+def test_a_registered_version_is_loaded_by_mlflow_alone_and_predicts_the_same(shop, server, client):
+    isthmus.runs.export(shop)
+    (version,) = client.search_model_versions("name = 'local.shop.ranker'")
+    assert version.tags["isthmus.version"] == "ranker@1"
+    env = os.environ | {"MLFLOW_TRACKING_URI": server, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    said = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, env=env, cwd="/", check=False)
+    assert said.returncode == 0, said.stderr
+    *_, inputs, predictions = said.stdout.splitlines()
+    assert inputs == '[{"type": "double", "name": "item_ctr", "required": false}]'
+    registered = shop.target.registry.get("ranker", 1)
+    ours = predictor.load(local_path(registered.uri)).predictor.predict([{"item_ctr": 0.1}, {"item_ctr": None}, {"item_ctr": 0.35}])
+    assert predictions == str(ours)
+
+
+def test_an_alias_that_moved_is_moved_in_mlflow(shop, client):
+    isthmus.runs.export(shop)
+    promotion.promote(shop, "ranker", 1, "fallback")
+    assert [one.state for one in isthmus.runs.export(shop)] == ["unchanged"]
+    aliases = client.get_registered_model("local.shop.ranker").aliases
+    assert aliases.keys() == {"champion", "fallback"}
