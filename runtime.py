@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, final
 
+from . import spans
 from .errors import Busy, Unsupported
 from .storage import make_private
 from .target import attribute
@@ -97,7 +98,8 @@ class Project:
             _held[self.folder] = True
             try:
                 self.sweep()
-                yield
+                with spans.verb(command):
+                    yield
             finally:
                 _held.pop(self.folder, None)
                 file.truncate(0)

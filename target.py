@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 import msgspec
 
-from . import logs
+from . import logs, spans
 from .errors import DryRun, MissingDependency, Unsupported
 from .times import Clock, wall_clock
 
@@ -204,7 +204,8 @@ class CallLog:
         self._record(call)
         if self.before:
             self.before(call)
-        yield
+        with spans.span(operation, kind="CLIENT", resource=resource):
+            yield
         if self.after:
             self.after(call)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .. import logs
+from .. import logs, spans
 from .console import PROJECT, Console, project_file
 
 
@@ -54,7 +54,8 @@ def command(
             logs.configure(_level(arguments.pop("log_level"), arguments.pop("verbose"), quiet=console.quiet))
             Console.speaking = console
             try:
-                function(console, **arguments)
+                with spans.verb(click.get_current_context().command_path.removeprefix("isthmus ")):
+                    function(console, **arguments)
             except BrokenPipeError:  # `isthmus ... | head`: the reader has enough. click would make an error of it
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would complain
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import uvicorn
 
-from .. import logs
+from .. import logs, spans
 from ..errors import Unavailable
 from .gateway.asgi_limits import Bounded, Limits, within_descriptors
 
@@ -43,7 +43,7 @@ def url(host: str, listening: socket.socket) -> str:
 def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     """Of an ASGI application, with our limits on connections."""
     return uvicorn.Config(
-        _logged(application) if logs.listening("request") else application,
+        _observed(application) if logs.listening("request") or spans.listening() else application,
         http=partial(Bounded, limits=within_descriptors(Limits()), waiting={}),  # type: ignore[arg-type]  # what makes a protocol, as a class does
         ws="none",
         loop="uvloop",
@@ -58,8 +58,8 @@ def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Confi
     )
 
 
-def _logged(application: Any) -> Any:
-    """With a record for each answer; 0 where the caller has gone before."""
+def _observed(application: Any) -> Any:
+    """With a record and a span for each answer; status 0 where the caller has gone before."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -73,12 +73,18 @@ def _logged(application: Any) -> Any:
             await send(message)
 
         try:
-            await application(scope, receive, seen)
+            with spans.span(f"{scope['method']} {scope['path']}", kind="SERVER", sent=_headers(scope)) as tell:
+                await application(scope, receive, seen)
+                tell(**{"http.request.method": scope["method"], "url.path": scope["path"], "http.response.status_code": status})
         finally:
             took = round(1_000 * (time.perf_counter() - began), 1)
             logs.emit("request", method=scope["method"], path=scope["path"], status=status, ms=took)
 
     return answer
+
+
+def _headers(scope: Any) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 class Server(uvicorn.Server):

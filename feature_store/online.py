@@ -8,6 +8,7 @@ from typing import Protocol, cast, final
 
 import msgspec
 
+from .. import spans
 from ..errors import NotFound
 from ..runtime import Project
 from .history import entity_key
@@ -61,7 +62,8 @@ class OnlineReader:
         if unknown := next((view for view in wanted if view not in self._views), None):
             raise NotFound(f"this reader was not opened for {unknown} (but for {', '.join(self._views) or 'no view'})")
         texts = {id(keys): [entity_key(key) for key in keys] for keys in wanted.values()}  # views may share their keys
-        stored = self._store.get({view: texts[id(keys)] for view, keys in wanted.items()})
+        with spans.span("online.get", kind="CLIENT", views=sorted(wanted)):
+            stored = self._store.get({view: texts[id(keys)] for view, keys in wanted.items()})
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
     def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> Served:

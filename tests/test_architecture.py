@@ -26,6 +26,7 @@ BOTTOM = {
     "target",
     "installed",
     "times",
+    "spans",
 }  # the root modules that know nothing above them
 ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
 FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "localstack", "ui", "cli")
@@ -211,7 +212,7 @@ def test_a_port_has_at_most_six_methods():
 # An empty `google` is in every interpreter, from its start, where google-cloud-aiplatform is installed: its -nspkg.pth makes it
 GOOGLES = ("api_core", "auth", "cloud.aiplatform", "cloud.aiplatform_v1", "cloud.bigquery", "cloud.storage", "cloud.pubsub_v1", "protobuf")
 HEAVY = (
-    *("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib"),
+    *("pyarrow", "duckdb", "pandas", "numpy", "starlette", "uvicorn", "sqlglot", "sklearn", "matplotlib", "mlflow", "opentelemetry"),
     *sorted(ALL_SDKS - {"google"}),
     *(f"google.{name}" for name in GOOGLES),
 )

@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import Any, final
 from urllib.parse import urlsplit
 
+from ... import spans
 from ...errors import Denied, Invalid
 from ...target import Target
 from ..common import control
@@ -94,7 +95,7 @@ class Aws:
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
         self.calls.reading(operation, resource)
-        with translated(f"{operation} {resource}"):
+        with spans.span(operation, kind="CLIENT", resource=resource), translated(f"{operation} {resource}"):
             yield
 
     def admit(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, final
 
 import msgspec
 
+from ... import spans
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
 from ..common.sessions import one_for_each
@@ -184,7 +185,7 @@ class Session:
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
         self.calls.reading(operation, resource)
-        with translated(f"{operation} {resource}"):
+        with spans.span(operation, kind="CLIENT", resource=resource), translated(f"{operation} {resource}"):
             yield
 
     def admit(self) -> None:

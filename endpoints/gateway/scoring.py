@@ -10,6 +10,7 @@ from typing import Any, final
 import msgspec
 from msgspec.structs import replace
 
+from ... import spans
 from ...errors import IsthmusError, NotFound
 from ...project.rule_specs import Rule
 from ...project.specs import Endpoint
@@ -140,9 +141,11 @@ class Scoring:
     def _invoke(self, instances: list[dict[str, Any]], request_id: str, decision: Decision) -> Reply:
         began = time.perf_counter()
         try:
-            reply = self._project.target.endpoints.invoke(
-                self._endpoint, instances, variant=decision.variant, request_id=request_id, parameters=decision.parameters
-            )
+            with spans.span("endpoints.invoke", kind="CLIENT", endpoint=self._endpoint, request_id=request_id) as tell:
+                reply = self._project.target.endpoints.invoke(
+                    self._endpoint, instances, variant=decision.variant, request_id=request_id, parameters=decision.parameters
+                )
+                tell(variant=reply.variant, version=reply.version)
         except IsthmusError:
             self._models.forget()  # it may be another model than we know: look again before the next request
             self._tally.failed()

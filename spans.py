@@ -1,0 +1,66 @@
+"""OpenTelemetry spans of commands, verbs, provider calls and requests.
+
+Only where something in this process has imported OpenTelemetry's API: nobody else can be listening, and nothing of ours imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+_NAME = "isthmus"  # of the tracer
+_verb: ContextVar[bool] = ContextVar("isthmus_verb", default=False)
+Kind = Literal["INTERNAL", "SERVER", "CLIENT"]
+
+
+def _ignored(**_attributes: object) -> None: ...
+
+
+@contextmanager
+def span(
+    name: str, *, kind: Kind = "INTERNAL", sent: Mapping[str, str] | None = None, **attributes: object
+) -> Generator[Callable[..., None]]:
+    """A span around what the block does; an error that leaves the block is its own. The block is given what adds attributes to it.
+
+    `sent`: headers that may carry the caller's trace. Attributes' names begin with `isthmus.` unless they have a dot.
+    """
+    if (trace := sys.modules.get("opentelemetry.trace")) is None:
+        yield _ignored
+        return
+    tracer = trace.get_tracer(_NAME)
+    with tracer.start_as_current_span(name, _caller(sent), trace.SpanKind[kind], _named(attributes)) as opened:
+        yield lambda **more: opened.set_attributes(_named(more))
+
+
+@contextmanager
+def verb(name: str) -> Generator[None]:
+    """A span of a command or a verb; not of a verb within one."""
+    if _verb.get():
+        yield
+        return
+    token = _verb.set(True)
+    try:
+        with span(f"isthmus {name}"):
+            yield
+    finally:
+        _verb.reset(token)
+
+
+def listening() -> bool:
+    """Whether something has imported the API."""
+    return "opentelemetry.trace" in sys.modules
+
+
+def _caller(sent: Mapping[str, str] | None) -> Any:
+    if sent is None:
+        return None
+    from opentelemetry.propagate import extract  # of the same package, which is imported
+
+    return extract(sent)
+
+
+def _named(attributes: Mapping[str, object]) -> dict[str, Any]:
+    return {name if "." in name else f"{_NAME}.{name}": value for name, value in attributes.items() if value is not None}
