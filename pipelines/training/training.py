@@ -121,6 +121,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 
 def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes) -> Run:
     from ..submit import submit
+    from ..tracking.export import mirror
     from ..watch import remove_unstarted, watch
 
     remove_unstarted(project)
@@ -154,11 +155,14 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes
     blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
     failed = [step for step in state.steps if step.phase in ("failed", "cancelled")]
     if state.phase == "done" and not failed:
-        return records.fetch(blobs, name)
+        run = records.fetch(blobs, name)
+        mirror(project, run)
+        return run
     step, reason = (failed[0].name, failed[0].reason or "it failed") if failed else (state.phase, "it was stopped")
     text = reason.removeprefix("Invalid: ")
     run = _failed(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
+    mirror(project, run)
     raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"nothing was registered; log {run.log}")
 
 

@@ -1,12 +1,14 @@
 """The whole of `isthmus train` on the Open Bandit log, through the engine; and what happens when a trainer fails."""
 
 import shutil
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import isthmus
-from isthmus.errors import Invalid, NotFound, Refused
+from isthmus.errors import Invalid, IsthmusWarning, NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.feature_store.materialize import materialize
 from isthmus.pipelines import run_names
@@ -15,6 +17,7 @@ from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import runs
 from isthmus.pipelines.run_pages.compare import compare
 from isthmus.pipelines.run_pages.leak import leak_page
+from isthmus.pipelines.tracking import server
 from isthmus.pipelines.training import promotion, training
 from isthmus.pipelines.watch import observe
 
@@ -98,8 +101,13 @@ def test_the_registered_model_loads_and_serves(project, logistic):
     assert 0 < loaded.predictor.predict([row])[0] < 0.05
 
 
-def test_the_same_again_trains_nothing_and_is_the_same_version(project, logistic):
-    again = training.train(project, "models/logistic.yaml")
+def test_the_same_again_trains_nothing_and_is_the_same_version_also_where_mlflow_is_away(project, logistic, monkeypatch):
+    pytest.importorskip("mlflow")
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        away = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setattr(server, "uri", lambda _project: away)
+    with pytest.warns(IsthmusWarning, match=f"run r3 is not in MLflow: MLflow at {away} does not answer.*isthmus runs export"):
+        again = training.train(project, "models/logistic.yaml")
     assert (again.version, again.code, again.evaluation) == (logistic.version, logistic.code, logistic.evaluation)
     cached = [step.name for step in observe(project, again.name).steps if (step.reason or "").startswith("cached")]
     assert cached == ["dataset", "fit", "evaluate"]

@@ -17,6 +17,7 @@ import isthmus
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import notes, records
+from isthmus.pipelines.tracking.export import mirror
 from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
 
@@ -181,3 +182,12 @@ def test_an_alias_that_moved_is_moved_in_mlflow(shop, client):
     assert [one.state for one in isthmus.runs.export(shop)] == ["unchanged"]
     aliases = client.get_registered_model("local.shop.ranker").aliases
     assert aliases.keys() == {"champion", "fallback"}
+
+
+def test_a_run_is_mirrored_as_it_ends_and_the_same_content_is_one_version(shop, client, monkeypatch):
+    isthmus.runs.export(shop)
+    again = trained.run_here(shop, "good", trained.data(), monkeypatch)
+    mirror(shop, again)
+    assert [run.info.run_name for run in runs_of(client)] == ["r1", "r2"]
+    assert [one.state for one in isthmus.runs.export(shop)] == ["unchanged", "unchanged"]
+    assert len(client.search_model_versions("name = 'local.shop.ranker'")) == 1

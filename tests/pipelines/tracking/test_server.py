@@ -29,7 +29,8 @@ def shop(tmp_path, away):
 def test_a_server_that_is_away_is_told_with_what_to_run_then(shop, away):
     pytest.importorskip("mlflow")
     with trained.open_project(shop) as project:
-        with pytest.raises(Unavailable, match=f"MLflow at {away} does not answer") as told, server.client(project, away):
+        there = server.client(project, away)
+        with pytest.raises(Unavailable, match=f"MLflow at {away} does not answer") as told, there:
             pass
     assert "isthmus runs export --to mlflow" in told.value.remedy
 
