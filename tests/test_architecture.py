@@ -274,7 +274,8 @@ def test_tables_and_the_language_of_queries_stand_without_athena():
                 assert not {other for other in athena if not other.startswith(allowed_in)}, name
 
 
-PIPELINES = ("models", "evaluation", "run_pages", "tracking", "training")  # above the engine of steps, which lies flat; each may import those before it
+# above the engine of steps, which lies flat; each may import those before it
+PIPELINES = ("models", "evaluation", "run_pages", "tracking", "training")
 
 
 def test_pipelines_engine_lies_below_its_folders_and_each_of_them_below_the_next():
