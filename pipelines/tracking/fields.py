@@ -16,11 +16,11 @@ from ...times import epoch_milliseconds
 from ..evaluation.statistics import Estimate
 from ..run_pages.notes import Notes
 from ..run_pages.records import Data, Run
+from .column_types import MLFLOW
 
 RUN_ID = "isthmus.run_id"  # the tag that a run is found again by
 DIGEST = "isthmus.digest"  # written last: of what was copied
 _LONGEST_DIGEST = 36  # of a data set, in MLflow
-TYPES = {"bool": "boolean", "int64": "long", "float64": "double", "string": "string", "timestamp": "datetime"}
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
 
 def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
     """`uri`: where the rows are."""
-    columns = [{"type": TYPES.get(kind, kind), "name": name, "required": False} for name, kind in data.types.items()]
+    columns = [{"type": MLFLOW[kind], "name": name, "required": False} for name, kind in data.types.items()]
     return DataSet(
         name=objective,
         digest=data.digest[:_LONGEST_DIGEST],

@@ -11,7 +11,8 @@ from ...errors import NotFound
 from ..artifacts import digest_text
 from ..models.code_slice import libraries
 from ..models.predictor import Manifest, whole
-from . import fields, isthmus_pyfunc
+from . import isthmus_pyfunc
+from .column_types import MLFLOW
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -99,7 +100,7 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
     columns: list[Any] = []
     for feature in manifest.features:
         empty = (f"{feature.view}.{feature.name}" if feature.view else feature.name) in nulls
-        kind = fields.TYPES[feature.type or "string"]
+        kind = MLFLOW[feature.type or "string"]
         columns.append(ColSpec("double" if empty and kind == "long" else kind, feature.name, required=not empty))
     accepted = [ParamSpec(name, _PARAMETERS[taken.type], taken.default) for name, taken in manifest.accepted.items()]
     settable = {"params": ParamSchema(accepted)} if accepted else {}
