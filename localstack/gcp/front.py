@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,43 +15,19 @@ import msgspec
 
 from .. import control
 from ..calls import Calls
-from ..faults import OF_THE_WIRE, Fault, Faults, Kind
 from ..minutes import Minutes
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
 from . import handler_modules, table
+from .asked import Asked, asked_of, handler_of, not_there
 from .callers import Callers
 from .environment import PROJECT, STACK, Environment
 from .keys import Keys
+from .meeting import Meeting
 from .policy import Used
-from .registry import RPCS, Call, GcpError, HttpAnswer, HttpRequest, routes_for, values_of
+from .registry import Call, GcpError, HttpAnswer, HttpRequest
+from .routing import api_of, route_of
 from .transcoding import JSON, answer_of, message_of, refusal, stream_of
-
-_PATHS = (  # of whom a request to the loopback address is, where its host does not say it
-    (re.compile(r"/(upload/|download/|resumable/upload/)?storage/|/batch/storage/"), "storage"),
-    (re.compile(r"/(upload/|resumable/upload/)?bigquery/"), "bigquery"),
-    (re.compile(r"/v3/"), "resourcemanager"),
-    (re.compile(r"/v2/"), "logging"),
-    (re.compile(r"/v1/projects/[^/]+/databases/[^/]+/documents"), "firestore"),
-    (re.compile(r"/v1/projects/[^/]+/databases"), "firestoreadmin"),
-    (re.compile(r"/v1/projects/[^/]+/(topics|subscriptions|snapshots|schemas)\b|/v1/_deleted-topic_"), "pubsub"),
-    (re.compile(r"/(v1|ui)/"), "aiplatform"),
-    (re.compile(r"/(?!v\d)[a-z0-9][a-z0-9._-]{2,}/"), "storage"),  # XML: /bucket/object
-)
-_READS = re.compile(
-    r"((Batch)?Get|List|Search|Query|Fetch|Predict|RawPredict|ServerStreamingPredict|StreamRawPredict|Explain|Pull|Wait|Read|Test|Streaming)"
-)
-_OF_SERVICE = {api.service: api for api in table.APIS}
-
-
-class Asked(msgspec.Struct, kw_only=True):
-    """What the log and the faults know of a call."""
-
-    service: str
-    operation: str
-    names: tuple[str, ...]
-    headers: Mapping[str, str]
-    mutating: bool
 
 
 class Front:
@@ -171,20 +146,20 @@ class Front:
             return refusal(error)
 
     async def _http(self, request: HttpRequest) -> HttpAnswer:
-        api = _api_of(request)
+        api = api_of(request)
         if api is None:
             raise GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server.")
         if not handler_modules.loaded(api.package):
             await asyncio.to_thread(self._load, api)
-        if (routed := _routed(api, request)) is not None:
+        if (routed := route_of(api, request)) is not None:
             asked, handler = routed
             return _http_answer(await self.answer(asked, handler, request))
         return await asyncio.to_thread(self._transcoded, api, request)
 
     def inside(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request that another one carries, in this thread: it meets its own faults, and is in the log. Cut."""
-        api = _api_of(request)
-        routed = None if api is None else _routed(api, request)
+        api = api_of(request)
+        routed = None if api is None else route_of(api, request)
         if routed is None:
             return refusal(GcpError("NOT_FOUND", f"{request.method} {request.path} cannot be a part of a batch", reason="notFound"))
         asked, handler = routed
@@ -198,7 +173,7 @@ class Front:
         if routed is None:
             name = f"{request.method} {request.path}"
             asked = Asked(service=api.service, operation=name, names=(), headers=request.headers, mutating=False)
-            return _http_answer(self.answer_here(asked, _not_there(name), request))
+            return _http_answer(self.answer_here(asked, not_there(name), request))
         method, rule, match = routed
         message = message_of(method, rule, match, request)
         result = self.answer_here(asked_of(method, message, request.headers), handler_of(method), message)
@@ -241,8 +216,8 @@ class Front:
             return result
 
     @contextmanager
-    def _logged(self, asked: Asked) -> Iterator[_Meeting]:
-        meeting = _Meeting(self.stack.faults, asked)
+    def _logged(self, asked: Asked) -> Iterator[Meeting]:
+        meeting = Meeting(self.stack.faults, asked)
         status, error = 0, None
         try:
             yield meeting
@@ -272,166 +247,7 @@ class Front:
             )
 
 
-class _Meeting:
-    """The faults that a call meets."""
-
-    def __init__(self, rules: Faults, asked: Asked) -> None:
-        self._faults: dict[Kind, Fault] = {}
-        for kind in OF_THE_WIRE if rules else ():
-            fault = rules.take((kind,), asked.service, asked.operation, asked.names)
-            if fault is not None:
-                self._faults[kind] = fault
-        self._service = asked.service
-        self.status = 200
-
-    @property
-    def kind(self) -> str | None:
-        return next(reversed(self._faults), None)
-
-    @property
-    def seconds(self) -> float:
-        return self._faults["latency"].seconds if "latency" in self._faults else 0.0
-
-    def refuse(self) -> None:
-        """Before the effect."""
-        if not self._faults:
-            return
-        if "throttle" in self._faults:
-            raise _throttled(self._service)
-        if "error" in self._faults:
-            raise _error(self._faults["error"])
-        if "cut-before" in self._faults:
-            raise Cut
-
-    def end(self, result: Any) -> None:
-        """After it."""
-        if isinstance(result, HttpAnswer):
-            self.status = result.status
-        if "cut-after" in self._faults:
-            raise Cut
-
-
-def _throttled(service: str) -> GcpError:
-    if service == "bigquery":
-        return GcpError("PERMISSION_DENIED", "Exceeded rate limits: a fault that was asked for", reason="rateLimitExceeded")
-    return GcpError("RESOURCE_EXHAUSTED", "Quota exceeded: a fault that was asked for", reason="rateLimitExceeded")
-
-
-def _error(fault: Fault) -> GcpError:
-    return GcpError(fault.code or "INTERNAL", "a fault that was asked for", reason="backendError", http=fault.status)
-
-
-def handler_of(method: table.Method) -> Callable[..., Any]:
-    """Its handler; for what nobody answers, one that says so."""
-    rpc = RPCS.get(method.name)
-    return rpc.handler if rpc is not None else _not_there(method.name)
-
-
-def _not_there(name: str) -> Callable[..., Any]:
-    def refuse(call: Call, request: Any) -> Any:  # noqa: ARG001  a handler's
-        raise GcpError("UNIMPLEMENTED", f"{name} is not supported by the offline GCP yet", reason="notImplemented")
-
-    return refuse
-
-
-def asked_of(method: table.Method, message: Any, headers: Mapping[str, str]) -> Asked:
-    operation, mutating = _operation(method.name)
-    return Asked(service=method.api.service, operation=operation, names=_names(message), headers=headers, mutating=mutating)
-
-
-@functools.cache
-def _operation(rpc: str) -> tuple[str, bool]:
-    """EndpointService.GetEndpoint of an RPC's whole name, and whether it changes anything."""
-    service, name = rpc.rsplit(".", 2)[1:]
-    return f"{service}.{name}", not _READS.match(name)
-
-
-def _names(message: Any) -> tuple[str, ...]:
-    """The names and ids at the top of a request and of the resource in it, whole and by their last part."""
-    names = []
-    for field, below in _named_fields(message.DESCRIPTOR) if message is not None else ():
-        value = getattr(message, field)
-        if name := value.name if below else value:
-            names.append(name)
-    return tuple(dict.fromkeys([*names, *(name.rpartition("/")[2] for name in names if "/" in name)]))
-
-
-@functools.cache
-def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """The fields of a message that name something, in their order: texts, and (True) resources with a name."""
-    fields = []
-    for field in sorted(descriptor.fields, key=lambda field: field.number):
-        if field.is_repeated:
-            continue
-        if field.type == field.TYPE_STRING:
-            fields.append((field.name, False))
-        elif field.type == field.TYPE_MESSAGE:
-            name = field.message_type.fields_by_name.get("name")
-            if name is not None and name.type == name.TYPE_STRING and not name.is_repeated:
-                fields.append((field.name, True))
-    return tuple(fields)
-
-
 _in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call
-
-
-@functools.lru_cache(maxsize=256)
-def _api_of_host(host: str) -> table.Api | None:
-    return next((api for api in table.APIS if host.endswith(api.hosts)), None)
-
-
-def _api_of(request: HttpRequest) -> table.Api | None:
-    if (api := _api_of_host(request.host)) is not None:
-        return api
-    return _api_of_path(request.path)
-
-
-@functools.lru_cache(maxsize=256)
-def _api_of_path(path: str) -> table.Api | None:
-    service = next((service for pattern, service in _PATHS if pattern.match(path)), None)
-    return _OF_SERVICE[service] if service is not None else None
-
-
-def _routed(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[..., Any]] | None:
-    """What a request over HTTP asks for, and who answers it; its `params` are set. The API's handlers are loaded."""
-    place = _place(api.service, request.method, request.path)
-    if place is None:
-        return None
-    request.params = dict(place.params)
-    asked = Asked(service=api.service, operation=place.operation, names=place.names, headers=request.headers, mutating=place.mutating)
-    return asked, place.handler
-
-
-class _Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A route, and what a path says in it."""
-
-    operation: str
-    handler: Callable[..., Any]
-    params: Mapping[str, str]
-    names: tuple[str, ...]
-    mutating: bool
-
-
-@functools.lru_cache(maxsize=256)  # programs ask for the same paths: a model's, a table's
-def _place(service: str, method: str, path: str) -> _Place | None:
-    api = _OF_SERVICE[service]
-    for route, match in routes_for(method, path):
-        if _serves(route, api):
-            params = values_of(match, route.names)
-            names = tuple(params.values())
-            return _Place(
-                operation=route.operation,
-                handler=route.handler,
-                params=params,
-                names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
-                mutating=method != "GET" and not _READS.match(route.operation.partition(".")[2]),
-            )
-    return None
-
-
-def _serves(route: Any, api: table.Api) -> bool:
-    service = route.operation.partition(".")[0]
-    return service == api.service or (service not in _OF_SERVICE and bool(api.module))
 
 
 def _http_answer(result: Any) -> HttpAnswer:

@@ -16,8 +16,8 @@ import grpc.aio
 
 from ..wsgi import Cut
 from . import handler_modules, table
+from .asked import asked_of, handler_of
 from .callers import peer_of
-from .front import asked_of, handler_of
 from .registry import Call, GcpError
 
 if TYPE_CHECKING:
