@@ -84,17 +84,19 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     records: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for item in params["Identifiers"]:
-        for key in item["RecordIdentifiersValueAsString"]:
-            about = {"FeatureGroupName": item["FeatureGroupName"], "RecordIdentifierValueAsString": key}
-            try:
-                group = _ready(ctx, item["FeatureGroupName"])
-                _online(group)
-                names = _names(group, item.get("FeatureNames"))
-                found = _served(ctx, group, key)
-            except AwsError as error:
-                errors.append({**about, "ErrorCode": error.code, "ErrorMessage": error.message})
-                continue
+        keys, of_group = item["RecordIdentifiersValueAsString"], {"FeatureGroupName": item["FeatureGroupName"]}
+        try:
+            group = _ready(ctx, item["FeatureGroupName"])
+            _online(group)
+            names = _names(group, item.get("FeatureNames"))
+        except AwsError as error:
+            wrong = {"ErrorCode": error.code, "ErrorMessage": error.message}
+            errors += [{**of_group, "RecordIdentifierValueAsString": key, **wrong} for key in keys]
+            continue
+        for key in keys:
+            found = _served(ctx, group, key)
             if found is not None:
+                about = {**of_group, "RecordIdentifierValueAsString": key}
                 records.append({**about, "Record": _record(group, found.values, names), **_expiry(found, params)})
     return {"Records": records, "Errors": errors, "UnprocessedIdentifiers": []}
 
