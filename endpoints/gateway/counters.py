@@ -13,6 +13,7 @@ import os
 import struct
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import final
@@ -62,22 +63,13 @@ def sample(name: str, **labels: str) -> str:
     return f"{name}{{{inside}}}" if inside else name
 
 
-class _AnswerKeys(msgspec.Struct, frozen=True):
-    requests: str
-    buckets: tuple[tuple[float, str], ...]
-    sum: str
-    count: str
+class _AnswerPlaces(msgspec.Struct, frozen=True):
+    """Where the figures of one kind of answer stand."""
 
-
-def _answer_keys(endpoint: str, variant: str, status: int) -> _AnswerKeys:
-    labels = {"endpoint": endpoint, "variant": variant, "status": str(status)}
-    bounds = [(bound, str(bound)) for bound in BUCKETS] + [(math.inf, "+Inf")]
-    return _AnswerKeys(
-        requests=sample(REQUESTS, **labels),
-        buckets=tuple((bound, sample(f"{SECONDS}_bucket", **labels, le=text)) for bound, text in bounds),
-        sum=sample(f"{SECONDS}_sum", **labels),
-        count=sample(f"{SECONDS}_count", **labels),
-    )
+    requests: int
+    buckets: tuple[int, ...]  # of BUCKETS, then of all
+    sum: int
+    count: int
 
 
 @final
@@ -94,7 +86,7 @@ class Counters:
         if os.fstat(self._file).st_size == 0:
             os.ftruncate(self._file, _SIZE)
         self._map = mmap.mmap(self._file, 0)
-        self._answers: dict[tuple[str, str, int], _AnswerKeys] = {}
+        self._answers: dict[tuple[str, str, int], _AnswerPlaces] = {}
         self._used: int = _WORD.unpack_from(self._map, 0)[0]
         self._places = {key: at for key, at, _ in _entries(self._map)}
         for key in self._places:
@@ -103,22 +95,35 @@ class Counters:
 
     def add(self, key: str, amount: float = 1) -> None:
         with self._lock:
-            at = self._place(key)
-            _VALUE.pack_into(self._map, at, _VALUE.unpack_from(self._map, at)[0] + amount)
+            self._raise(self._place(key), amount)
 
     def set(self, key: str, value: float) -> None:
         with self._lock:
             _VALUE.pack_into(self._map, self._place(key), value)
 
     def answered(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
-        keys = self._answers.get((endpoint, variant, status))
-        if keys is None:
-            keys = self._answers[endpoint, variant, status] = _answer_keys(endpoint, variant, status)
-        self.add(keys.requests)
-        for bound, key in keys.buckets:
-            self.add(key, seconds <= bound)  # also the 0: a bucket that is not there is no bucket of 0 for Prometheus
-        self.add(keys.sum, seconds)
-        self.add(keys.count)
+        with self._lock:
+            places = self._answers.get((endpoint, variant, status))
+            if places is None:
+                places = self._answers[endpoint, variant, status] = self._answer_places(endpoint, variant, status)
+            self._raise(places.requests, 1)
+            for at in places.buckets[bisect_left(BUCKETS, seconds) :]:
+                self._raise(at, 1)
+            self._raise(places.sum, seconds)
+            self._raise(places.count, 1)
+
+    def _answer_places(self, endpoint: str, variant: str, status: int) -> _AnswerPlaces:
+        """Made with 0 where they are new: for Prometheus a bucket that is not there is no bucket of 0."""
+        labels = {"endpoint": endpoint, "variant": variant, "status": str(status)}
+        return _AnswerPlaces(
+            requests=self._place(sample(REQUESTS, **labels)),
+            buckets=tuple(self._place(sample(f"{SECONDS}_bucket", **labels, le=bound)) for bound in (*map(str, BUCKETS), "+Inf")),
+            sum=self._place(sample(f"{SECONDS}_sum", **labels)),
+            count=self._place(sample(f"{SECONDS}_count", **labels)),
+        )
+
+    def _raise(self, at: int, amount: float) -> None:
+        _VALUE.pack_into(self._map, at, _VALUE.unpack_from(self._map, at)[0] + amount)
 
     def close(self) -> None:
         with self._lock:
