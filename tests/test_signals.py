@@ -15,7 +15,7 @@ def test_a_signal_of_another_thread_is_told_while_the_main_thread_waits_for_a_lo
     before = signal.getsignal(signal.SIGUSR1)
     with told((signal.SIGUSR1,), heard.put):
         threading.Timer(0.05, lambda: signal.pthread_kill(other.ident, signal.SIGUSR1)).start()
-        assert heard.get(timeout=20) == signal.SIGUSR1
+        assert heard.get(timeout=120) == signal.SIGUSR1
     release.set()
     other.join()
     assert signal.getsignal(signal.SIGUSR1) == before
@@ -28,7 +28,7 @@ def test_each_signal_is_told_and_others_are_not():
         with told((signal.SIGUSR1, signal.SIGHUP), heard.put):
             for number in (signal.SIGUSR2, signal.SIGHUP, signal.SIGUSR1):
                 os.kill(os.getpid(), number)
-            assert {heard.get(timeout=20), heard.get(timeout=20)} == {signal.SIGHUP, signal.SIGUSR1}
+            assert {heard.get(timeout=120), heard.get(timeout=120)} == {signal.SIGHUP, signal.SIGUSR1}
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert heard.empty()

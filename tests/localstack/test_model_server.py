@@ -102,7 +102,7 @@ def test_a_model_server_keeps_the_paths_arguments_and_variables_of_any_contract(
     assert own.startswith("--weights=/")
     assert own.endswith("/weights")
     server.kill()
-    assert lines.ended.wait(10)
+    assert lines.ended.wait(120)
     assert "listening" in lines.last
     assert lines.last[0].startswith("files are at /")
     with pytest.raises(NotReached):
@@ -167,7 +167,7 @@ def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(state
 
     def late(*arguments, **options):
         processes.append(start(*arguments, **options))
-        probe, deadline = Connections(int(options["env"]["HTTP_PORT"])), time.monotonic() + 30
+        probe, deadline = Connections(int(options["env"]["HTTP_PORT"])), time.monotonic() + 120
         while not answers(probe):
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -176,7 +176,7 @@ def test_a_server_that_is_given_up_while_it_starts_again_leaves_no_process(state
 
     monkeypatch.setattr(bound, "start", late)
     server.revive()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not processes or processes[0].poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)

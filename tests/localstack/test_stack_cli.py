@@ -62,7 +62,7 @@ def test_up_says_in_its_first_line_that_motos_answers_are_on(tmp_path):
     ) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=15)
+        process.communicate(timeout=120)
     assert "--moto-answers" in first
     assert "--open" in first
 

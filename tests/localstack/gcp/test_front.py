@@ -167,11 +167,11 @@ def test_who_waits_for_operations_holds_up_nobody(gcp):
 
 def test_tls_is_ended_for_googles_hosts_alone(gcp):
     netloc = urlsplit(gcp.url).netloc
-    connection = http.client.HTTPSConnection(netloc, context=ssl.create_default_context(cafile=gcp.env["SSL_CERT_FILE"]), timeout=30)
+    connection = http.client.HTTPSConnection(netloc, context=ssl.create_default_context(cafile=gcp.env["SSL_CERT_FILE"]), timeout=120)
     connection.set_tunnel("storage.googleapis.com", 443)
     connection.request("GET", "/storage/v1/nothing/here")
     assert connection.getresponse().status == 501
-    stranger = http.client.HTTPSConnection(netloc, timeout=30)
+    stranger = http.client.HTTPSConnection(netloc, timeout=120)
     stranger.set_tunnel("example.com", 443)
     with pytest.raises(OSError, match="403"):
         stranger.connect()
@@ -182,7 +182,7 @@ def test_an_allowed_host_is_reached_as_it_is():
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as beyond:
         threading.Thread(target=beyond.serve_forever, daemon=True).start()
         with start("gcp", clock="instant", allow_hosts=["localhost"]) as running:
-            connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=30)
+            connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=120)
             connection.set_tunnel("localhost", beyond.server_port)
             connection.request("GET", "/")
             assert connection.getresponse().status == 501  # it has no method GET: it has answered itself

@@ -71,17 +71,17 @@ def test_who_imports_a_module_below_while_another_asks_for_a_client_waits_for_no
     )
     meeting = types.ModuleType("late_meeting")
     inside, meeting.begun = threading.Event(), threading.Event()
-    meeting.met = lambda: (inside.set(), meeting.begun.wait(30))
+    meeting.met = lambda: (inside.set(), meeting.begun.wait(120))
     sys.modules["late_meeting"] = meeting
     try:
         package = importlib.import_module("late_toy")
         below = threading.Thread(target=importlib.import_module, args=("late_toy.services.shop.client",))
         below.start()
-        assert inside.wait(30)
+        assert inside.wait(120)
         above = threading.Thread(target=lambda: package.Client)
         above.start()
-        below.join(30)
-        above.join(30)
+        below.join(120)
+        above.join(120)
         assert not below.is_alive()
         assert not above.is_alive()
     finally:

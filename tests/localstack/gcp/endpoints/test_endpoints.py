@@ -182,14 +182,14 @@ def test_a_raw_body_goes_there_and_back_and_a_stream_comes_in_parts(gcp):
     ours = gcp.credentials()
     ours.refresh(Request())
     headers = {"X-Mine": "7", "Authorization": f"Bearer {ours.token}"}
-    raw = requests.post(f"{url}:rawPredict", data=b'{"instances": ["headers"]}', headers=headers, timeout=30)
+    raw = requests.post(f"{url}:rawPredict", data=b'{"instances": ["headers"]}', headers=headers, timeout=120)
     assert raw.headers["X-Vertex-AI-Deployed-Model-Id"] == "1"
     assert raw.headers["X-Vertex-AI-Model"].startswith(PARENT.replace("shop-project", endpoint.split("/")[1]))
     assert raw.json()["predictions"][0]["x-mine"] == "7"
     assert "authorization" not in raw.json()["predictions"][0]
-    refused = requests.post(f"{url}:rawPredict", data=b'{"instances": [{"status": 418}]}', timeout=30)
+    refused = requests.post(f"{url}:rawPredict", data=b'{"instances": [{"status": 418}]}', timeout=120)
     assert (refused.status_code, refused.json()) == (418, {"what": "asked for"})
-    with requests.post(f"{url}:streamRawPredict", data=stream, stream=True, timeout=30) as streamed:
+    with requests.post(f"{url}:streamRawPredict", data=stream, stream=True, timeout=120) as streamed:
         assert list(streamed.iter_lines()) == [b"one", b"two"]
     with pytest.raises(BAD, match="explanation_spec"):
         kit.prediction.explain(endpoint=endpoint, instances=["x"])
@@ -215,7 +215,7 @@ def test_a_sample_of_requests_is_kept_in_bigquery(gcp):
     endpoint = kit.create("ranker", predict_request_response_logging_config=logging)
     kit.deploy(endpoint, kit.upload("a")[0], "1", split={"0": 100})
     kit.prediction.predict(endpoint=endpoint, instances=["name", 2], parameters={"blend": 0.5})
-    requests.post(f"{gcp.url}/v1/{endpoint}:predict", data=b'{"instances": [{"x": 1}], "parameters": {"blend": 0.5}}', timeout=30)
+    requests.post(f"{gcp.url}/v1/{endpoint}:predict", data=b'{"instances": [{"x": 1}], "parameters": {"blend": 0.5}}', timeout=120)
     with pytest.raises(exceptions.GoogleAPICallError):
         kit.prediction.predict(endpoint=endpoint, instances=[{"status": 500}])
     client = bigquery.Client(project="shop-project", credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
@@ -233,7 +233,7 @@ def test_a_dedicated_endpoint_has_a_host_of_its_own_and_no_other(gcp):
 
     def status(host):
         url = f"{gcp.url}/v1/{endpoint}:predict"
-        return requests.post(url, data=b'{"instances": ["name"]}', headers={"Host": host}, timeout=30).status_code
+        return requests.post(url, data=b'{"instances": ["name"]}', headers={"Host": host}, timeout=120).status_code
 
     assert status(own) == 200
     assert status("us-central1-aiplatform.googleapis.com") == 400
@@ -287,6 +287,6 @@ def test_values_that_are_no_json_are_refused(kit, gcp):
     endpoint = kit.serving("a", split={"a": 100})
     url = f"{gcp.url}/v1/{endpoint}:predict"
     for body in (b"{", b"[]", b'{"rows": []}', b'{"instances": 1}'):
-        answer = requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=30)
+        answer = requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=120)
         assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT"), body
     assert kit.prediction.predict(endpoint=endpoint, instances=[struct_pb2.Value(number_value=1)]).predictions == [1]
