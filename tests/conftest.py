@@ -6,8 +6,9 @@ Without a cloud's packages its adapter's and its stack's tests are not collected
 import gc
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -74,11 +75,25 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if hasattr(config, "workerinput"):  # the long modules first, so that the workers end together (`--no-loadscope-reorder`)
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    if hasattr(config, "workerinput"):
+        items[:] = mixed(items)
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+def mixed(items):
+    """Long modules and quick ones by turns, while there are long ones: these wait half of the time, and the others use the cores meanwhile.
+
+    Quick ones are left to the end, so that the workers end together (`--no-loadscope-reorder`).
+    """
+    modules = defaultdict(list)
+    for item in items:
+        modules[item.path].append(item)
+    long, quick = [], []
+    for tests in modules.values():
+        (long if any(test.get_closest_marker("slow") for test in tests) else quick).append(tests)
+    return [test for pair in zip_longest(long, quick, fillvalue=()) for tests in pair for test in tests]
 
 
 def pytest_collection_finish():
