@@ -165,11 +165,11 @@ def _empty(project: Project, event: Event) -> bool:
 
 
 def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
-    settled = settle(project.spec, project.target.warehouse, event, staged, corrects=corrects)
-    digest = keep_raw(project, event, source)
-    first_ingest = staged.lateness.count > 0 and _empty(project, event)
-    refused = _quarantine(project, event, settled)
-    _append(project, event, settled, batch=digest)
+    with settle(project.spec, project.target.warehouse, event, staged, corrects=corrects) as settled:
+        digest = keep_raw(project, event, source)
+        first_ingest = staged.lateness.count > 0 and _empty(project, event)
+        refused = _quarantine(project, event, settled)
+        _append(project, event, settled, batch=digest)
     return IngestReport(
         event=event.name,
         read=staged.read,
@@ -234,9 +234,9 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
                 continue
             for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
                 waiting = restage(event, late, folder / f"late-{event.name}-{turn}-{part}")
-                settled = settle(project.spec, project.target.warehouse, event, waiting)
-                _quarantine(project, event, settled)  # one that meets another content under its id
-                _append(project, event, settled, batch=_late_batch(late))
+                with settle(project.spec, project.target.warehouse, event, waiting) as settled:
+                    _quarantine(project, event, settled)  # one that meets another content under its id
+                    _append(project, event, settled, batch=_late_batch(late))
                 if settled.stored:
                     progress = True
                     stored[event.name] = stored.get(event.name, 0) + settled.stored

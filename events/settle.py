@@ -7,6 +7,7 @@ parts, and a row's state stands in a file beside the staged rows, in their order
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,9 @@ WAITING = ":waits"  # a name cannot hold a colon, so no attribute's state can be
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be done with a staged batch. `new` and `refused` stream tables of at most ROWS rows, in the source's order."""
+    """What is to be done with a staged batch. `new` and `refused` stream tables of at most ROWS rows, in the source's order, one after the
+    other, as long as `settle` is open.
+    """
 
     stored: int
     already_there: int
@@ -46,7 +49,8 @@ def new_schema(event: Event) -> pa.Schema:
     return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
 
 
-def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged, *, corrects: bool = False) -> Settled:
+@contextmanager
+def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged, *, corrects: bool = False) -> Iterator[Settled]:
     """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
 
     Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
@@ -56,8 +60,9 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
         late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
         if staged.days is None:
-            refused = partial(_all_refused, event, staged, None, unstored)
-            return Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
+            refused = partial(_all_refused, event, staged, lambda _state: iter(()), unstored)
+            yield Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
+            return
         good = _rows_of(staged.good)
         _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
         _note_stored(warehouse, event, _ids(connection, good, "event_id"), staged.days, connection)
@@ -65,13 +70,19 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
         connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(states)}' (FORMAT parquet)")
         counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
         corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0").fetchall()
-    return Settled(
-        stored=counts.get("new", 0),
-        already_there=counts.get("there", 0) + late_there,
-        corrected=corrected[0][0],
-        new=lambda: _selected(staged, states, "new", new_schema(event)) if "new" in counts else iter(()),
-        refused=partial(_all_refused, event, staged, states if counts.keys() - {"new", "there"} else None, unstored),
-    )
+        connection.unregister("isthmus_part")
+        connection.execute("DROP TABLE isthmus_missing; DROP TABLE isthmus_existing; DROP TABLE IF EXISTS isthmus_wanted")  # memory
+
+        def selected(state: str, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+            return _selected(connection, staged, states, state, schema or good_schema(event)) if state in counts else iter(())
+
+        yield Settled(
+            stored=counts.get("new", 0),
+            already_there=counts.get("there", 0) + late_there,
+            corrected=corrected[0][0],
+            new=partial(selected, "new", new_schema(event)),
+            refused=partial(_all_refused, event, staged, selected, unstored),
+        )
 
 
 def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:
@@ -183,32 +194,29 @@ def _ids(connection: duckdb.DuckDBPyConnection, rows: str, column: str) -> looku
     return lookup.Ids(few=None, sample=tuple(sorted({*ends, *(row[0] for row in sample)})))
 
 
-def _all_refused(event: Event, staged: Staged, states: Path | None, unstored: Path | None) -> Iterator[pa.Table]:
+def _all_refused(event: Event, staged: Staged, selected: Callable[[str], Iterator[pa.Table]], unstored: Path | None) -> Iterator[pa.Table]:
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):
         moments: list[Any] = part["event_timestamp"].to_pylist()
         yield judged(event, part, "event_timestamp", [values.late(moment, event) for moment in moments], retry=False)
-    if states is None:
-        return
     for attribute in event.attributes:
         if attribute.event is not None:
             fault = values.Fault(values.UNRESOLVED.format(event=attribute.event))
-            for part in _selected(staged, states, attribute.name + WAITING, good_schema(event)):
+            for part in selected(attribute.name + WAITING):
                 yield judged(event, part, attribute.name, [fault] * part.num_rows, retry=True)
-    for part in _selected(staged, states, CONFLICTING, good_schema(event)):
+    for part in selected(CONFLICTING):
         yield judged(event, part, "event_id", [values.Fault(values.CONFLICT)] * part.num_rows, retry=False)
 
 
-def _selected(staged: Staged, states: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:
+def _selected(connection: duckdb.DuckDBPyConnection, staged: Staged, states: Path, state: str, schema: pa.Schema) -> Iterator[pa.Table]:
     """The rows of one state, a chunk at a time; DuckDB has made microseconds of the times."""
     # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may be called so
     names = ", ".join(f'{"isthmus_states" if name == CORRECTION.name else "isthmus_good"}."{name}"' for name in schema.names)
     both = f"read_parquet('{_quoted(staged.good)}') AS isthmus_good POSITIONAL JOIN read_parquet('{_quoted(states)}') AS isthmus_states"
-    with bounded(staged.folder / "spill") as connection:
-        rows = connection.sql(f"SELECT {names} FROM {both} WHERE isthmus_states._state = '{state}'")
-        for batch in rows.to_arrow_reader(ROWS):
-            if batch.num_rows:
-                yield pa.Table.from_batches([batch]).cast(schema)
+    rows = connection.sql(f"SELECT {names} FROM {both} WHERE isthmus_states._state = '{state}'")
+    for batch in rows.to_arrow_reader(ROWS):
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch]).cast(schema)
 
 
 def _tables(path: Path) -> Iterator[pa.Table]:
