@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import duckdb
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -59,11 +60,18 @@ def project_of(log, sql):
     return Project(Description(spec=spec, folder="."), SimpleNamespace(warehouse=Engine(log, spec), clock=wall_clock))
 
 
+ENGINE = duckdb.connect(config={"threads": "1"})  # opening one takes longer than an example
+COLUMNS = {
+    column: pa.schema({"event_id": pa.string(), "event_timestamp": pa.timestamp("us"), column: kind, "dt": pa.string()})
+    for column, kind in (("item_id", pa.int64()), ("impression_id", pa.string()))
+}
+
+
 class Engine:
     """Of a Warehouse what the check asks for: a query."""
 
     def __init__(self, log, spec: ProjectSpec):
-        self.base = duckdb.connect(config={"threads": "1"})
+        self.base = ENGINE.cursor()
         shown = [(f"i{n}", minute, item) for n, (minute, item, _) in enumerate(log)]
         clicks = [(f"c{n}", minute + wait, f"i{n}") for n, (minute, _, wait) in enumerate(log) if wait is not None]
         for name, column, kind, rows in (
@@ -71,15 +79,14 @@ class Engine:
             ("events_click", "impression_id", "VARCHAR", clicks),
         ):
             place = ", place VARCHAR" if name == "events_impression" else ""
-            self.base.execute(f"CREATE TABLE {name} (event_id VARCHAR, event_timestamp TIMESTAMP, {column} {kind}{place}, dt VARCHAR)")
-            for event, minute, value in rows:
-                moment = START + timedelta(minutes=minute)
-                self.base.execute(
-                    f"INSERT INTO {name} BY NAME SELECT $e AS event_id, $t AS event_timestamp, $v AS {column}, $d AS dt",
-                    {"e": event, "t": moment, "v": value, "d": f"{moment:%Y-%m-%d}"},
-                )
+            self.base.execute(f"CREATE TEMP TABLE {name} (event_id VARCHAR, event_timestamp TIMESTAMP, {column} {kind}{place}, dt VARCHAR)")
+            events, minutes, values = zip(*rows, strict=True) if rows else ((), (), ())
+            moments = [START + timedelta(minutes=minute) for minute in minutes]
+            days = [f"{moment:%Y-%m-%d}" for moment in moments]
+            self.base.register("log", pa.table([events, moments, values, days], COLUMNS[column]))
+            self.base.execute(f"INSERT INTO {name} BY NAME SELECT * FROM log")
         for objective in spec.objectives.values():
-            self.base.execute(f"CREATE VIEW {objective.name} AS {objective_view(spec, objective).view_sql}")
+            self.base.execute(f"CREATE TEMP VIEW {objective.name} AS {objective_view(spec, objective).view_sql}")
 
     def query(self, sql, params):
         plain = {name: value.replace(tzinfo=None) if isinstance(value, datetime) else value for name, value in params.items()}
@@ -248,7 +255,7 @@ def noisy(sql):
     project = project_of([(0, 0, 5), (60, 0, None), (120, 0, None)], sql)
     base = project.target.warehouse.base
     base.execute("ALTER VIEW ctr RENAME TO base_of_ctr")
-    base.execute("CREATE VIEW ctr AS SELECT * REPLACE (outcome * (1 + random()) AS outcome) FROM base_of_ctr")
+    base.execute("CREATE TEMP VIEW ctr AS SELECT * REPLACE (outcome * (1 + random()) AS outcome) FROM base_of_ctr")
     (source,) = view_sources(project.description)
     moments = [(START + timedelta(minutes=minutes)).replace(tzinfo=UTC) for minutes in (100, 160)]
     return examine(project, source, inputs(source, project.description), moments)
