@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 from isthmus.tests import bytecode
+from isthmus.tests.cli import running
 from isthmus.tests.localstack import forked
 
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
@@ -72,6 +73,7 @@ seconds: Counter[str] = Counter()
 def pytest_configure(config):
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):  # before the workers start
         bytecode.compile_once(sys.pycache_prefix)
+        running.shared()
 
 
 def pytest_collection_modifyitems(config, items):

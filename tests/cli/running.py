@@ -23,6 +23,7 @@ from typing import NamedTuple
 from isthmus.cli.console import Console
 from isthmus.cli.main import run
 
+SHARED = "ISTHMUS_TESTS_SHARED"  # the variable that names the folder of what a run's workers share
 CHILD = "from isthmus.cli.main import run; run()"
 
 
@@ -126,14 +127,24 @@ def create(folder, *, example="starter"):
 
 
 def made(folder, *, train=False):
-    """The starter with its events and views; with `train`, with its model. Made once a process, and copied."""
+    """The starter with its events and views; with `train`, with its model. Made once for all workers of a run, and copied."""
     return shutil.copytree(_starter(train=train), folder)
 
 
 @cache
 def _starter(*, train):
-    folder = Path(mkdtemp(prefix="isthmus-starter-")) / "shop"
-    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    place = shared() / ("trained" if train else "made")
+    place.mkdir(exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder := place / "shop").exists():
+            _make(place / "making" / "shop", train=train).rename(folder)
+    return folder
+
+
+def _make(folder, *, train):
+    shutil.rmtree(folder.parent, ignore_errors=True)  # of one that was killed
+    folder.parent.mkdir()
     if train:
         isthmus(made(folder), "train", "models/history.yaml")
         return folder
@@ -141,3 +152,11 @@ def _starter(*, train):
     for command in ("apply", "ingest", "materialize"):
         isthmus(folder, command)
     return folder
+
+
+def shared():
+    """Of all workers, where there are some; the process that started them removes it."""
+    if SHARED not in os.environ:
+        os.environ[SHARED] = mkdtemp(prefix="isthmus-starter-")
+        atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
+    return Path(os.environ[SHARED])
