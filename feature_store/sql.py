@@ -33,6 +33,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     windows_rewritten: int  # windows whose RANGE had to be said in other terms than the author's
 
 
+@lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
     """Everything in the text that is not in the subset, in the order of lines; empty when it is sound."""
     tree = _parse(sql)

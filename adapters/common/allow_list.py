@@ -118,5 +118,5 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 
 
 def generate(tree: exp.Expr, dialect: str) -> str:
-    """Text, one clause a line so that an engine's line number means something. Comments stay with the author."""
-    return tree.sql(dialect=dialect, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE)
+    """Text, one clause a line so that an engine's line number means something. Comments stay with the author. The tree is used up."""
+    return tree.sql(dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE)

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sqlglot import exp
 
@@ -72,6 +73,7 @@ FORMS = (
 _ALLOWED = listed(FORMS)
 
 
+@lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
     """What Athena cannot say as DuckDB does: first what no target can, else what is missing from the list above or rounds otherwise."""
     if neutral := check_neutral(sql):
@@ -99,7 +101,9 @@ def bind(sql: str, params: Params) -> str:
     if names != set(params):
         wrong = ", ".join(sorted(names ^ set(params)))
         raise Invalid(f"parameters do not fit the query: {wrong}", remedy="give a value for each $name, and no other")
-    return tree.transform(lambda node: _literal(node.name, params[node.name]) if isinstance(node, exp.Placeholder) else node).sql("duckdb")
+    for placeholder in list(tree.find_all(exp.Placeholder)):
+        placeholder.replace(_literal(placeholder.name, params[placeholder.name]))
+    return tree.sql("duckdb", copy=False)
 
 
 def _literal(name: str, value: object) -> exp.Expr:

@@ -9,7 +9,7 @@ exp(1000) and power(0, -1); a column with the name of a relation is the relation
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import sqlglot
@@ -77,6 +77,7 @@ FORMS = (
 _ALLOWED = listed(FORMS)
 
 
+@lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
     """What BigQuery cannot say as DuckDB does: first what no target can, else what is missing from the list above or its own rules."""
     if neutral := check_neutral(sql):

@@ -74,7 +74,7 @@ def _parsed(sql: str, params: Params) -> exp.Query:
 
 
 def _rendered(tree: exp.Query, dataset: str) -> str:
-    return _checked(bigquery.render(tree.sql("duckdb"), dataset).sql)
+    return _checked(bigquery.render(tree.sql("duckdb", copy=False), dataset).sql)
 
 
 def _stored(document: Document, column: Column, inside: str | None) -> str:
