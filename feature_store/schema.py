@@ -196,17 +196,19 @@ def _outputs(database: duckdb.DuckDBPyConnection, view: FeatureView) -> tuple[Ou
         rows = database.execute(prefix + view.sql).fetchall()
     except duckdb.Error as error:
         return _engine_problem(view, str(error), len(prefix))
+    lines = _lines_of_outputs(view.sql)
     return tuple(
-        Output(name=str(name), type=str(kind), line=_line_of_output(view.sql, position)) for position, (name, kind, *_) in enumerate(rows)
+        Output(name=str(name), type=str(kind), line=lines[position] if position < len(lines) else lines[0])
+        for position, (name, kind, *_) in enumerate(rows)
     )
 
 
-def _line_of_output(sql: str, position: int) -> int:
+def _lines_of_outputs(sql: str) -> list[int]:
+    """Of each output, or with a star among them of the first alone."""
     from .sql import line_of, parse
 
     selects = parse(sql).selects
-    starred = any(select.is_star for select in selects)
-    return line_of(selects[position]) if not starred and position < len(selects) else line_of(selects[0])
+    return [line_of(select) for select in (selects[:1] if any(select.is_star for select in selects) else selects)]
 
 
 def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:

@@ -21,12 +21,15 @@ _WHOLE = (exp.Round, exp.Floor, exp.Ceil)
 
 
 def lossy_casts(tree: exp.Query, relations: Mapping[str, Sequence[Column]]) -> Iterator[SqlProblem]:
-    """Of a timestamp or a float to text, and of a float to a whole number. What cannot be typed is left to who runs it."""
+    """Of a timestamp or a float to text, and of a float to a whole number. What cannot be typed is left to who runs it.
+
+    The tree is used up.
+    """
     schema: dict[str, object] = {
         name.lower(): {column.name.lower(): sql_type(column.type) for column in columns} for name, columns in relations.items()
     }
     try:
-        qualified = qualify(tree.copy(), schema=schema, dialect="duckdb", validate_qualify_columns=False, quote_identifiers=False)
+        qualified = qualify(tree, schema=schema, dialect="duckdb", validate_qualify_columns=False, quote_identifiers=False)
         typed = annotate_types(qualified, schema=schema, dialect="duckdb")
     except SqlglotError:
         return
