@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Invalid, NotFound
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 100_000  # that are Python's at a time
+_YEAR_1000, _YEAR_10000 = -30_610_224_000_000, 253_402_300_800_000  # milliseconds since 1970
 _EARLIER = "isthmus_earlier"
 STAMP = "isthmus_stamp_"  # and a view's name: the event_timestamp of the view's row that a row got
 
@@ -123,10 +125,12 @@ def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "ev
     digits. Column names and their order count; integer widths and dictionary encoding do not.
     """
     positions = [table.column_names.index(name) for name in key if name in table.column_names]
+    place: Callable[[tuple[str, ...]], Any] = itemgetter(*positions) if positions else len
+    escaped = _escaped if any(map(_may_need_escapes, table.columns)) else iter
     digest = hashlib.sha256("\x1f".join(table.column_names).encode())
-    for _, rows in groupby(_in_order(table, positions), key=lambda row: tuple(row[n] for n in positions)):
+    for _, rows in groupby(_in_order(table, positions), key=place):
         for row in sorted(rows):
-            digest.update(b"\x1e" + "\x1f".join(_escaped(row)).encode())
+            digest.update(b"\x1e" + "\x1f".join(escaped(row)).encode())
     return digest.hexdigest()
 
 
@@ -151,7 +155,52 @@ def _sorted_alike(kind: pa.DataType) -> bool:
 
 
 def _canonical_rows(table: pa.Table) -> Iterator[tuple[str, ...]]:
-    return zip(*(map(_canonical, column.to_pylist()) for column in table.columns), strict=True)
+    return zip(*map(_canonical_texts, table.columns), strict=True)
+
+
+def _canonical_texts(column: pa.ChunkedArray[Any]) -> list[str]:
+    """`_canonical` of every value; by Arrow and NumPy where they write the same."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute
+    kind: pa.DataType = column.type
+    texts = None
+    if pa.types.is_string(kind):
+        texts = pc.binary_join_element_wise("s", column, "")
+    elif pa.types.is_integer(kind):
+        texts = pc.binary_join_element_wise("i", pc.cast(column, pa.string()), "")
+    if texts is not None:
+        written: list[str] = pc.fill_null(texts, "n").to_pylist()
+        return written
+    if kind == pa.timestamp("ms") and _years_of_four_digits(column):  # not by Arrow's strftime, which needs the system's time zones
+        moments: list[str] = np.datetime_as_string(column.to_numpy(), unit="ms").tolist()
+        return ["n" if moment == "NaT" else f"t{moment}" for moment in moments]
+    if pa.types.is_float64(kind):
+        return ["n" if value is None else f"f{value + 0.0:.9g}" for value in column.to_pylist()]  # as _canonical
+    return [_canonical(value) for value in column.to_pylist()]
+
+
+def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
+    """Other years NumPy and Python write differently."""
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute
+    ends = [pc.cast(end, pa.int64()).as_py() for end in (pc.min(column), pc.max(column))]
+    return None in ends or (ends[0] >= _YEAR_1000 and ends[1] < _YEAR_10000)
+
+
+def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute
+
+    pc: Any = pyarrow.compute
+    kind = column.type
+    if pa.types.is_string(kind):
+        return bool(pc.any(pc.match_substring_regex(column, "[\\\\\x1e\x1f]")).as_py())
+    return not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind))
 
 
 def _escaped(row: Sequence[str]) -> Iterator[str]:

@@ -1,5 +1,5 @@
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isthmus.errors import Invalid, NotFound
 from isthmus.feature_store.materialize import materialize
-from isthmus.feature_store.training_set import canonical_hash, training_set
+from isthmus.feature_store.training_set import _canonical, _canonical_texts, canonical_hash, training_set
 from isthmus.project.specs import Feature
 
 from .shop import START, open_shop, plain, put, spec
@@ -143,6 +143,32 @@ def test_a_table_that_arrow_sorts_hashes_as_one_that_python_sorts(rows, part):
         patch.setattr("isthmus.feature_store.training_set._ROWS", part)
         by_arrow = canonical_hash(table)
         assert by_arrow == canonical_hash(table.set_column(0, "event_timestamp", table["event_timestamp"].cast(pa.timestamp("us"))))
+
+
+@given(
+    st.sampled_from(
+        [
+            (pa.string(), st.text()),
+            (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
+            (pa.float64(), st.floats()),
+            (pa.bool_(), st.booleans()),
+            (pa.timestamp("ms"), st.datetimes(min_value=datetime(1, 1, 1), max_value=datetime(9999, 12, 31))),  # noqa: DTZ001
+            (pa.timestamp("us"), st.datetimes(min_value=datetime(1900, 1, 1))),  # noqa: DTZ001
+        ]
+    ).flatmap(lambda pair: st.tuples(st.just(pair[0]), st.lists(st.one_of(st.none(), pair[1]), max_size=6)))
+)
+def test_a_column_at_a_time_has_the_canonical_texts_of_its_values(column):
+    kind, values = column
+    cut = kind == pa.timestamp("ms")
+    written = pa.chunked_array([pa.array([v.replace(microsecond=v.microsecond // 1000 * 1000) if cut and v else v for v in values], kind)])
+    assert _canonical_texts(written) == [_canonical(value) for value in written.to_pylist()]
+
+
+def test_a_separator_within_a_text_is_told_from_one_between_texts():
+    def one(*texts):
+        return canonical_hash(pa.table({"a": [texts[0]], "b": [texts[1]]}))
+
+    assert len({one("x\x1fsy", "z"), one("x", "y\x1fsz"), one("x\\usy", "z"), one("x\\\x1fsy", "z")}) == 4
 
 
 def as_table(rows):
