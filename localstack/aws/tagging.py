@@ -96,23 +96,26 @@ def _is_ours(arn: str) -> bool:
 
 @handles(_SERVICE, "TagResources")
 def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
             tags.of(ctx, arn)
             tags.put(ctx, arn, tags.listed(params["Tags"]))
-    return ctx.moto(_SERVICE, "TagResources", {**params, "ResourceARNList": others}) if others else {}
+    return _by_moto(ctx, "TagResources", params)
 
 
 @handles(_SERVICE, "UntagResources")
 def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
             held = tags.of(ctx, arn)
             for key in params["TagKeys"]:
                 held.pop(key, None)
-    return ctx.moto(_SERVICE, "UntagResources", {**params, "ResourceARNList": others}) if others else {}
+    return _by_moto(ctx, "UntagResources", params)
+
+
+def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
+    return ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others}) if others else {"FailedResourcesMap": {}}
 
 
 @handles(_SERVICE, "GetTagKeys")

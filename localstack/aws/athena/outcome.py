@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .. import objects
-from ..hive import types, writes
+from ..hive import buckets, types, writes
 from ..hive.catalog import Catalog, Table, view_input
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
@@ -187,6 +187,10 @@ def _create_table(ctx: Context, running: Running, asked: Asked, statement: state
     writes.check_empty(s3, place, f"table '{database}.{name}'")
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form), describes=not statement.data))
     writes.check_columns(result, partitioned_by)
+    if "bucketed_by" in statement.properties:
+        data = result.names[: len(result.names) - len(partitioned_by)]
+        by, count = buckets.columns_of(statement.properties["bucketed_by"], statement.properties.get("bucket_count"), data)
+        form = msgspec.structs.replace(form, bucketed_by=by, buckets=count)
     written = writes.Written(files=(), rows=0, size=0, partitions=())
     if statement.data:
         written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_kept(running))

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from .. import objects
-from . import types
+from . import buckets, types
 from .catalog import check_kind
 from .errors import NotRun, QueryFailed
 from .partitions import NULL
@@ -40,6 +40,8 @@ class Format(msgspec.Struct, frozen=True):
     name: str  # PARQUET, ORC, TEXTFILE, JSON
     compression: str
     delimiter: str = "\x01"
+    bucketed_by: tuple[str, ...] = ()
+    buckets: int = 0  # 0: the table has none
 
 
 def format_of(properties: Properties, known: Sequence[str]) -> Format:
@@ -52,8 +54,6 @@ def format_of(properties: Properties, known: Sequence[str]) -> Format:
         raise QueryFailed("INVALID_TABLE_PROPERTY", f"unable to set table property 'format' to ['{name}']")
     if name == "AVRO":
         raise NotRun("writing AVRO")
-    if properties.get("bucketed_by"):
-        raise NotRun("bucketed_by")
     compression = str(
         properties.get("write_compression")
         or properties.get("compression")
@@ -113,7 +113,7 @@ def write(
     what it raises, or what else goes wrong, takes back the files that are written.
     """
     location = location.rstrip("/")
-    groups = _groups(result, partitioned_by)
+    groups = list(_bucketed(result, _groups(result, partitioned_by), form))
     if len(groups) > MOST_PARTITIONS:
         raise QueryFailed(
             "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
@@ -123,13 +123,14 @@ def write(
     places: list[tuple[tuple[str | None, ...], str]] = []
     size = 0
     try:
-        for values, rows in groups:
+        for values, bucket, rows in groups:
             keep(False)
             folder = _folder(location, partitioned_by, values)
-            if partitioned_by:
+            if partitioned_by and (values, folder) not in places:
                 places.append((values, folder))
             data = _encoded(result, rows, form)
-            uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{uuid.uuid4()}{suffix}"
+            ending = uuid.uuid4() if bucket is None else f"bucket-{bucket:05d}"
+            uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{ending}{suffix}"
             objects.write(s3, uri, data)
             files.append(uri)
             size += len(data)
@@ -159,6 +160,20 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
         indices.setdefault(key, []).append(index)
     data = rows.select(list(range(count)))
     return [(key, data.take(some)) for key, some in indices.items()]
+
+
+def _bucketed(
+    result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
+) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
+    """Each partition's rows by bucket, where the table has any."""
+    names = [name.lower() for name in result.names]
+    indices = [names.index(name) for name in form.bucketed_by]
+    kinds = [types.glue(result.types[index]) for index in indices]
+    for values, rows in groups:
+        if form.buckets:
+            yield from ((values, number, some) for number, some in buckets.parted(rows, indices, kinds, form.buckets))
+        else:
+            yield values, None, rows
 
 
 def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
@@ -241,12 +256,13 @@ def table_input(name: str, result: Result, location: str, form: Format, partitio
     columns = [{"Name": n.lower(), "Type": types.glue(k)} for n, k in zip(result.names, result.types, strict=True)]
     delimiter = {"field.delim": form.delimiter} if form.name == "TEXTFILE" else {}
     storage = Storage(*_CLASSES[form.name], delimiter)
+    bucketed = {"NumberOfBuckets": form.buckets, "BucketColumns": list(form.bucketed_by)} if form.buckets else {}
     return {
         "Name": name.lower(),
         "TableType": "EXTERNAL_TABLE",
         "Parameters": {"EXTERNAL": "TRUE", "has_encrypted_data": "false", "auto.purge": "false"},
         "PartitionKeys": columns[count:],
-        "StorageDescriptor": descriptor(columns[:count], location, storage),
+        "StorageDescriptor": {**descriptor(columns[:count], location, storage), **bucketed},
     }
 
 
