@@ -51,8 +51,13 @@ def mirror(project: Project, run: Run) -> None:
             return
         _export(project, uri, (run,))
     except IsthmusError as error:
-        told = f"run {run.name} is not in MLflow: {error}"
-        warnings.warn(f"{told}; {error.remedy}" if error.remedy else told, IsthmusWarning, stacklevel=2)
+        _warn(run, f"{error}; {error.remedy}" if error.remedy else str(error))
+    except Exception as error:  # noqa: BLE001  MLflow's own, or of the place where its server keeps artifacts
+        _warn(run, f"{type(error).__name__}: {error}; isthmus runs export --to mlflow")
+
+
+def _warn(run: Run, why: str) -> None:
+    warnings.warn(f"run {run.name} is not in MLflow: {why}", IsthmusWarning, stacklevel=3)
 
 
 def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]:

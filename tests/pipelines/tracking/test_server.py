@@ -2,12 +2,14 @@
 
 import socket
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
 import isthmus
-from isthmus.errors import MissingDependency, NotFound, Refused, Unavailable
+from isthmus.errors import IsthmusWarning, MissingDependency, NotFound, Refused, Unavailable
 from isthmus.pipelines.tracking import server
+from isthmus.pipelines.tracking.export import mirror
 from isthmus.target import Packages
 from isthmus.tests.pipelines import trained
 
@@ -57,3 +59,15 @@ def test_an_offline_stack_tells_nothing_to_a_server_elsewhere(shop, monkeypatch)
         there = server.client(project, server.uri(project))
         with pytest.raises(Refused, match="not on this machine"), there:
             pass
+
+
+def test_a_run_is_whole_whatever_breaks_as_it_is_mirrored(shop, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(server, "client", full)
+    with (
+        trained.open_project(shop) as project,
+        pytest.warns(IsthmusWarning, match="r7 is not in MLflow: OSError.*No space left.*runs export"),
+    ):
+        mirror(project, SimpleNamespace(name="r7"))
