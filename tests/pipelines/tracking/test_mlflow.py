@@ -9,6 +9,7 @@ import time
 import urllib.request
 from contextlib import closing
 
+import msgspec
 import pytest
 
 pytest.importorskip("mlflow", reason="the extra isthmus[mlflow] is not installed")
@@ -17,6 +18,7 @@ import isthmus
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import notes, records
+from isthmus.pipelines.tracking import pyfunc
 from isthmus.pipelines.tracking.export import mirror
 from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
@@ -191,3 +193,21 @@ def test_a_run_is_mirrored_as_it_ends_and_the_same_content_is_one_version(shop, 
     assert [run.info.run_name for run in runs_of(client)] == ["r1", "r2"]
     assert [one.state for one in isthmus.runs.export(shop)] == ["unchanged", "unchanged"]
     assert len(client.search_model_versions("name = 'local.shop.ranker'")) == 1
+
+
+def test_a_signature_has_the_features_types_and_what_a_call_may_set():
+    features = [
+        {"name": "seen", "view": "items", "type": "int64"},
+        {"name": "sold", "view": "items", "type": "int64"},
+        {"name": "at", "type": "timestamp"},
+    ]
+    about = {"model": "ranker", "configuration": "good", "predictor": "P", "module": "m", "kept": "json", "code": "slice"}
+    taken = {"blend": {"type": "float", "default": 0.5}}
+    manifest = msgspec.convert(about | {"schema": 2, "features": features, "predict_parameters": taken}, predictor.Manifest)
+    told = pyfunc.signature(manifest, frozenset({"items.sold"}))
+    assert [(one.name, one.type.name, one.required) for one in told.inputs.inputs] == [
+        ("seen", "long", True),
+        ("sold", "double", False),
+        ("at", "datetime", True),
+    ]
+    assert [(one.name, one.dtype.name, one.default) for one in told.params.params] == [("blend", "double", 0.5)]
