@@ -63,6 +63,7 @@ class Model:
                 self.refused[number] |= set(contents)
 
 
+@pytest.mark.timeout(900)  # twenty seconds where nothing else runs
 @settings(max_examples=25, deadline=None)
 @given(st.lists(STEPS, min_size=1, max_size=6))
 def test_whatever_arrives_how_often_and_cut_where_the_first_stored_or_last_corrected_content_stands_for_every_reader(steps):
