@@ -11,13 +11,14 @@ import msgspec
 from msgspec.structs import replace
 
 from ..endpoints.gateway.log_rows import credit
-from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
+from ..endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from ..errors import Invalid, NotFound
-from ..project.experiment_specs import Metric
+from ..project.experiment_specs import MODEL_VERSION, Metric
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..times import utc_milliseconds
-from .run_sql import ENDPOINT_UNITS, RUN_UNITS, UNSHIFTED, Shift, cells_sql, parameters, past_shifted, segment_units, shifted, sums_of
+from .run_sql import UNSHIFTED, Shift, cells_sql, parameters, past_shifted, shifted, sums_of
+from .run_units import ENDPOINT_UNITS, RUN_UNITS, segment_units, versions_sql
 from .runs import FrozenRun, first_day
 from .sums import NOTHING, Number, Sums
 
@@ -152,8 +153,23 @@ def read_wins(project: Project, run: FrozenRun, metric: Metric, of: Reading) -> 
 
 def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading) -> RunCells:
     """The same by segment: a unit is in one of each attribute."""
-    units = segment_units(run.definition.experiment.segments)
-    return _exact(project, run, of, Asked(metrics=tuple(metrics), units=units))
+    segments = run.definition.experiment.segments
+    answered_by = {"endpoint": run.definition.layer.endpoint} if MODEL_VERSION in segments else {}
+    return _exact(project, run, of, Asked(metrics=tuple(metrics), units=segment_units(segments), of_whom=answered_by))
+
+
+def read_versions(project: Project, run: FrozenRun, of: Reading) -> dict[str, dict[str, int]]:
+    """Units of each arm by the version (`ranker@3`) that answered them first; nobody where no answers are logged."""
+    if project.target.warehouse.observe(RANKINGS.name) is None:
+        return {}
+    values = {"run": run.run, "endpoint": run.definition.layer.endpoint, "since": of.since, "until": of.until}
+    arms = tuple(arm.name for arm in run.definition.experiment.arms)
+    by_version: dict[str, dict[str, int]] = {}
+    for row in project.target.warehouse.query(versions_sql(), values).to_pylist():
+        of_version = by_version.setdefault(row["version"], dict.fromkeys(arms, 0))
+        if row["arm"] in arms:
+            of_version[row["arm"]] += int(row["units"])
+    return dict(sorted(by_version.items()))
 
 
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
@@ -192,6 +208,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     daily: frozenset[str] = frozenset()
     shifts: dict[str, Shift] = {}
     credits: dict[str, str] = {}  # of an interleaved run, by parameter
+    of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
 
 
 def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
@@ -203,7 +220,7 @@ def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCe
 def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
     credited = bool(asked.credits)
     sql = cells_sql(project.spec, asked.metrics, unit=_unit(project, run), units=asked.units, daily=asked.daily, credited=credited)
-    moments = asked.credits | {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
+    moments = asked.credits | asked.of_whom | {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
     values = moments | parameters(asked.metrics, known=of.known, shifts=asked.shifts)
     rows = project.target.warehouse.query(sql, values).to_pylist()
     arms = tuple(arm.name for arm in run.definition.experiment.arms)

@@ -148,7 +148,7 @@ class RunResults(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     effects: tuple[Effect, ...]
     split: Split
     split_by_day: dict[str, dict[str, int]] = {}
-    split_by_segment: dict[str, dict[str, dict[str, int]]] = {}  # units by attribute, value and arm
+    split_by_segment: dict[str, dict[str, dict[str, int]]] = {}  # units by attribute or MODEL_VERSION, value and arm
     twice: int = 0
     trends: tuple[Trend, ...] = ()
     segments: tuple[Segments, ...] = ()

@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from ..errors import Invalid, NotFound, Refused
+from ..project.experiment_specs import MODEL_VERSION
 from ..runtime import Project
 from ..storage import StateStore
 from ..times import midnight, utc_milliseconds
@@ -101,7 +102,7 @@ def _trusted(seen: RunResults, *, despite_split: bool) -> RunResults:
     if seen.split.alarm and not despite_split:
         raise Refused(
             f"no results yet: {seen.split}. Every figure would be biased; nothing is shown without --despite-split",
-            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day and segment: isthmus ui",
+            remedy=f"isthmus experiment audit {runs.experiment_of(seen.run)}; by day, segment and model version: isthmus ui",
         )
     return seen
 
@@ -203,7 +204,7 @@ def _results(project: Project, on: _Basis) -> RunResults:
         metrics=metrics,
         effects=effects,
         split=on.checked,
-        split_by_segment={name: of_segments.by_value(name) for name in plain.experiment.segments} if of_segments else {},
+        split_by_segment=_split_by_segment(project, on, of_segments),
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
         trends=() if plain.experiment.interleave else run_judging.trends(plain, cells, until),
@@ -221,6 +222,15 @@ def _by_segment(project: Project, on: _Basis) -> RunCells | None:
         return None
     deciding = [on.plain.metrics[name] for name in on.plain.experiment.metric]
     return run_cells.read_segments(project, on.run, deciding, on.of)
+
+
+def _split_by_segment(project: Project, on: _Basis, cells: RunCells | None) -> dict[str, dict[str, dict[str, int]]]:
+    """With the model's version, where it does not follow from the arm."""
+    splits = {name: cells.by_value(name) for name in on.plain.experiment.segments} if cells else {}
+    if MODEL_VERSION in splits or on.plain.experiment.aims:
+        return splits
+    versions = run_cells.read_versions(project, on.run, on.of)
+    return splits | ({MODEL_VERSION: versions} if versions else {})
 
 
 def _warnings(sums: Mapping[str, Mapping[str, Sums]]) -> tuple[str, ...]:

@@ -22,18 +22,9 @@ from ..events.relations import exposed_name, view_name
 from ..project.experiment_specs import Metric, Total
 from ..project.reach import EXPOSURE_ID, path, to_exposure
 from ..project.specs import Event, ProjectSpec
+from .run_units import RUN_UNITS
 
 KEYS = "arm, other, segment, first_day, day"  # `other` differs from `arm` where a unit was in both
-_FIRST = "min(event_timestamp) AS first_at, min(dt) AS first_day"
-_SPLIT = "dt >= $since AND run = $run AND reason = 'split' AND event_timestamp < $until"
-RUN_UNITS = (
-    f"SELECT unit AS id, unit, min(arm) AS arm, max(arm) AS other, '' AS segment, {_FIRST} FROM assignments "
-    f"WHERE {_SPLIT} AND segment = '' GROUP BY unit"
-)
-ENDPOINT_UNITS = (
-    f"SELECT unit AS id, unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
-    "WHERE dt >= $since AND endpoint = $endpoint AND event_timestamp < $until GROUP BY unit"
-)
 _CREDITS = (
     "SELECT event_id AS isthmus_id, min(unit) AS unit, min(CASE WHEN credit = $control_credit THEN -1 ELSE 1 END) AS win FROM exposures "
     "WHERE dt >= $since AND (credit = $control_credit OR credit = $treatment_credit) GROUP BY event_id"
@@ -50,7 +41,7 @@ def cells_sql(
 ) -> str:
     """Columns: KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds; int64, or float64 of an attribute.
 
-    `unit`: the endpoint's attribute. `units`: RUN_UNITS, what `segment_units` gives, or ENDPOINT_UNITS. `daily`: metrics whose days are
+    `unit`: the endpoint's attribute. `units`: as run_units.py has them. `daily`: metrics whose days are
     to be compared by themselves. `credited`: of metrics that `won` gives. Parameters: $run (or $endpoint), $until (not included), $since,
     $earliest: dates from which on assignments and events are read; of an objective $known, when its outcomes are known; of a metric that is
     `shifted` $shift<i>, of one whose `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as exposures
@@ -74,21 +65,6 @@ def won(metric: Metric) -> Metric:
     """Of an interleaved run: a unit's y is its events that count for the treatment less those for the control, d is all of these."""
     denominator = metric.denominator if metric.objective else metric.numerator
     return msgspec.structs.replace(metric, kind="rate", denominator=denominator, before=None)
-
-
-def segment_units(attributes: Sequence[str]) -> str:
-    """A row for each attribute that a unit's requests had: the first value, as `platform=ios`."""
-    attribute = " ".join(f"WHEN starts_with(segment, '{name}=') THEN '{name}'" for name in attributes)
-    values = (
-        f"SELECT unit, segment, row_number() OVER (PARTITION BY unit, CASE {attribute} ELSE '' END ORDER BY event_timestamp, segment) "
-        f"AS isthmus_place FROM assignments WHERE {_SPLIT} AND segment <> ''"
-    )
-    return (
-        "SELECT isthmus_all.unit || ' ' || isthmus_value.segment AS id, isthmus_all.unit, arm, other, isthmus_value.segment, "
-        f"first_at, first_day "
-        f"FROM ({RUN_UNITS}) AS isthmus_all JOIN ({values}) AS isthmus_value "
-        "ON isthmus_value.unit = isthmus_all.unit WHERE isthmus_place = 1"
-    )
 
 
 def parameters(metrics: Sequence[Metric], *, known: datetime, shifts: Mapping[str, Shift]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import reach, unit_metrics
 from .build import condition_problems, value_problem
-from .experiment_specs import INTERLEAVED, Experiment, Metric
+from .experiment_specs import INTERLEAVED, MODEL_VERSION, Experiment, Metric
 from .experiments import arm_key
 from .names import did_you_mean
 from .references import DECIDED_BY_RANKING, Declared, known
@@ -150,12 +150,25 @@ def _asked(experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report
         if name in experiment.segments[:position]:
             report.add(place, f"{name} is named twice", "keep one of the two")
             continue
-        if name == "version" and name not in attributes:
-            report.add(place, "results by model version are not supported yet", "isthmus monitor tells by version; a new run compares anew")
+        if name == MODEL_VERSION:
+            if problem := _unversioned(experiment, endpoint, attributes):
+                report.add(place, *problem)
             continue
         if known(name, attributes, place, report, noun=noun, has=has) and attributes[name].type not in ("string", "int", "bool"):
             kind = attributes[name].type
             report.add(place, f"{name} is a {kind}, and a segment is of one value", "use an attribute of type string, int or bool")
+
+
+def _unversioned(experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]) -> tuple[str, str] | None:
+    """(what is wrong, remedy) where there is nothing to compare by the model's version."""
+    if MODEL_VERSION in attributes:
+        return f"{MODEL_VERSION} is the version that answered, and an attribute of a request to {endpoint.name}", "rename the attribute"
+    if experiment.aims:
+        return (
+            "arms that set variant have a version each, and no deploy changes it while they run: these are the results by arm",
+            "leave it out",
+        )
+    return None
 
 
 def request_conditions(conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report) -> None:

@@ -177,7 +177,9 @@ ASSIGNED = Record(
         ),
         "metric": Key(shape=_OneOrMany(NAME_SHAPE), required=True, example="ctr", description="It decides. Of a list each must be better."),
         "segments": Key(
-            shape=ListOf(of=NAME_SHAPE), example="[platform]", description="Attributes of the request: results of each value by itself."
+            shape=ListOf(of=NAME_SHAPE),
+            example="[platform]",
+            description="Attributes of the request, or model_version: results of each value by itself.",
         ),
         "plan": Key(shape=_PLAN, example="{minimum_effect: 8%, days: 14}", description="Without one, looks are always valid and wider."),
         "salt": _SALT_KEY,

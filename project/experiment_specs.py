@@ -84,6 +84,7 @@ class ExperimentArm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 INTERLEAVED = "interleaved"  # the one arm of an experiment whose units get one order of two
+MODEL_VERSION = "model_version"  # the segment that no request says: what gave a unit's first answer
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +110,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     targeting: tuple[Condition, ...] = ()
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()
-    segments: tuple[str, ...] = ()  # attributes of the request
+    segments: tuple[str, ...] = ()  # attributes of the request, or MODEL_VERSION
     plan: Plan | None = None
     salt: str = ""  # default: the run's name
     owner: str = ""

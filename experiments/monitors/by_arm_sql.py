@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...project.specs import Endpoint, ProjectSpec
-from ..run_sql import RUN_UNITS, unit_rows
+from ..run_sql import unit_rows
+from ..run_units import RUN_UNITS
 from .items_sql import SPREAD, SPREAD_SUMS
 
 _ONE_ARM = "arm = other"  # who was in two counts in none

@@ -10,7 +10,7 @@ import pandas as pd
 import isthmus
 from isthmus.endpoints.gateway import log_rows
 from isthmus.endpoints.gateway.assignment import Assigner
-from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES
+from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.events.emit import emit_stream
 from isthmus.events.ingest import ingest
 from isthmus.experiments import runs
@@ -52,7 +52,7 @@ experiments:
     metric: ctr
     guardrails: [{metric: bought, max_drop: 60%}]
     also: [revenue, clicks]
-    segments: [platform]
+    segments: [platform, model_version]
     plan: {minimum_effect: 20%, days: 14}
   open_end:
     arms: {control: {}, treatment: {blend: 0.1}}
@@ -88,7 +88,10 @@ class Shop:
         return self
 
     def filled(self):
-        """Visitors come for six days. Of open_end's treatment every third is assigned and not logged, as by a broken client."""
+        """Visitors come for six days. Of open_end's treatment every third is assigned and not logged, as by a broken client.
+
+        From the second day on the model is a new version.
+        """
         isthmus.apply(self.project)
         for experiment in ("blend_up", "open_end"):
             start(self.project, experiment)
@@ -96,26 +99,40 @@ class Shop:
         self.now = START + (DAYS + 3) * DAY
         emit_stream(self.project, ASSIGNMENTS, [row for visitor in self.log for row in visitor["assigned"]])
         emit_stream(self.project, EXPOSURES, [exposure(visitor) for visitor in self.log])
+        emit_stream(self.project, RANKINGS, [row for visitor in self.log for row in rankings(visitor)])
         for event in ("impression", "click", "purchase"):
             ingest(self.project, event=event, data=pd.DataFrame([row for visitor in self.log for row in visitor[event]]))
         return self
 
 
-def exposure(visitor):
+def version(moment):
+    return "ranker@1" if moment < START + DAY else "ranker@2"
+
+
+def answer(visitor, moment):
     return {
-        "event_id": f"q-{visitor['number']}-1",
-        "event_timestamp": visitor["came"],
+        "event_timestamp": moment,
         "endpoint": "ranker",
         "unit": f"v{visitor['number']}",
         "variant": "champion",
-        "version": "ranker@1",
+        "version": version(moment),
         "entity": "item",
-        "entity_key": "1",
-        "position": 1,
-        "score": 0.5,
-        "propensity": 1.0,
         "explored": False,
     }
+
+
+def exposure(visitor):
+    shown = {"entity_key": "1", "position": 1, "score": 0.5, "propensity": 1.0}
+    return answer(visitor, visitor["came"]) | shown | {"event_id": f"q-{visitor['number']}-1"}
+
+
+def rankings(visitor):
+    """Of the first visit and one a day later; and of one before the run began, by an older version."""
+    came, ranked = visitor["came"], {"gateway": "q", "candidates": "[1]", "model_order": "[0]", "explore": 0.0, "milliseconds": 1.0}
+    visits = [(came, {}), (came + DAY, {}), (START - DAY, {"version": "ranker@0"})]
+    for at, (moment, own) in enumerate(visits):
+        number = 3 * visitor["number"] + at
+        yield answer(visitor, moment) | ranked | own | {"event_id": f"q-{number}", "sequence": number}
 
 
 def lost(visitor):

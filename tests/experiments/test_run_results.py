@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from isthmus.errors import Invalid, NotFound, Refused
-from isthmus.experiments import run_cells, run_looks
+from isthmus.experiments import run_cells, run_looks, run_report
 from isthmus.experiments.comparing import power, results
 from isthmus.experiments.experiment import stop
 from isthmus.tests.cli.running import isthmus as command
 
-from .shop import DAY, DAYS, START, Shop
+from .shop import DAY, DAYS, START, Shop, version
 
 MIDNIGHT = START.replace(hour=0)
 EVENING = timedelta(hours=20)
@@ -139,10 +139,34 @@ def test_a_moment_that_has_not_come_is_refused(shop):
 
 def test_segments_are_told_and_add_up_to_the_whole(shop):
     seen = results(shop.project, "blend_up", as_of=MIDNIGHT + DAYS * DAY)
-    (of,) = seen.segments
+    of = seen.segments[0]
     assert (of.attribute, of.metric, of.arm, set(of.effects)) == ("platform", "ctr", "treatment", {"ios", "web"})
     values = sorted(value.value for value in of.effects.values())
     assert values[0] < effect(seen, "ctr").relative.value < values[1]
+
+
+def test_a_unit_counts_for_the_version_that_first_answered_it_since_it_is_in_the_run(shop):
+    seen = results(shop.project, "blend_up", as_of=MIDNIGHT + DAYS * DAY)
+    of = seen.segments[1]
+    assert (of.attribute, of.arm, set(of.effects)) == ("model_version", "treatment", {"ranker@1", "ranker@2"})
+    for name, relative in of.effects.items():
+        control, treatment = (by_version(shop, arm, name, seen.until) for arm in seen.arms)
+        assert relative.value == pytest.approx(treatment / control - 1)
+
+
+def by_version(shop, arm, name, until):
+    units = [v for v in complete(shop, "blend_up.1", arm, until, 2 * DAY) if version(v["came"]) == name]
+    shown = {row["event_id"] for v in units for row in v["impression"] if row["event_timestamp"] + timedelta(minutes=30) <= until}
+    return sum(row["impression_id"] in shown for v in units for row in v["click"]) / len(shown)
+
+
+@pytest.mark.parametrize(("name", "asked"), [("blend_up", True), ("open_end", False)])
+def test_the_split_is_told_by_model_version_also_where_results_are_not(shop, name, asked):
+    seen = results(shop.project, name, as_of=MIDNIGHT + DAYS * DAY, despite_split=True)
+    came = Counter((version(v["came"]), v["arm"]) for v in shop.log if v["run"] == seen.run and v["came"] < seen.until)
+    assert {(of, arm): n for of, arms in seen.split_by_segment["model_version"].items() for arm, n in arms.items() if n} == came
+    assert any(of.attribute == "model_version" for of in seen.segments) is asked
+    assert "model_version" in run_report.split(seen)
 
 
 def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.experiments.run_sql import cells_sql, parameters, past_shifted, segment_units, shifted, sums_of
+from isthmus.experiments.run_sql import cells_sql, parameters, past_shifted, shifted, sums_of
+from isthmus.experiments.run_units import segment_units
 from isthmus.feature_store import sql as neutral
 from isthmus.project.experiment_specs import Metric, Total
 from isthmus.project.specs import Event, ProjectSpec

@@ -224,10 +224,18 @@ def test_a_segment_is_of_one_value(shop):
     assert "segments[0]: age is a float, and a segment is of one value" in problem.message
 
 
-def test_results_by_model_version_are_refused_by_name(shop):
-    shop.edit(P, "segments:  [platform]", "segments:  [version]")
+def test_results_by_model_version_are_of_arms_that_share_their_versions(shop):
+    shop.edit(P, "segments:  [platform]", "segments:  [model_version]")
     (problem,) = shop.problems()
-    assert "segments[0]: results by model version are not supported yet" in problem.message
+    assert "segments[0]: arms that set variant have a version each" in problem.message
+    shop.edit(P, "{control: {}, treatment: {variant: challenger}}", "{control: {}, treatment: {blend: 0.4}}")
+    assert shop.spec().experiments["ranker_v2"].segments == ("model_version",)
+    shop.edit(P, "gender: {type: string, required: false}", "gender: {type: string, required: false}, model_version: {type: string}")
+    (problem,) = shop.problems()
+    assert (problem.message.partition("segments[0]: ")[2], problem.remedy) == (
+        "model_version is the version that answered, and an attribute of a request to ranker",
+        "rename the attribute",
+    )
 
 
 def test_a_bound_of_a_number_is_a_condition(shop):

@@ -15,8 +15,9 @@ from isthmus.experiments.monitors.by_arm_sql import satisfied_sql, spread_sql
 from isthmus.experiments.monitors.items_sql import Grouping, items_sql
 from isthmus.experiments.monitors.trained import trained_sql
 from isthmus.experiments.monitors.units_sql import units_sql
-from isthmus.experiments.run_sql import ENDPOINT_UNITS, segment_units, won
 from isthmus.experiments.run_sql import cells_sql as cells_of_run
+from isthmus.experiments.run_sql import won
+from isthmus.experiments.run_units import ENDPOINT_UNITS, segment_units, versions_sql
 from isthmus.feature_store.point_in_time import JoinView
 from isthmus.feature_store.relations import objective_view
 from isthmus.project.load import load
@@ -52,7 +53,8 @@ def texts():
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
         "view_exposed": exposed_view(VIEW).view_sql,
         "run_cells": run_sql(),
-        "run_segments": run_sql(units=segment_units(("platform", "country"))),
+        "run_segments": run_sql(units=segment_units(("platform", "country", "model_version"))),
+        "run_versions": _asked(versions_sql()),
         "run_wins": wins_sql(),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS),
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),

@@ -47,6 +47,48 @@ WITH units AS (
       AND reason = 'split'
       AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
       AND segment <> ''
+    UNION ALL
+    SELECT
+      unit,
+      'model_version=' || version AS segment,
+      isthmus_place
+    FROM (
+      SELECT
+        isthmus_unit.unit,
+        arm,
+        other,
+        version,
+        ROW_NUMBER() OVER (
+          PARTITION BY isthmus_unit.unit
+          ORDER BY isthmus_answer.event_timestamp IS NULL ASC, isthmus_answer.event_timestamp ASC, isthmus_answer.event_id IS NULL ASC, isthmus_answer.event_id ASC
+        ) AS isthmus_place
+      FROM rankings AS isthmus_answer
+      JOIN (
+        SELECT
+          unit AS id,
+          unit,
+          MIN(arm) AS arm,
+          MAX(arm) AS other,
+          '' AS segment,
+          MIN(event_timestamp) AS first_at,
+          MIN(dt) AS first_day
+        FROM assignments
+        WHERE
+          dt >= '2019-11-23'
+          AND run = 'r.1'
+          AND reason = 'split'
+          AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+          AND segment = ''
+        GROUP BY
+          unit
+      ) AS isthmus_unit
+        ON isthmus_unit.unit = isthmus_answer.unit
+      WHERE
+        dt >= '2019-11-23'
+        AND endpoint = 'ranker'
+        AND isthmus_answer.event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+        AND isthmus_answer.event_timestamp >= first_at
+    ) AS isthmus_answered
   ) AS isthmus_value
     ON isthmus_value.unit = isthmus_all.unit
   WHERE
