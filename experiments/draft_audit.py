@@ -1,34 +1,37 @@
 """Whether what an interleaved run showed and credited follows from its log: every draft is made once more, of both orders and the coins.
 
-Of an answer under rules the log lacks the features that they read, so of such a one the credits alone are looked at: a place credits the
-variant that picked it, or nobody.
+Of an answer under rules the log has what these made of both orders, not the features that they read: the draft is made of that. Where it
+has not (of a gateway of before), or nothing was drafted, the credits alone are looked at: a place credits the variant that picked it, or
+nobody.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from ..endpoints.gateway.assignment import Duel
-from ..endpoints.gateway.draft import coins, drafted
+from ..endpoints.gateway.draft import Arranged, Pick, arranged, coins, drafted
 from ..endpoints.gateway.log_rows import credit
-from ..endpoints.gateway.ranking import unruled
+from ..endpoints.gateway.ranking import Item, unruled
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..feature_store.history import entity_key
+from ..formats import decoder
 from ..project.experiment_specs import INTERLEAVED
 from ..runtime import Project
 from .runs import FrozenRun
 
 PAGE = 10_000  # answers of one query
+_decoder = decoder(Arranged)
 EXAMPLES = 5
-_ANSWERS = f"""
-SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, slots, eligible, explored FROM {RANKINGS.name}
+_ANSWERS = """
+SELECT event_id, event_timestamp, assignments, candidates, model_order, rival_order, {arranged}, slots, eligible, explored FROM rankings
 WHERE endpoint = $endpoint AND dt >= $first
-AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {{limit}}
+AND (event_timestamp > $after OR (event_timestamp = $after AND event_id > $id)) ORDER BY event_timestamp, event_id LIMIT {limit}
 """
 _PLACES = f"""
 SELECT event_id, entity_key, variant, credit FROM {EXPOSURES.name}
@@ -58,7 +61,8 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        others = f"{self.ruled:,} under rules, {self.explored:,} drawn at random, {self.alone:,} by one variant alone"
+        ruled = f"{self.ruled:,} under rules of which the log says nothing"
+        others = f"{ruled}, {self.explored:,} drawn at random, {self.alone:,} by one variant alone"
         return f"{self.drafted:,} made again of both orders and the coins ({others}: only credits), {self.differ:,} differ"
 
 
@@ -91,7 +95,8 @@ def _is_of(row: Mapping[str, Any], run: str) -> bool:
 def _kind(row: Mapping[str, Any]) -> str:
     if row["rival_order"] is None:
         return "alone"
-    return "explored" if row["explored"] else "drafted" if row["eligible"] is None else "ruled"
+    is_whole = row["eligible"] is None or row["arranged"] is not None
+    return "explored" if row["explored"] else "drafted" if is_whole else "ruled"
 
 
 def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
@@ -107,17 +112,25 @@ def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> s
 
 
 def _drafted(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
-    items = msgspec.json.decode(row["candidates"])
-    first, second = (unruled(msgspec.json.decode(row[order]), row["slots"]).lanes[0] for order in ("model_order", "rival_order"))
-    picks, _ = drafted(first, second, coins(duel.salt, row["event_id"]))
-    return {
-        pick.number + 1: Place(
-            item=entity_key(items[pick.candidate]),
-            variant=duel.variants[pick.by],
-            credit=credit(duel.run, duel.variants[pick.by]) if pick.credited else None,
-        )
-        for pick in picks
-    }
+    items, begins = msgspec.json.decode(row["candidates"]), 0
+    of, coin = _arranged(row), coins(duel.salt, row["event_id"])
+    places = {place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()}
+    for pair in of.lanes:
+        picks, begins = drafted(*pair.lanes, coin, begins=begins)
+        places |= {pair.places[pick.number]: _place(pick, items, duel) for pick in picks}
+    return places
+
+
+def _arranged(row: Mapping[str, Any]) -> Arranged:
+    if row["arranged"] is not None:
+        return _decoder.decode(row["arranged"])
+    orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
+    return arranged(*(unruled(order, row["slots"]) for order in orders))
+
+
+def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
+    variant = duel.variants[pick.by]
+    return Place(entity_key(items[pick.candidate]), variant, credit(duel.run, variant) if pick.credited else None)
 
 
 def _told(place: Place | None) -> str:
@@ -129,10 +142,11 @@ def _told(place: Place | None) -> str:
 def _answers(project: Project, endpoint: str, first: str, page: int) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
     """In the order of their times; one that stands in the log twice counts once."""
     query, full = project.target.warehouse.query, True
+    answers = _ANSWERS.format(limit=page, arranged=_logged(project))
     after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
     while full:
         day = f"{after['after']:%Y-%m-%d}"
-        rows = query(_ANSWERS.format(limit=page), {"endpoint": endpoint, "first": day, **after}).to_pylist()
+        rows = query(answers, {"endpoint": endpoint, "first": day, **after}).to_pylist()
         full = len(rows) >= page
         if not rows:
             return
@@ -141,6 +155,13 @@ def _answers(project: Project, endpoint: str, first: str, page: int) -> Iterator
         places = _places(query(_PLACES, {"endpoint": endpoint, **window}).to_pylist())
         yield from ((row, places[row["event_id"]]) for row in {row["event_id"]: row for row in rows}.values())
         after = {"after": until, "id": rows[-1]["event_id"]}
+
+
+def _logged(project: Project) -> str:
+    """A column that a table of before has not, until `apply` adds it."""
+    table = project.target.warehouse.observe(RANKINGS.name)
+    has = table is not None and any(column.name == "arranged" for column in table.columns)
+    return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"
 
 
 def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, Place]]:

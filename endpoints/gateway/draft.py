@@ -9,12 +9,12 @@ last place of the lane, the coin's winner alone stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from .assignment import bucket
-from .ranking import Lane
+from .ranking import Arrangement, Lane
 
 Coin = Callable[[int], bool]  # of a round of the answer, from 0: whether the first ranking picks first
 _EVEN = 5_000  # of 10,000 buckets
@@ -39,6 +39,37 @@ class Pick(msgspec.Struct, frozen=True, kw_only=True):
     candidate: int
     by: int
     credited: bool
+
+
+class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A lane as both rankings arrange it."""
+
+    places: Sequence[int]
+    first: Sequence[int]
+    second: Sequence[int]
+    groups: Sequence[tuple[Sequence[int], int]] = ()
+
+    @property
+    def lanes(self) -> tuple[Lane, Lane]:
+        """As far as a draft reads them."""
+        groups = tuple(self.groups)
+        first, second = (Lane(places=self.places, arranged=of, members=len(of), groups=groups) for of in (self.first, self.second))
+        return first, second
+
+
+class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What rules made of both rankings, as `rankings` logs it: with the coins it gives the draft. `pins`: place -> candidate."""
+
+    lanes: Sequence[LanePair]
+    pins: Mapping[int, int] = {}
+
+
+def arranged(first: Arrangement, second: Arrangement) -> Arranged:
+    pairs = [
+        LanePair(places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups)
+        for own, other in zip(first.lanes, second.lanes, strict=True)
+    ]
+    return Arranged(lanes=pairs, pins=first.pins)
 
 
 def coins(salt: str, request_id: str) -> Coin:

@@ -12,6 +12,7 @@ import msgspec
 from ...events.port import Row
 from ...feature_store.history import entity_key
 from .assignment import Assignment, Decision
+from .draft import Arranged
 from .ranking import Shown
 from .request import RankRequest
 
@@ -101,6 +102,7 @@ class Overruled(msgspec.Struct, frozen=True):
     digest: str | None = None  # of the rules as they are written; None: there are none
     eligible: Sequence[int] | None = None  # places among the candidates; None: all
     texts: tuple[str, ...] = ()
+    arranged: Arranged | None = None  # of two variants that were drafted under rules
 
 
 def said(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
@@ -137,6 +139,7 @@ def ranking(
         "slots": asked.slots,
         "request": _encode({**asked.keys, **asked.context}).decode(),
         **({"rival_order": _encode(orders[1]).decode()} if len(orders) > 1 else {}),
+        **({"arranged": _encode(overruled.arranged).decode()} if overruled.arranged else {}),
     }
 
 

@@ -71,10 +71,11 @@ RANKINGS = _stream(
     Column(name="slots", type="int64"),  # that were asked for
     Column(name="request", type="string"),  # JSON {name: value}: the other keys and attributes of the request
     Column(name="rival_order", type="string"),  # as model_order, of the second variant of an interleaved run; null: one answered alone
+    Column(name="arranged", type="string"),  # JSON of draft.Arranged: what rules made of both; null: no rules, or no draft
 )
 
 # What exposures and rankings gained later; a table of before takes its rows without, until `apply` adds them
-LATER = frozenset({"attributes", "slots", "request", "credit", "rival_order"})
+LATER = frozenset({"attributes", "slots", "request", "credit", "rival_order", "arranged"})
 
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.
 ASSIGNMENTS = _stream(

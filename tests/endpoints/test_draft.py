@@ -114,12 +114,12 @@ CATEGORIES = ["a", "a", "b", "a", None, "b", "b", "a"]
 RULES = [Boost(where=AD, times=1.5), Pin(key="item_id", item=5, position=2), Reserve(where=AD, positions=(4, 1)), Cap(by=CATEGORY, max=1)]
 
 
-def answers(explore, number, rules=RULES):
+def answers(explore, number, rules=RULES, coin=None):
     rng = Random(3)
     scores = [float((5 * at) % 8) for at in range(8)], [float((3 * at) % 7) for at in range(8)]
     pair = tuple(candidates(KINDS, scores=of, categories=CATEGORIES, slots=6) for of in scores)
     for answer in range(number):
-        yield pair, interleaved(rules, RULEBOOK, pair, {}, explore=explore, rng=rng, coin=coins("s", f"q-{answer}"))
+        yield pair, interleaved(rules, RULEBOOK, pair, {}, explore=explore, rng=rng, coin=coin or coins("s", f"q-{answer}"))
 
 
 def test_rules_hold_for_what_is_drafted_lane_by_lane():

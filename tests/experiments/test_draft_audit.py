@@ -2,12 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
 
 from isthmus.endpoints.gateway.assignment import Duel
 from isthmus.endpoints.gateway.draft import coins, drafted
 from isthmus.endpoints.gateway.ranking import unruled
 from isthmus.experiments.draft_audit import Drafts, Place, judge
+from isthmus.tests.endpoints.test_draft import answers
 
 DUEL = Duel(run="order_duel.1", salt="order_duel.1", variants=("champion", "challenger"))
 OWN, OTHER = [0, 1, 2, 3], [0, 3, 2, 1]
@@ -22,6 +24,7 @@ def row(**fields):
         "model_order": json.dumps(OWN),
         "rival_order": json.dumps(OTHER),
         "slots": 3,
+        "arranged": None,
         "eligible": None,
         "explored": False,
     } | fields
@@ -76,3 +79,27 @@ def test_what_was_not_drafted_from_the_log_alone_may_credit_nobody_or_under_rule
 def test_answers_to_units_of_no_arm_or_of_another_run_are_not_its():
     rows = [(row(assignments=text), {}) for text in (None, '{"order_duel.2": "interleaved"}', '{"blend_up.1": "low"}')]
     assert judge(rows, DUEL) == Drafts()
+
+
+def ruled(number):
+    """An answer under a boost, a pin, a reserved group and a cap, as the gateway draws and logs it."""
+    request = f"q-1-{number}"
+    ((pair, drawn),) = answers(0.0, 1, coin=coins("order_duel.1", request))
+    places = {
+        place.position: Place(str(place.item), DUEL.variants[place.by], CREDIT[DUEL.variants[place.by]] if place.credited else None)
+        for place in drawn.places
+    }
+    logged = msgspec.json.encode(drawn.overruled.arranged).decode()
+    return row(
+        event_id=request, candidates=json.dumps(pair[0].items), eligible=json.dumps(drawn.overruled.eligible), arranged=logged
+    ), places
+
+
+def test_a_draft_under_rules_is_made_again_of_what_they_arranged():
+    rows = [ruled(number) for number in range(20)]
+    assert judge(rows, DUEL) == Drafts(drafted=20)
+    credited = next(at for at, place in rows[0][1].items() if place.credit)
+    other = msgspec.structs.replace(rows[0][1][credited], credit=None)
+    seen = judge([(rows[0][0], rows[0][1] | {credited: other})], DUEL)
+    assert (seen.differ, seen.examples[0].startswith(f"q-1-0: place {credited} has")) == (1, True)
+    assert judge([(rows[0][0] | {"event_id": f"q-1-{number}"}, rows[0][1]) for number in range(1, 20)], DUEL).differ > 0

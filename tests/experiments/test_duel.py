@@ -143,7 +143,10 @@ def test_an_audit_finds_every_unit_in_the_one_arm_and_makes_every_draft_again(du
     judged = audit(duel.project, "order_duel", chunk=chunk)
     assert (judged.sound, judged.units, judged.lost) == (True, VISITORS, 0)
     assert judged.drafts == Drafts(drafted=VISITORS * 3 // 2)
-    assert "  drafts    600 made again of both orders and the coins (0 under rules, 0 drawn at random, 0 by one" in str(judged)
+    assert (
+        "  drafts    600 made again of both orders and the coins (0 under rules of which the log says nothing, 0 drawn at random, 0 by one"
+        in str(judged)
+    )
 
 
 def test_power_says_the_least_by_the_clicks_of_the_endpoints_units_as_if_each_counted(duel):
