@@ -115,13 +115,13 @@ class _NoLog:
         pass
 
 
-def sticky_project(folder, place, clock):
-    """The example's with AIMED, as another process opens it: on a target of its own of genuine adapters, under sticky routing."""
+def genuine_project(folder, place, clock, about=AIMED, routing="sticky"):
+    """The example's with an experiment, as another process opens it: on a target of its own of genuine adapters."""
     project = isthmus.open(EXAMPLE, target="local")
     project.folder, project.target = folder, place.open()
     project.target.clock = clock
     project.target.__dict__["events"] = _NoLog()
-    declared(project, AIMED)
-    spec = replace(project.spec, endpoints={"ranker": replace(project.spec.endpoints["ranker"], routing="sticky")})
+    declared(project, about)
+    spec = replace(project.spec, endpoints={"ranker": replace(project.spec.endpoints["ranker"], routing=routing)})
     project.spec, project.description = spec, replace(project.description, spec=spec)
     return project

@@ -18,7 +18,7 @@ from isthmus.experiments import experiment, runs, starting
 from ..conformance.toy_models import remove_endpoints
 from ..rollouts.genuine import PLACES, deployed
 from ..rollouts.scenario_files import ENDPOINT, ROLLOUT
-from .desk import sticky_project
+from .desk import genuine_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_CRASH"), reason="minutes")]
 NAME, WHY = "ranker_v2", "a reason"
@@ -64,7 +64,7 @@ class Person:
             if dies == (when, count - (when == "after")):
                 raise Killed
 
-        with sticky_project(self.folder, self.place, self.clock) as project:
+        with genuine_project(self.folder, self.place, self.clock) as project:
             project.target.calls.before, project.target.calls.after = partial(reached, "before"), partial(reached, "after")
             try:
                 verb(project, NAME, **options)

@@ -132,6 +132,7 @@ def test_google_takes_the_golden_texts(name):
 
 RUN = {  # what a run's query reads; dt is added
     "assignments": {**dict.fromkeys(("run", "unit", "arm", "reason", "segment"), "STRING"), "event_timestamp": "TIMESTAMP"},
+    "rankings": {**dict.fromkeys(("event_id", "endpoint", "unit", "version"), "STRING"), "event_timestamp": "TIMESTAMP"},
     "ctr": {"event_id": "STRING", "outcome": "INT64", "event_timestamp": "TIMESTAMP", "created_timestamp": "TIMESTAMP"},
     "impression_exposed": {"event_id": "STRING", "unit": "STRING"},
     "events_click": {"impression_id": "STRING", "event_timestamp": "TIMESTAMP"},
@@ -153,6 +154,13 @@ run_logs = st.fixed_dictionaries(
             ),
             max_size=9,
         ),
+        "rankings": st.lists(
+            st.tuples(
+                st.sampled_from("abcdef"), st.sampled_from(["ranker", "other"]), run_units.map(str), st.sampled_from("12"), run_moments
+            ),
+            max_size=6,
+            unique_by=lambda row: row[0],
+        ),
         "ctr": st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 1), run_moments, run_moments), max_size=6),
         "impression_exposed": st.lists(st.tuples(st.sampled_from("abcd"), run_units.map(str)), max_size=4),
         "events_click": st.lists(st.tuples(st.sampled_from("abcd"), run_moments), max_size=6),
@@ -172,7 +180,7 @@ def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
             for row in dated[name]:
                 values = [value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in row]
                 engine.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(values))})", values)
-        for name in ("run_cells", "run_segments"):
+        for name in ("run_cells", "run_segments", "run_versions"):
             sql = texts()[name]
             assert rows(evaluate(bigquery.render(sql).sql, relations).rows) == rows(engine.execute(sql).fetchall())
 

@@ -23,8 +23,13 @@ CREATE MACRO timestamp_sub(t, span) AS t - span;
 """
 
 
-ROWS = {"item_profile": 80, "arms_by_row": 14, "arms_by_unit": 21}  # an item; an arm and day; the same, and days of units in both arms
-CELLS = {"run_cells": 2 * (7 + 6 + 5), "run_segments": 3 * 2 * (7 + 6 + 5), "endpoint_units": 7}  # values, arms, the days from each first
+ROWS = {
+    "item_profile": 80,
+    "arms_by_row": 14,
+    "arms_by_unit": 21,
+    "run_versions": 4,
+}  # of items; arms and days, and in both arms; arms and versions
+CELLS = {"run_cells": 2 * (7 + 6 + 5), "run_segments": 4 * 2 * (7 + 6 + 5), "endpoint_units": 7}  # values, arms, the days from each first
 # read tables and columns that the example lacks: test_monitor_queries.py and tests/experiments (test_wins.py, a duel's) judge them
 ELSEWHERE = {"run_wins", "monitor_units", "monitor_items", "monitor_item_keys", "monitor_trained", "run_spread", "run_satisfied"}
 RUN = """
@@ -34,6 +39,8 @@ CREATE TABLE events_purchase AS SELECT item_id % 40 AS visitor_id, position + 0.
 CREATE TABLE assignments AS SELECT 'r.1' AS run, unit, CASE WHEN unit::INT % 2 = 0 THEN 'control' ELSE 'treatment' END AS arm,
     'split' AS reason, unnest(['', 'country=JP', CASE WHEN unit::INT // 2 % 2 = 0 THEN 'platform=ios' ELSE 'platform=web' END]) AS segment,
     event_timestamp, dt FROM impression_exposed WHERE day(event_timestamp) - 24 >= unit::INT % 3;
+CREATE TABLE rankings AS SELECT event_id, 'ranker' AS endpoint, unit, CASE WHEN dt < '2019-11-25' THEN 'ranker@1' ELSE 'ranker@2' END
+    AS version, event_timestamp, dt FROM impression_exposed;
 """
 
 
