@@ -20,11 +20,15 @@ ENDPOINT_UNITS = (
     f"SELECT unit AS id, unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
     "WHERE dt >= $since AND endpoint = $endpoint AND event_timestamp < $until GROUP BY unit"
 )
+_BY_VERSION = (
+    "SELECT isthmus_unit.unit, min(arm) AS arm, min(other) AS other, version, min(isthmus_answer.event_timestamp) AS answered_at "
+    f"FROM rankings AS isthmus_answer JOIN ({RUN_UNITS}) AS isthmus_unit ON isthmus_unit.unit = isthmus_answer.unit "
+    "WHERE dt >= $since AND endpoint = $endpoint AND isthmus_answer.event_timestamp < $until "
+    "AND isthmus_answer.event_timestamp >= first_at GROUP BY isthmus_unit.unit, version"
+)
 _ANSWERED = (
-    "SELECT isthmus_unit.unit, arm, other, version, row_number() OVER (PARTITION BY isthmus_unit.unit "
-    "ORDER BY isthmus_answer.event_timestamp, isthmus_answer.event_id) AS isthmus_place FROM rankings AS isthmus_answer "
-    f"JOIN ({RUN_UNITS}) AS isthmus_unit ON isthmus_unit.unit = isthmus_answer.unit WHERE dt >= $since AND endpoint = $endpoint "
-    "AND isthmus_answer.event_timestamp < $until AND isthmus_answer.event_timestamp >= first_at"
+    "SELECT unit, arm, other, version, row_number() OVER (PARTITION BY unit ORDER BY answered_at, version) AS isthmus_place "
+    f"FROM ({_BY_VERSION}) AS isthmus_by_version"
 )
 
 

@@ -4,40 +4,48 @@ SELECT
   COUNT(*) AS units
 FROM (
   SELECT
-    isthmus_unit.unit,
+    unit,
     arm,
     other,
     version,
-    ROW_NUMBER() OVER (
-      PARTITION BY isthmus_unit.unit
-      ORDER BY isthmus_answer.event_timestamp, isthmus_answer.event_id
-    ) AS isthmus_place
-  FROM rankings AS isthmus_answer
-  JOIN (
+    ROW_NUMBER() OVER (PARTITION BY unit ORDER BY answered_at, version) AS isthmus_place
+  FROM (
     SELECT
-      unit AS id,
-      unit,
+      isthmus_unit.unit,
       MIN(arm) AS arm,
-      MAX(arm) AS other,
-      '' AS segment,
-      MIN(event_timestamp) AS first_at,
-      MIN(dt) AS first_day
-    FROM assignments
+      MIN(other) AS other,
+      version,
+      MIN(isthmus_answer.event_timestamp) AS answered_at
+    FROM rankings AS isthmus_answer
+    JOIN (
+      SELECT
+        unit AS id,
+        unit,
+        MIN(arm) AS arm,
+        MAX(arm) AS other,
+        '' AS segment,
+        MIN(event_timestamp) AS first_at,
+        MIN(dt) AS first_day
+      FROM assignments
+      WHERE
+        dt >= '2019-11-24'
+        AND run = 'r.1'
+        AND reason = 'split'
+        AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
+        AND segment = ''
+      GROUP BY
+        unit
+    ) AS isthmus_unit
+      ON isthmus_unit.unit = isthmus_answer.unit
     WHERE
       dt >= '2019-11-24'
-      AND run = 'r.1'
-      AND reason = 'split'
-      AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
-      AND segment = ''
+      AND endpoint = 'ranker'
+      AND isthmus_answer.event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
+      AND isthmus_answer.event_timestamp >= first_at
     GROUP BY
-      unit
-  ) AS isthmus_unit
-    ON isthmus_unit.unit = isthmus_answer.unit
-  WHERE
-    dt >= '2019-11-24'
-    AND endpoint = 'ranker'
-    AND isthmus_answer.event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
-    AND isthmus_answer.event_timestamp >= first_at
+      isthmus_unit.unit,
+      version
+  ) AS isthmus_by_version
 ) AS isthmus_answered
 WHERE
   isthmus_place = 1 AND arm = other
