@@ -78,12 +78,16 @@ class StepResult(StoredDocument, frozen=True, kw_only=True):
 
 
 class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
-    """failed.json. `error` and `message`: the class and the text of what a step's function raised; None: it raised nothing, or format 1."""
+    """failed.json. `error` and `message`: the class and the text of what a step's function raised; None: it raised nothing, or format 1.
+
+    `remedy`: of an error of ours.
+    """
 
     reason: str
     attempts: int
     error: str | None = None
     message: str | None = None
+    remedy: str | None = None
 
 
 def runs_folder(root: str) -> str:

@@ -103,7 +103,8 @@ class _Work:
                 print(f"failed: {reason}", flush=True)
                 raised = error.__cause__ if isinstance(error, StepFailed) else error
                 kind, message = (None, None) if raised is None else (type(raised).__name__, str(raised))
-                failure = StepFailure(reason=reason, attempts=self.attempts, error=kind, message=message)
+                remedy = raised.remedy if isinstance(raised, IsthmusError) else None
+                failure = StepFailure(reason=reason, attempts=self.attempts, error=kind, message=message, remedy=remedy)
                 write(self.blobs, f"{self.uri}/failed.json", failure)
                 return 1
         self._deliver(result.outputs)

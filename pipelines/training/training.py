@@ -122,7 +122,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes) -> Run:
     from ..submit import submit
     from ..tracking.export import mirror
-    from ..watch import remove_unstarted, watch
+    from ..watch import failure, remove_unstarted, watch
 
     remove_unstarted(project)
     planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
@@ -163,7 +163,9 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes
     run = _failed(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
     mirror(project, run)
-    raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"nothing was registered; log {run.log}")
+    known = failure(project, name, step)
+    mend = f"{known.remedy}\n" if known and known.remedy else ""
+    raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"{mend}nothing was registered; log {run.log}")
 
 
 def _done(state: RunState, total: int) -> tuple[int, int]:

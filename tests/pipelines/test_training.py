@@ -126,6 +126,30 @@ def test_a_person_may_make_an_inconclusive_version_champion(project, logistic):
     assert [one.version for one in promotion.promotions(project, "ranker")] == [2, 1]
 
 
+UNKEPT = """
+class Unkept:
+    def __init__(self, model):
+        self.model = model
+
+    def predict(self, rows):
+        raise ValueError("not here")
+
+
+def train(data, label, features):
+    return Unkept(object())
+"""
+
+
+def test_a_step_that_fails_by_an_error_of_ours_tells_its_remedy(project, logistic):
+    (project.folder / "unkept.py").write_text(UNKEPT)
+    text = (project.folder / "models" / "popularity.yaml").read_text()
+    (project.folder / "models" / "unkept.yaml").write_text(text.replace("ranker.popularity", "unkept.train"))
+    with isthmus.open(project.folder / "project.yaml") as opened, pytest.raises(Invalid) as failure:
+        training.train(opened, "unkept")
+    assert "failed in step fit: Unkept.model is a builtins.object, which is not JSON" in str(failure.value)
+    assert "or give the class save(folder) and load(folder)\nnothing was registered; log " in failure.value.remedy
+
+
 def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, logistic):
     (project.folder / "wrong.py").write_text("def train(data, label, features):\n    return {}['weights']\n")
     text = (project.folder / "models" / "popularity.yaml").read_text()
