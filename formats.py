@@ -52,7 +52,7 @@ def decode(data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore i
             return decoder(kind).decode(data)
         decoder(kind)
         return msgspec.convert(kind.upgraded(msgspec.json.decode(data), written) | {"schema": known}, kind, str_keys=True)
-    except (msgspec.DecodeError, TypeError) as error:  # TypeError: JSON, but no object
+    except (msgspec.DecodeError, TypeError, AttributeError) as error:  # the last two: JSON, but no object
         raise Invalid(f"{what} is damaged: {error}", remedy=remedy) from error
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PROJECT = "project.yaml"
 QUIET = 30.0  # seconds without a word, where stderr is a file or a pipe
-FORMAT = 1  # of `--json`: the shapes in docs/reference.md. A field may come, none may go or change
+FORMAT = 2  # of `--json`: the shapes in docs/reference.md. A field may come, none may go or change
 
 
 class Console:

@@ -17,7 +17,7 @@ from ..feature_store.as_known import AsKnown
 from ..feature_store.skew import SkewReport
 from ..pipelines.evaluation.statistics import distance_shown_by
 from ..pipelines.run_pages.compare import Comparison
-from ..pipelines.run_pages.figure_text import clicks, days, interval, signed, two_figures
+from ..pipelines.run_pages.figure_text import days, interval, number_of, signed, two_figures
 from ..pipelines.run_pages.leak import Leak
 from ..pipelines.run_pages.records import Run
 from ..reports.results import Shown
@@ -83,7 +83,7 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 def lines(demo: Demo) -> Iterator[str]:
     counts = {report.event: report.stored + report.already_there for report in demo.ingested}
-    log = f"{counts['impression']:,} impressions, {clicks(counts['click'])} of a real fashion site"
+    log = f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real fashion site"
     yield f"done in {demo.seconds:.0f} s   {log}, {days(demo.first.date(), demo.last.date())}"
     yield f"  Can the two models be told apart?   {_apart(demo)}"
     yield "      " + "   ".join(f"{run.alias} {run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.challenger))
@@ -109,9 +109,9 @@ def _apart(demo: Demo) -> str:
     figure = f"{comparison.metric} {signed(difference.value, 3)} ({interval(difference, sign=True)})"
     if comparison.verdict != "undecided":
         return f"yes: {comparison.second.configuration} is {comparison.verdict}, {figure}"
-    takes = comparison.clicks * (distance_shown_by(difference) / abs(difference.value)) ** 2 if difference.value else float("inf")
-    more = f"; a difference of this size takes about {two_figures(takes)} clicks" if comparison.clicks < takes < 1e7 else ""
-    return f"not by {clicks(comparison.clicks)}: {figure}{more}"
+    takes = comparison.positives * (distance_shown_by(difference) / abs(difference.value)) ** 2 if difference.value else float("inf")
+    more = f"; a difference of this size takes about {two_figures(takes)} clicks" if comparison.positives < takes < 1e7 else ""
+    return f"not by {number_of(comparison.positives, 'click')}: {figure}{more}"
 
 
 def _taken_back(rollout: RolledBack) -> str:

@@ -18,7 +18,6 @@ from ..formats import Kind, StoredDocument, decode
 from ..storage import BlobStore
 from ..target import Profile
 from .graph import Parameter, Step, Value
-from .port import ValueType
 
 Scalar = float | int | bool | str
 Settled = Literal["cached", "skipped"]
@@ -37,7 +36,7 @@ class Kept(msgspec.Struct, frozen=True):
     digest: str
 
 
-class RunDocument(StoredDocument, frozen=True, kw_only=True):
+class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
     """run.json. No secrets: the profile has none."""
 
     run: str
@@ -49,7 +48,6 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True):
     version: str  # of Isthmus
     retry_of: str | None
     submitted: datetime
-    parameter_types: dict[str, ValueType]
     parameters: dict[str, Any]
     steps: tuple[Step, ...]  # in order
     settled: dict[str, Settled]  # what submit found that need not run

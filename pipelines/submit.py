@@ -112,7 +112,6 @@ def _document(
         version=version("isthmus"),
         retry_of=retry_of,
         submitted=project.wall(),
-        parameter_types=dict(pipeline.parameters),
         parameters=parameters,
         steps=steps,
         settled={},

@@ -37,7 +37,7 @@ def dataset(context: StepContext) -> None:
     table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
     looked = look(project, model, table, start=start, end=end, as_of=as_of)
     known = _known(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped, looked=looked)
-    context.log(f"{known.rows:,} rows, {known.clicks:,} with the outcome, hash {known.digest}")
+    context.log(f"{known.rows:,} rows, {known.positives:,} with the outcome, hash {known.digest}")
     for warning in known.warnings:
         context.log(f"warning: {warning}")
     pq.write_table(table, context.outputs["data"] / "data.parquet")
@@ -133,7 +133,7 @@ def _known(
         first=pc.min(shown).as_py().replace(tzinfo=UTC),
         last=pc.max(shown).as_py().replace(tzinfo=UTC),
         rows=table.num_rows,
-        clicks=int(pc.sum(table["outcome"]).as_py() or 0),
+        positives=int(pc.sum(table["outcome"]).as_py() or 0),
         digest=canonical_hash(table),
         exposure=spec.objectives[model.objective].exposure,
         outcome=spec.objectives[model.objective].outcome,

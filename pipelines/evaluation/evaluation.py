@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -10,15 +11,22 @@ from ...formats import StoredDocument
 from .statistics import Estimate
 from .worth import Worth
 
+_RENAMED = {"clicks": "positives", "trained_clicks": "trained_positives"}
+
+
+def renamed(old: Any) -> Any:
+    """What had `clicks` in format 1, whatever the outcome was."""
+    return {_RENAMED.get(name, name): value for name, value in old.items()} if isinstance(old, dict) else old
+
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
     """One test period of the forward evaluation."""
 
     start: datetime
     trained_rows: int
-    trained_clicks: int
+    trained_positives: int
     rows: int
-    clicks: int
+    positives: int
     auc: float | None
 
 
@@ -34,11 +42,11 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     gini: float | None = None  # of their shares of first places
 
 
-class Evaluation(StoredDocument, frozen=True, kw_only=True):
+class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
     """Forward evaluation, all periods together. Figures that need probabilities are None for a predictor of mere scores."""
 
     rows: int
-    clicks: int
+    positives: int
     periods: tuple[Period, ...]
     forward_days: float
     auc: Estimate
@@ -51,6 +59,10 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True):
     units: int = 0
     ranked: Ranked | None = None
     worth: tuple[Worth, ...] = ()  # of every feature, the worthiest first
+
+    @classmethod
+    def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        return renamed(old) | {"periods": [renamed(period) for period in old.get("periods", ())]}
 
     def figures(self) -> dict[str, Estimate]:
         """All of them, by the names of gates."""
@@ -81,6 +93,6 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     attribute: str
     value: str
     rows: int
-    clicks: int
+    positives: int
     figures: dict[str, Estimate]
     differences: dict[str, Estimate] = {}

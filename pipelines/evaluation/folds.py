@@ -51,9 +51,9 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.predictions is None:
-            why = f"{self.known:,} rows with {self.hits} clicks were known before it" if self.rows else "no rows in it"
+            why = f"{self.known:,} rows with {self.hits} positives were known before it" if self.rows else "no rows in it"
             return f"left out the period from {self.fold.begin:%Y-%m-%d %H:%M}: {why}"
-        return f"{self.fold.begin:%Y-%m-%d}: trained on {self.known:,} rows with {self.hits} clicks, tested on {self.rows:,}"
+        return f"{self.fold.begin:%Y-%m-%d}: trained on {self.known:,} rows with {self.hits} positives, tested on {self.rows:,}"
 
 
 def rows_of(data: pa.Table, fold: Fold) -> pa.Table:

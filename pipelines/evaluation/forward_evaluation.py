@@ -52,7 +52,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
     """What a forward evaluation predicted, and from what; `predictions` has SCHEMA, in the order of the training set."""
 
     predictions: pa.Table
-    trained: tuple[tuple[datetime, int, int], ...]  # of each period: its start, rows and clicks trained on
+    trained: tuple[tuple[datetime, int, int], ...]  # of each period: its start, rows and positives trained on
     length: timedelta  # of a period
     grouping: Grouping = Grouping()
     sampled: pa.Table | None = None  # rows of `predictions` that were predicted again ...
@@ -107,7 +107,7 @@ def forward(
 ) -> Forward:
     """Train and predict period by period. Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
 
-    A period is left out when the rows before it hold no click, or nothing but clicks: nothing can be learnt from them. `source` is a
+    A period is left out when the rows before it hold no positive, or nothing but positives: nothing can be learnt from them. `source` is a
     Parquet file of `data`: with it a long evaluation runs its periods in several processes. `shuffle`: also what worth.py measures.
     """
     planned, among = periods(data, model, start, end), among or Grouping()

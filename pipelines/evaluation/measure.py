@@ -34,7 +34,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
     figures = _figures(table, base_loss, cutoffs, among)
     return Evaluation(
         rows=table.num_rows,
-        clicks=int(outcomes.sum()),
+        positives=int(outcomes.sum()),
         periods=tuple(_period(table, number, *trained) for number, trained in enumerate(forward.trained)),
         forward_days=forward.length / timedelta(days=1),
         auc=figures.pop("auc"),
@@ -82,16 +82,16 @@ def _ranked(forward: Forward, among: Clusters) -> Ranked | None:
     )
 
 
-def _period(table: pa.Table, number: int, start: datetime, rows: int, clicks: int) -> Period:
+def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes = part["outcome"].to_numpy()
     area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(np.ones(part.num_rows, dtype=np.int64))
     return Period(
         start=start,
         trained_rows=rows,
-        trained_clicks=clicks,
+        trained_positives=positives,
         rows=part.num_rows,
-        clicks=int(outcomes.sum()),
+        positives=int(outcomes.sum()),
         auc=None if math.isnan(area) else area,
     )
 

@@ -1,4 +1,4 @@
-"""Every metric of a table of forward predictions (evaluation.SCHEMA), as sums by unit: what a bootstrap of units needs, and no more."""
+"""Every metric of forward predictions (forward_evaluation.SCHEMA), as sums by unit: what a bootstrap of units needs, and no more."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ OTHERS = "(others)"
 
 
 def by_segment(attributes: Sequence[str], data: pa.Table, ours: pa.Table, champion: pa.Table | None) -> tuple[Segment, ...]:
-    """Of forward predictions (evaluation.SCHEMA); `data` is the training set that they are of, with the attributes.
+    """Of forward predictions (forward_evaluation.SCHEMA); `data` is the training set that they are of, with the attributes.
 
     Intervals draw units, or rows where the log names none.
     """
@@ -60,7 +60,7 @@ def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | No
         attribute=attribute,
         value=value,
         rows=part.num_rows,
-        clicks=int(pc.sum(part["outcome"]).as_py() or 0),
+        positives=int(pc.sum(part["outcome"]).as_py() or 0),
         figures=units.estimates(totals),
         differences=differences,
     )

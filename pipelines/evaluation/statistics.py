@@ -2,7 +2,7 @@
 
 Intervals of an AUC are percentiles over bootstrap samples of rows (2,000; `default_rng(seed)`, n row numbers drawn a sample). A difference
 of two models is taken within each sample. Its samples start from `seed + 1` for one reason: EXAMPLE.md's interval then comes out to the
-digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011). With 62 clicks the third digit is the generator's; no verdict may hang on it.
+digit (-0.135 .. +0.007; `seed` gives -0.138 .. +0.011). With 62 positives the third digit is the generator's; no verdict may hang on it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def mean_difference(first: Any, second: Any) -> Estimate:
 
 
 def calibration(outcomes: Any, probabilities: Any) -> Estimate:
-    """Observed over expected clicks, with the exact Poisson interval of the observed number (Garwood 1936).
+    """Observed over expected positives, with the exact Poisson interval of the observed number (Garwood 1936).
 
     It takes the expected number as given. On the Open Bandit log: 0.79 .. 1.32, the row bootstrap says 0.78 .. 1.30.
     """
@@ -164,17 +164,17 @@ def ceiling(rates: Any, groups: Any) -> float:
     return won / pairs if pairs else math.nan
 
 
-def clicks_needed(distance: float) -> int:
+def positives_needed(distance: float) -> int:
     """Clicks that show an AUC this far from chance four times in five, at 95 %.
 
-    An AUC with few clicks among many rows has variance 1 / (12 clicks) at chance (Hanley and McNeil 1982).
+    An AUC with few positives among many rows has variance 1 / (12 positives) at chance (Hanley and McNeil 1982).
     """
     return math.ceil((_Z + _POWER) ** 2 / (12 * distance**2))
 
 
-def distance_shown(clicks: int) -> float:
-    """The inverse: the distance from chance that so many clicks show four times in five (0.5 is all there is)."""
-    return min(0.5, (_Z + _POWER) / math.sqrt(12 * clicks)) if clicks else 0.5
+def distance_shown(positives: int) -> float:
+    """The inverse: the distance from chance that so many positives show four times in five (0.5 is all there is)."""
+    return min(0.5, (_Z + _POWER) / math.sqrt(12 * positives)) if positives else 0.5
 
 
 def distance_shown_by(figure: Estimate) -> float:

@@ -129,7 +129,7 @@ def _exchanged(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray
 
 
 def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Worth, ...]:
-    """From the sampled rows' forward predictions (evaluation.SCHEMA) and those with each feature shuffled; the worthiest first."""
+    """From the sampled rows' forward predictions (forward_evaluation.SCHEMA) and those with each feature shuffled; the worthiest first."""
     among = clusters(predicted)
     base = metrics.totals(predicted, predicted["prediction"].to_numpy(), (CUTOFF,), among)
     whole: dict[str, Totals] = {}

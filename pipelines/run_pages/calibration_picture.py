@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import MissingDependency
+from .compare import outcome_of
 from .figures import calibration_bins, roc
 from .runs import get_run, predictions_of
 
@@ -30,7 +31,7 @@ def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-cal
     widest = 0.0
     for place, run_name in enumerate(runs):
         run, table = get_run(project, run_name), predictions_of(project.target.blobs, run_name)
-        bins = calibration_bins(table)
+        bins, outcome = calibration_bins(table), outcome_of(run)
         at = [100 * one.expected for one in bins]
         seen = [100 * one.observed for one in bins]
         down = [100 * (one.observed - one.low) for one in bins]
@@ -43,8 +44,8 @@ def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-cal
         widest = max(widest, *at)
     left.plot([0, widest * 1.1], [0, widest * 1.1], ls="--", lw=1, color="#98a2ab", label="perfect")
     right.plot([0, 1], [0, 1], ls="--", lw=1, color="#98a2ab", label="chance")
-    left.set(title="Calibration, rows in fifths by prediction, 95 %", xlabel="expected clicks, %", ylabel="observed clicks, %")
-    right.set(title="ROC within days, AUC (95 %)", xlabel="rows without a click ranked as high", ylabel="clicks found")
+    left.set(title="Calibration, rows in fifths by prediction, 95 %", xlabel=f"expected {outcome}s, %", ylabel=f"observed {outcome}s, %")
+    right.set(title="ROC within days, AUC (95 %)", xlabel=f"rows without a {outcome} ranked as high", ylabel=f"{outcome}s found")
     left.set_xlim(0, widest * 1.1)
     left.set_ylim(bottom=0)
     for axes in (left, right):

@@ -30,7 +30,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     first: Run
     second: Run
     rows: int
-    clicks: int
+    positives: int
     difference: Estimate  # of AUC
     differences: dict[str, Estimate] = {}  # of the other metrics
     metric: str  # that decides: ndcg@10 where rows were ranked against each other, else auc
@@ -96,7 +96,7 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
         first=first,
         second=second,
         rows=common.num_rows,
-        clicks=int(common["outcome"].to_numpy().sum()),
+        positives=int(common["outcome"].to_numpy().sum()),
         difference=auc,
         differences=differences,
         metric=ranking if ranking in differences else "auc",
@@ -182,6 +182,11 @@ def figures(run: Run) -> Evaluation:
     return run.evaluation
 
 
+def outcome_of(run: Run) -> str:
+    """What the positives are called."""
+    return run.data.outcome if run.data else "positive"
+
+
 def version_of(run: Run) -> str:
     return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
 
@@ -205,7 +210,7 @@ def power(comparison: Comparison) -> str:
     two = figures(comparison.second)
     if two.unit is not None:
         return figure_text.power_of_units(comparison.deciding(), two.units, two.unit, f"a difference in {comparison.metric}")
-    return figure_text.power(comparison.clicks, comparison.second.data.outcome if comparison.second.data else "click")
+    return figure_text.power(comparison.positives, outcome_of(comparison.second))
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:

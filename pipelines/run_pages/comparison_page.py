@@ -50,14 +50,14 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
     seen = [Seen(name=f"{run.name} {run.told()}", style=style, predictions=table) for run, table, style in shown]
     more = len(compared.runs) - len(seen)
-    pictures = [page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)]
+    outcome = compare.outcome_of(compared[0].second)
+    pictures = [page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)), daily_chart(seen, outcome)]
     pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
     return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
 
 
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     first, second = pair.first, pair.second
-    outcome = second.data.outcome if second.data else "click"
     rows = [
         ("version", compare.version_of(first), compare.version_of(second), ""),
         ("features", str(len(first.features)), str(len(second.features)), ""),
@@ -65,7 +65,8 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     ]
     head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
-    paired = f"Both models on the same {pair.rows:,} rows with {figure_text.clicks(pair.clicks, outcome)}; {_drawn(second)}."
+    positives = figure_text.number_of(pair.positives, compare.outcome_of(second))
+    paired = f"Both models on the same {pair.rows:,} rows with {positives}; {_drawn(second)}."
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),

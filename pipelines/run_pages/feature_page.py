@@ -112,7 +112,7 @@ def segments(run: Run) -> list[str]:
     for segment in run.segments:
         own = [_figure(segment.figures.get(name)) or "too few units" for name in names]
         other = [_figure(segment.differences.get(name), sign=True) for name in against]
-        rows.append((segment.attribute, segment.value, f"{segment.rows:,}", f"{segment.clicks:,}", *other, *own))
+        rows.append((segment.attribute, segment.value, f"{segment.rows:,}", f"{segment.positives:,}", *other, *own))
     ranked = "Rows of a segment are ranked among themselves. " if f"ndcg@{CUTOFF}" in names else ""
     note = f"{ranked}Each interval is a 95 % one by itself: of {len(rows)} segments alike, {len(rows) / 20:.1g} look different on average."
     return [page.section("Segments", page.table(head, rows), page.words(note, "soft"))]

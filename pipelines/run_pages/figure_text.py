@@ -29,7 +29,8 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}"
 
 
-def clicks(number: int, outcome: str = "click") -> str:
+def number_of(number: int, outcome: str) -> str:
+    """`26 clicks`."""
     return f"{number:,} {outcome}{'s' if number != 1 else ''}"
 
 
@@ -49,17 +50,17 @@ def two_figures(number: float) -> str:
     return f"{int(float(f'{number:.2g}')):,}"
 
 
-def power(number: int, outcome: str = "click") -> str:
-    """Which AUC so many clicks would show, and what an AUC nearer to chance (0.5) would take."""
-    from ..evaluation.statistics import clicks_needed, distance_shown
+def power(number: int, outcome: str) -> str:
+    """Which AUC so many positives would show, and what an AUC nearer to chance (0.5) would take."""
+    from ..evaluation.statistics import distance_shown, positives_needed
 
     shown = distance_shown(number)
     smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01) if distance < 0.75 * shown][:2]
     if not smaller:
-        return f"With {clicks(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
-    takes = [f"{0.5 + smaller[0]:.2f} takes {two_figures(clicks_needed(smaller[0]))} {outcome}s"]
-    takes += [f"{0.5 + distance:.2f} {two_figures(clicks_needed(distance))}" for distance in smaller[1:]]
-    return f"With {clicks(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; {', '.join(takes)}."
+        return f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
+    takes = [f"{0.5 + smaller[0]:.2f} takes {two_figures(positives_needed(smaller[0]))} {outcome}s"]
+    takes += [f"{0.5 + distance:.2f} {two_figures(positives_needed(distance))}" for distance in smaller[1:]]
+    return f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; {', '.join(takes)}."
 
 
 def people(attribute: str) -> str:

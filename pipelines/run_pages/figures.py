@@ -1,4 +1,4 @@
-"""What the charts show, computed from forward predictions (evaluation.SCHEMA): calibration, ROC within days, AUC by day."""
+"""What the charts show, computed from forward predictions (forward_evaluation.SCHEMA): calibration, ROC within days, AUC by day."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..evaluation import ranking, units
 from ..evaluation.metrics import chances, clusters, day_of
 from ..evaluation.statistics import poisson_interval
 
-_BINS = 5  # few clicks make few bins
+_BINS = 5  # few positives make few bins
 
 
 class Bin(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of similar prediction: what was expected of them and what came, in clicks per row."""
+    """Rows of similar prediction: what was expected of them and what came, in positives per row."""
 
     expected: float
     observed: float
@@ -45,18 +45,18 @@ def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...
     parts = []
     for number in np.unique(where):
         inside = where == number
-        rows, clicks = int(inside.sum()), int(outcomes[inside].sum())
-        low, high = (bound / rows for bound in poisson_interval(clicks))
-        if among.dependent and clicks:
+        rows, positives = int(inside.sum()), int(outcomes[inside].sum())
+        low, high = (bound / rows for bound in poisson_interval(positives))
+        if among.dependent and positives:
             rate = units.totals(outcomes[inside], 1.0, among.unit[inside], among.units)
             drawn = units.estimates({"rate": rate}).get("rate")
             low, high = (drawn.low, drawn.high) if drawn else (low, high)
-        parts.append(Bin(expected=float(scores[inside].mean()), observed=clicks / rows, low=low, high=high, rows=rows))
+        parts.append(Bin(expected=float(scores[inside].mean()), observed=positives / rows, low=low, high=high, rows=rows))
     return tuple(parts)
 
 
 def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
-    """The ROC curve within days: false and true positive rates, where a score is replaced by its rank among its own day's non-clicks."""
+    """The ROC curve within days: false and true positive rates, where a score is replaced by its rank among its own day's negatives."""
     scores, outcomes, days = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy(), day_of(predictions)
     ranks = np.empty(len(scores))
     for day in np.unique(days):
@@ -76,7 +76,7 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
     return across, [0.0, *(hits[keep] / max(hits[-1], 1)).tolist()]
 
 
-def roc_chart(seen: Sequence[Seen]) -> str:
+def roc_chart(seen: Sequence[Seen], outcome: str) -> str:
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
     at = (0.05, 0.1, 0.2, 0.5)
     rows = []
@@ -84,12 +84,12 @@ def roc_chart(seen: Sequence[Seen]) -> str:
         x, y = roc(run.predictions)
         lines.append(plots.Series(name=run.name, style=run.style, x=x, y=y))
         rows.append((run.name, *(f"{float(np.interp(share, x, y)):.3f}" for share in at)))
-    across = plots.axis("rows without a click ranked as high, share", 0, 1)
-    behind = page.table(("clicks found, at a share of rows without one of", *map(str, at)), rows, numbers=True)
-    return plots.chart("ROC within days", across, plots.axis("clicks found, share", 0, 1), lines, behind=behind)
+    across = plots.axis(f"rows without a {outcome} ranked as high, share", 0, 1)
+    behind = page.table((f"{outcome}s found, at a share of rows without one of", *map(str, at)), rows, numbers=True)
+    return plots.chart("ROC within days", across, plots.axis(f"{outcome}s found, share", 0, 1), lines, behind=behind)
 
 
-def calibration_chart(seen: Sequence[Seen]) -> str:
+def calibration_chart(seen: Sequence[Seen], outcome: str) -> str:
     """Empty when a run's predictions are no rates."""
     tables = [(run, calibration_bins(run.predictions)) for run in seen if chances(run.predictions["prediction"].to_numpy())]
     if not tables:
@@ -108,8 +108,8 @@ def calibration_chart(seen: Sequence[Seen]) -> str:
         ]
     title = "Calibration: rows in fifths by prediction, 95 %"
     behind = page.table(("", "rows", "expected %", "observed %", "from", "to"), rows, numbers=True)
-    ups = plots.axis("observed clicks, %", 0, top)
-    return plots.chart(title, plots.axis("expected clicks, %", 0, widest), ups, series, behind=behind)
+    ups = plots.axis(f"observed {outcome}s, %", 0, top)
+    return plots.chart(title, plots.axis(f"expected {outcome}s, %", 0, widest), ups, series, behind=behind)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,13 +119,13 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     auc: float
     margin: float
     rows: int
-    clicks: int
+    positives: int
 
 
 _POINTS = 31  # of the chart by time: more could not be told apart
 
 
-def daily_chart(seen: Sequence[Seen]) -> str:
+def daily_chart(seen: Sequence[Seen], outcome: str) -> str:
     """AUC of every test day with a whisker of 1.96 standard errors; over more than 31 days, of one week or several."""
     days = sorted({day for run in seen for day in np.unique(day_of(run.predictions)).tolist()})
     number = (days[-1] - days[0]).days + 1
@@ -148,22 +148,22 @@ def daily_chart(seen: Sequence[Seen]) -> str:
             )
         )
         rows += [
-            (f"{span.start:%-d %b %Y}", run.name, f"{span.rows:,}", f"{span.clicks:,}", f"{span.auc:.3f}", f"{span.margin:.3f}")
+            (f"{span.start:%-d %b %Y}", run.name, f"{span.rows:,}", f"{span.positives:,}", f"{span.auc:.3f}", f"{span.margin:.3f}")
             for span in spans
         ]
     every = max(1, math.ceil(places / 7))
     ticks = [(float(place), f"{days[0] + timedelta(days=place * length):%-d %b}") for place in range(0, places, every)]
     what = "day" if length == 1 else "week" if length == 7 else f"{length} days"
     across = plots.Axis(label="test day" if length == 1 else f"first day of {what}", low=-0.5, high=places - 0.5, ticks=ticks)
-    behind = page.table(("from", "", "rows", "clicks", "AUC", "+-"), rows, numbers=True)
+    behind = page.table(("from", "", "rows", f"{outcome}s", "AUC", "+-"), rows, numbers=True)
     return plots.chart(f"AUC within days, by {what}, 95 %", across, plots.axis("AUC", 0, 1), series, behind=behind, wide=True)
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
     """AUC within days of each `length` days from `first` on; a stretch without a day of both outcomes is left out.
 
-    The half-width is what so few clicks allow at chance, 1.96 / sqrt(12 clicks); where the log names units, that of an AUC of clustered
-    rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
+    The half-width is what so few positives allow at chance, 1.96 / sqrt(12 positives); where the log names units, that of an AUC of
+    clustered rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
     """
     days, scores, outcomes = day_of(predictions), predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
     among = clusters(predictions)
@@ -172,11 +172,11 @@ def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
     spans = []
     for number in np.unique(place):
         inside = place == number
-        clicks = int(outcomes[inside].sum())
+        positives = int(outcomes[inside].sum())
         sums = units.totals(won[inside], pairs[inside], among.unit[inside], among.units, degree=2)
         if not sums.denominator.any():
             continue
-        margin = 1.96 * (math.sqrt(float((units.parts(sums) ** 2).sum())) if among.dependent else 1 / math.sqrt(12 * clicks))
+        margin = 1.96 * (math.sqrt(float((units.parts(sums) ** 2).sum())) if among.dependent else 1 / math.sqrt(12 * positives))
         start = first + timedelta(days=int(number) * length)
-        spans.append(Span(start=start, auc=sums.value, margin=margin, rows=int(inside.sum()), clicks=clicks))
+        spans.append(Span(start=start, auc=sums.value, margin=margin, rows=int(inside.sum()), positives=positives))
     return spans

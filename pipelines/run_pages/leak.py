@@ -36,7 +36,7 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
     feature: str
     entity: str
     rows: int
-    clicks: int
+    positives: int
     honest: Estimate
     leaked: Estimate
     model_honest: Estimate
@@ -69,7 +69,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         feature=str(chosen),
         entity=entity.name,
         rows=ours.num_rows,
-        clicks=int(pc.sum(ours["outcome"]).as_py()),
+        positives=int(pc.sum(ours["outcome"]).as_py()),
         honest=auc(alone),
         leaked=auc(alone_leaky),
         model_honest=auc(ours),
@@ -158,9 +158,9 @@ def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked:
                     "it has seen the answers."
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
-                page.words(f"{leak.rows:,} test rows, {figure_text.clicks(leak.clicks, outcome)}. {intervals}", "soft"),
+                page.words(f"{leak.rows:,} test rows, {figure_text.number_of(leak.positives, outcome)}. {intervals}", "soft"),
             ),
-            page.section("Pictures", roc_chart(seen), daily_chart(seen)),
+            page.section("Pictures", roc_chart(seen, outcome), daily_chart(seen, outcome)),
             page.section(
                 "Why it matters",
                 page.words(

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...formats import StoredDocument
+from ...formats import StoredDocument, schema
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..document import find, read, runs_folder, write
 from ..evaluation.distribution import Distribution
-from ..evaluation.evaluation import Champion, Evaluation, Segment
+from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import Looked
 
@@ -25,7 +25,7 @@ class Git(msgspec.Struct, frozen=True, kw_only=True):
         return f"git {self.revision}{' with changes' if self.dirty else ''}"
 
 
-class Data(StoredDocument, frozen=True, kw_only=True):
+class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     """The training set as it was read."""
 
     start: datetime  # the window asked for, [start, end)
@@ -34,7 +34,7 @@ class Data(StoredDocument, frozen=True, kw_only=True):
     first: datetime | None  # of the rows found
     last: datetime | None
     rows: int
-    clicks: int
+    positives: int  # rows with the outcome
     digest: str  # canonical hash of the rows
     exposure: str  # the event behind a row, and the one counted
     outcome: str
@@ -45,6 +45,10 @@ class Data(StoredDocument, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()  # the leak alarm
     distributions: tuple[Distribution, ...] = ()  # of every feature
     leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
+
+    @classmethod
+    def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        return renamed(old)
 
 
 class Corrected(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,7 @@ class Corrected(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.corrections:,} correction{'s' if self.corrections != 1 else ''} since {self.since}"
 
 
-class Run(Shown, StoredDocument, frozen=True, kw_only=True):
+class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
     """One training run. `gate` is pass, fail, inconclusive, or None when its configuration asks for nothing."""
 
     name: str
@@ -87,11 +91,15 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True):
     failure: str | None = None
     log: str = ""
     report: str = ""
-    links: dict[str, str] = {}  # the provider's console
     drift: dict[str, float] = {}  # of every feature from the champion's training set: distribution.drift
     segments: tuple[Segment, ...] = ()
     corrected: Corrected | None = None  # events of its window that were corrected since the configuration's run before
     overrides: tuple[str, ...] = ()  # what `train --set` changed in the configuration: parameters.C=1
+
+    @classmethod
+    def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        inner = {name: kind.upgraded(old[name], 1) | {"schema": schema(kind)} for name, kind in _INNER.items() if old.get(name)}
+        return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
     def told(self) -> str:
         """The configuration, with what was changed in it."""
@@ -101,6 +109,9 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True):
         from .run_text import text
 
         return text(self)
+
+
+_INNER: dict[str, type[Data | Evaluation]] = {"data": Data, "evaluation": Evaluation}
 
 
 def record_uri(blobs: BlobStore, run: str) -> str:

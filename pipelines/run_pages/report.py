@@ -43,10 +43,10 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
     return [
         _gate(run),
         page.section("Figures", _figures(run, run.evaluation), page.words(_power(run.evaluation, outcome), "soft")),
-        page.section("Pictures", page.charts(roc_chart(seen), calibration_chart(seen)), daily_chart(seen)),
+        page.section("Pictures", page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)), daily_chart(seen, outcome)),
         *feature_page.segments(run),
         *feature_page.features(run),
-        page.section("Test periods", _periods(run.evaluation)),
+        page.section("Test periods", _periods(run.evaluation, outcome)),
         page.section("Data", *_data(run)),
         page.anchor("configuration"),
         page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
@@ -101,26 +101,26 @@ def _figures(run: Run, found: Evaluation) -> str:
 def _power(found: Evaluation, outcome: str) -> str:
     tested = f"{len(found.periods)} test periods, {found.rows:,} rows. "
     if found.unit is None:
-        return f"{tested}{figure_text.power(found.clicks, outcome)} Intervals: {figure_text.drawn(found)}."
+        return f"{tested}{figure_text.power(found.positives, outcome)} Intervals: {figure_text.drawn(found)}."
     power = figure_text.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
     return f"{tested}{power}Intervals {figure_text.drawn(found)}."
 
 
-def _periods(found: Evaluation) -> str:
+def _periods(found: Evaluation, outcome: str) -> str:
     rows = [
         (
             f"{period.start:%a %-d %b %Y}" if found.forward_days >= 1 else f"{period.start:%-d %b %H:%M}",
             f"{period.trained_rows:,}",
-            f"{period.trained_clicks:,}",
+            f"{period.trained_positives:,}",
             f"{period.rows:,}",
-            f"{period.clicks:,}",
+            f"{period.positives:,}",
             "none" if period.auc is None else f"{period.auc:.3f}",
         )
         for period in found.periods
     ]
     length = "day" if found.forward_days == 1 else f"period of {found.forward_days:g} days"
     told = f"Each {length} is predicted by a model that was trained on what was known when it began; younger outcomes are left out."
-    head = ("from", "rows before", "clicks before", "rows", "clicks", "AUC")
+    head = ("from", "rows before", f"{outcome}s before", "rows", f"{outcome}s", "AUC")
     return page.words(told, "soft") + page.table(head, rows, numbers=True)
 
 

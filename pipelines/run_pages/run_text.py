@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...project.metrics import AGAINST, ranks
-from .figure_text import clicks, days, drawn, estimate, interval, people, signed
+from .figure_text import days, drawn, estimate, interval, number_of, people, signed
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
@@ -48,13 +48,13 @@ def _line(name: str, rest: str) -> str:
 
 def described(data: Data) -> str:
     """`20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
-    share = f" ({100 * data.clicks / data.rows:.2f} %)" if data.rows else ""
+    share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
     in_time = " point in time" if data.views else ""
     plural = "s" if data.features != 1 else ""
-    found = f"{data.rows:,} {data.exposure}s, {clicks(data.clicks, data.outcome)}{share}{span}; {data.features} feature{plural}{in_time}"
-    empty = [f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {rows:,}" for i, (view, rows) in enumerate(data.empty.items())]
-    return "; ".join([found, *([", ".join(empty)] if empty else [])])
+    rows = f"{data.rows:,} {data.exposure}s, {number_of(data.positives, data.outcome)}{share}{span}"
+    empty = [f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}" for i, (view, number) in enumerate(data.empty.items())]
+    return "; ".join([rows, f"{data.features} feature{plural}{in_time}", *([", ".join(empty)] if empty else [])])
 
 
 def _figures(run: Run, found: Evaluation) -> list[str]:
@@ -62,8 +62,8 @@ def _figures(run: Run, found: Evaluation) -> list[str]:
     plural = "s" if number != 1 else ""
     length = f"day{plural}" if found.forward_days == 1 else f"period{plural} of {found.forward_days:g} days"
     tested = f"{number} test {length}: {found.rows:,} rows"
-    outcome = run.data.outcome if run.data else "click"
-    lines = [_line("forward", f"{tested}, {clicks(found.clicks, outcome)}")]
+    outcome = run.data.outcome if run.data else "positive"
+    lines = [_line("forward", f"{tested}, {number_of(found.positives, outcome)}")]
     lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))
     lines += _ranking(run, found)
     if found.log_loss is not None and found.log_loss_difference is not None:

@@ -47,7 +47,7 @@ def of_version(blobs: BlobStore, version: str) -> Run | None:
 
 
 def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
-    """The forward predictions of a run (evaluation.SCHEMA). NotFound."""
+    """The forward predictions of a run (forward_evaluation.SCHEMA). NotFound."""
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/evaluate/step.json", StepResult)

@@ -1,4 +1,4 @@
-"""What `--json` says of each command, from the types that its verb returns: docs/json.md shows it, json_shapes.json keeps format 1."""
+"""What `--json` says of each command, from the types that its verb returns: docs/json.md shows it, json_shapes_2.json keeps format 2."""
 
 import ast
 import inspect
@@ -20,6 +20,7 @@ import msgspec
 import pyarrow as pa
 
 import isthmus
+from isthmus.cli.console import FORMAT
 from isthmus.cli.examples import EXAMPLES
 from isthmus.lifecycle.doctor import Finding
 from isthmus.lifecycle.first_account import Round
@@ -36,7 +37,7 @@ OTHERWISE = {
     "gateway": "Gateway",
     "endpoints serve": "Gateway",  # short for `gateway`
 }
-KEPT = Path(__file__).with_name("json_shapes.json")
+KEPT = Path(__file__).with_name(f"json_shapes_{FORMAT}.json")
 NONE = {"schema", "stack run", "demo"}  # JSON Schema itself; what the command that it runs prints; figures of an example
 SERVES = {"url": str, "endpoints": tuple[str, ...], "workers": int}
 # command -> field -> type, where the document is not what the verb returns
@@ -223,8 +224,8 @@ def prefixes(shape):
 def page():
     """docs/json.md: a list of places a command."""
     lines = [
-        'What each command says with `--json`, beside `"format": 1`. Within a format places are added; none goes or changes, but a word',
-        "may join others. `items[]` is each of a list, `*` any name, `null` what may be missing. With `--dry-run` a command says",
+        f'What each command says with `--json`, beside `"format": {FORMAT}`. Within a format places are added; none goes or changes, but a',
+        "word may join others. `items[]` is each of a list, `*` any name, `null` what may be missing. With `--dry-run` a command says",
         '`{"dry_run": ..., "would": ...}`; after an error it is `{"error": {"kind": ..., "message": ..., "remedy": ...}}`.',
     ]
     told = {}  # text -> the command that has it already

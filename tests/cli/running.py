@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
 
-from isthmus.cli.console import Console
+from isthmus.cli.console import FORMAT, Console
 from isthmus.cli.main import run
 
 SHARED = "ISTHMUS_TESTS_SHARED"  # the variable that names the folder of what a run's workers share
@@ -36,7 +36,7 @@ class Said(NamedTuple):
     def json(self):
         """What `--json` said, without the number of its format; a list by itself."""
         document = json.loads(self.out)
-        assert document.pop("format") == 1
+        assert document.pop("format") == FORMAT
         return document["items"] if document.keys() == {"items"} else document
 
 

@@ -5,6 +5,7 @@ import json
 import click
 import pytest
 
+from isthmus.cli.console import FORMAT
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.json_shapes import shape_of, strangers
 from isthmus.tests.cli.running import at_terminal, isthmus, plain, too_wide
@@ -96,7 +97,7 @@ def test_a_command_says_its_result_as_json(served, name):
     document = json.loads(said.out)
     assert said.err == ""
     if name != "schema":
-        assert document.pop("format") == 1
+        assert document.pop("format") == FORMAT
         assert strangers(document, shape_of(name)) == []
 
 

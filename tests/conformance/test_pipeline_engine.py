@@ -40,7 +40,6 @@ def write(target, tmp_path, *steps) -> PipelineRun:
         version="1",
         retry_of=None,
         submitted=datetime.now(UTC),
-        parameter_types={},
         parameters={},
         steps=ordered,
         settled={},

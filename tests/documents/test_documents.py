@@ -59,7 +59,21 @@ KINDS = {  # the file in each release's folder -> what reads it
     "table": "adapters.common.tables:Document",
     "version_replay": "experiments.version_replay:VersionReplay",
 }
-BEFORE = {"state_counter": lambda last: {"last": last}}  # what was no object, as the fields that it is now
+
+
+def positives(old):
+    """Format 1 had `clicks`; a record had links that nobody filled, a run document types that nobody read."""
+    if isinstance(old, list):
+        return [positives(inner) for inner in old]
+    if not isinstance(old, dict):
+        return old
+    names = {"clicks": "positives", "trained_clicks": "trained_positives"}
+    return {names.get(name, name): positives(inner) for name, inner in old.items() if name not in ("links", "parameter_types")}
+
+
+BEFORE = {  # what was no object, or had other fields, with the fields that it has now
+    "state_counter": lambda last: {"last": last}, "data": positives, "evaluation": positives, "record": positives, "run": positives,
+}  # fmt: skip
 RELEASES = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())
 CASES = [(release, name) for release in RELEASES for name in sorted(KINDS) if (HERE / release / f"{name}.json").exists()]
 

@@ -240,7 +240,7 @@ def test_a_period_before_which_nobody_clicked_is_left_out_and_said(tmp_path):
     said = []
     found = forward(quiet, Recorder(), tmp_path, log=said.append)
     assert len(found.trained) == 4
-    assert "with 0 clicks were known before it" in said[0]
+    assert "with 0 positives were known before it" in said[0]
 
 
 def test_a_window_too_short_to_test_is_refused(tmp_path):

@@ -175,7 +175,7 @@ def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
     spans = figures.by_time(table, date(1970, 1, 1), 7)
     assert len(spans) == 30
     assert sum(span.rows for span in spans) == table.num_rows
-    drawn = figures.daily_chart([seen])
+    drawn = figures.daily_chart([seen], "click")
     Whole(drawn)
     assert drawn.count("<circle") == 30
     assert "AUC within days, by week" in drawn

@@ -116,13 +116,13 @@ def test_the_ceiling_is_the_expected_auc_over_pairs(found):
 
 def test_power_is_said_as_an_auc_and_in_percent():
     assert figure_text.power(62) == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
-    assert statistics.clicks_needed(statistics.distance_shown(500)) in (500, 501)
+    assert statistics.positives_needed(statistics.distance_shown(500)) in (500, 501)
 
 
 def test_power_holds_in_a_simulation():
     """With as many clicks as it asks for, a ranking that far from chance is seen about four times in five."""
     random = np.random.default_rng(4)
-    distance, clicks = 0.1, statistics.clicks_needed(0.1)
+    distance, clicks = 0.1, statistics.positives_needed(0.1)
     shift = 0.3583  # normal scores: Phi(shift / sqrt 2) = 0.6
     seen = 0
     for _ in range(300):

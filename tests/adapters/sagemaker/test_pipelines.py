@@ -34,7 +34,6 @@ def write(target, tmp_path, *steps):
         version="1",
         retry_of=None,
         submitted=datetime.now(UTC),
-        parameter_types={},
         parameters={},
         steps=check(Pipeline(name="conf", steps=steps)),
         settled={},

@@ -49,7 +49,7 @@ def test_a_run_is_its_job(project, target, tmp_path):
     steps = check(Pipeline(name="conf", steps=(Step(name="once", command=("{python}", "-c", "pass"), cache=False),)))
     document = RunDocument(
         run="r1", run_id=uuid.uuid4().hex, pipeline="conf", project_file=None, folder=str(tmp_path), profile=target.profile, version="1",
-        retry_of=None, submitted=datetime.now(UTC), parameter_types={}, parameters={}, steps=steps, settled={},
+        retry_of=None, submitted=datetime.now(UTC), parameters={}, steps=steps, settled={},
     )  # fmt: skip
     target.blobs.put(run_uri(target.blobs.root, "r1"), encode_run(document))
     with pytest.raises(NotFound, match="run r1 has no job"):
