@@ -85,11 +85,12 @@ def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Descript
         if root is not None:
             report.add("", "a project is a mapping", "begin with name: and the sections below it")
     name = spec.name if spec else ""
-    profiles.check(folder, name, report)
+    targets = profiles.read(folder, report)
+    profiles.check(targets, folder, name, report)
     whole = spec is not None and all(key.startswith(_LEAVES) or key.endswith(".py:") for key in report.wrong_keys())
     if spec is None or not whole:
         return None, report.sorted()
-    return Description(spec=_sound(spec, report), folder=str(folder), places=dict(report.places)), report.sorted()
+    return Description(spec=_sound(spec, report), folder=str(folder), places=dict(report.places), profiles=targets), report.sorted()
 
 
 def _where(path: Path) -> Path:

@@ -53,11 +53,11 @@ def profile(
 
     NotFound for an unknown target; Invalid for an option that its adapter does not have; Unsupported for a cloud without an offline stack.
     """
-    read = _read(description, used=lambda default: (target or default,))
-    name = target or read.default
-    if name not in read.targets:
-        raise NotFound(f"there is no target {name} in {FILE}", remedy=did_you_mean(name, read.targets, has="targets are"))
-    chosen = read.targets[name]
+    known = _read(description, used=lambda default: (target or default,))
+    name = target or known.default
+    if name not in known.targets:
+        raise NotFound(f"there is no target {name} in {FILE}", remedy=did_you_mean(name, known.targets, has="targets are"))
+    chosen = known.targets[name]
     adapter = installed.adapter(chosen.adapter)
     merged = chosen.options | _checked(chosen, adapter, options)
     server = merged.pop("offline", None)
@@ -81,19 +81,28 @@ def _nobody(_default: str) -> tuple[str, ...]:
     return ()
 
 
+def read(folder: Path, report: Report) -> str | None:
+    """The file's text; None when there is none, or it cannot be read, which is reported."""
+    return files.read_text(folder / FILE, FILE, report) if (folder / FILE).is_file() else None
+
+
 def check(
-    folder: Path, project: str, report: Report, *, used: Callable[[str], tuple[str, ...]] | None = _nobody, tracked: bool = False
+    text: str | None,
+    folder: Path,
+    project: str,
+    report: Report,
+    *,
+    used: Callable[[str], tuple[str, ...]] | None = _nobody,
+    tracked: bool = False,
 ) -> Profiles:
-    """Read the file, if there is one, and report what is wrong with it.
+    """The targets of the file's text (None: there is no file), with what is wrong with it reported.
 
     `used`: of the default's name, the targets whose variables (`${NAME}`) must be set; None: all. The others without theirs are left out.
     `tracked`: those of `tracking` must be, too.
     """
     default = Profile(name=DEFAULT, adapter=DEFAULT, project=project, options=_with_folders(installed.adapter(DEFAULT), {}, folder))
     nothing = Profiles(default=DEFAULT, targets={DEFAULT: default})
-    if not (folder / FILE).is_file():
-        return nothing
-    node = files.read_yaml(folder / FILE, FILE, _PREFIX, report)
+    node = None if text is None else files.read_tree(text, FILE, _PREFIX, report)
     if node is None:
         return nothing
     top = mapping(_without_secrets(node, _PREFIX, report), _PREFIX, report) or {}
@@ -117,16 +126,17 @@ def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> st
     if node is None or (not needed and variables.unset(node)):
         return None
     key = child(_PREFIX, "tracking")
-    read = TRACKING.read(variables.substitute(node, key, report) or yaml.scalar(""), key, report)
-    return read.get("mlflow") if isinstance(read, dict) else None
+    values = TRACKING.read(variables.substitute(node, key, report) or yaml.scalar(""), key, report)
+    return values.get("mlflow") if isinstance(values, dict) else None
 
 
 def _read(description: Description, *, used: Callable[[str], tuple[str, ...]] | None, tracked: bool = False) -> Profiles:
-    report = Report()
-    read = check(Path(description.folder), description.spec.name, report, used=used, tracked=tracked)
+    report, folder = Report(), Path(description.folder)
+    text = read(folder, report) if description.profiles is None else description.profiles
+    known = check(text, folder, description.spec.name, report, used=used, tracked=tracked)
     if report.problems:
         raise ProjectError(report.sorted())
-    return read
+    return known
 
 
 def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:

@@ -271,3 +271,4 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     spec: ProjectSpec
     folder: str
     places: dict[str, Place] = {}
+    profiles: str | None = None  # the text of profiles.yaml as it was read, once a command; None: there was none

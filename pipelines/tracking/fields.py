@@ -64,9 +64,9 @@ def metrics(run: Run) -> tuple[Metric, ...]:
 
 def _figures(run: Run) -> Iterator[tuple[str, float]]:
     if run.data:
-        yield from (("rows", run.data.rows), ("positives", run.data.clicks))
+        yield from (("rows", run.data.rows), ("positives", run.data.positives))
     if run.evaluation:
-        yield from (("test_rows", run.evaluation.rows), ("test_positives", run.evaluation.clicks))
+        yield from (("test_rows", run.evaluation.rows), ("test_positives", run.evaluation.positives))
         yield "base_log_loss", run.evaluation.base_log_loss
         for name, estimate in run.evaluation.figures().items():
             yield from _interval(name, estimate)
@@ -102,7 +102,6 @@ def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]
         "isthmus.version": run.version,
         "isthmus.alias": run.alias,
         "isthmus.failure": run.failure,
-        **{f"isthmus.link.{key(name)}": url for name, url in run.links.items()},
     }
     said = {"mlflow.note.content": notes.note, "isthmus.tags": " ".join(notes.tags)}  # they may become empty again
     return {name: value for name, value in told.items() if value} | said
@@ -126,7 +125,7 @@ def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
         digest=data.digest[:_LONGEST_DIGEST],
         source=json.dumps({"uri": uri}),
         schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps({"num_rows": data.rows, "num_elements": data.rows * len(columns), "positives": data.clicks}),
+        profile=json.dumps({"num_rows": data.rows, "num_elements": data.rows * len(columns), "positives": data.positives}),
     )
 
 

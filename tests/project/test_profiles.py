@@ -54,6 +54,14 @@ def test_without_the_file_there_is_one_target_local(example):
     assert choose(example, offline=True).options == {"home": str(example.path / ".isthmus")}
 
 
+def test_profiles_yaml_is_read_with_the_project_and_not_again(example):
+    description = load(example.path)
+    targets = profiles(description)
+    (example.path / "profiles.yaml").write_text("targets: {other: {adapter: nothing}}\n")
+    assert profiles(description) == targets
+    assert profile(description, target="vertex", offline=False, options={}) == targets["vertex"]
+
+
 def test_local_keeps_things_beside_the_project_unless_told_otherwise(example):
     assert choose(example).options["home"] == str(example.path / ".isthmus")
     assert choose(example, home="elsewhere").options["home"] == str(example.path / "elsewhere")
