@@ -115,7 +115,10 @@ def test_the_ceiling_is_the_expected_auc_over_pairs(found):
 
 
 def test_power_is_said_as_an_auc_and_in_percent():
-    assert figure_text.power(62, "click") == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
+    assert (
+        figure_text.power(62, "click")
+        == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 clicks, 0.52 1,600."
+    )
     assert statistics.positives_needed(statistics.distance_shown(500)) in (500, 501)
 
 
