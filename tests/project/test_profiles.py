@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from isthmus.errors import Invalid, NotFound, ProjectError, Unsupported
-from isthmus.project.load import load
+from isthmus.project.load import load, parse
 from isthmus.project.profiles import mlflow, profile, profiles
 from isthmus.project.shapes import Folder, Key, Number
 from isthmus.target import Adapter
@@ -101,8 +101,8 @@ def test_a_clouds_offline_stack_is_not_there_yet(example, target):
 
 
 def test_a_wrong_file_stops_every_target(example):
-    description = load(example.path)
     example.edit("profiles.yaml", "region:", "regoin:")
+    description, _ = parse(example.path)
     with pytest.raises(ProjectError, match="regoin"):
         profile(description, target="local", offline=False, options={})
 
