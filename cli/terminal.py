@@ -91,7 +91,7 @@ def broken(line: str, width: int) -> list[str]:
     for cell in _CELL.finditer(line):
         at = len(lines[-1]) + cell.start() - end
         end = cell.end()
-        if at + len(cell[0]) > width and (hangs or at > 0.6 * width):
+        if at + len(cell[0]) > width and (hangs or at > 0.6 * width or (at > hang and _widest(cell[0]) > width - at)):
             lines.append("")
             at = hang
         first, *rest = _wrapped(cell[0], width - at)
@@ -100,6 +100,11 @@ def broken(line: str, width: int) -> list[str]:
         if rest:  # what follows begins where this one did
             hang, hangs = at, True
     return lines
+
+
+def _widest(cell: str) -> int:
+    """Of its words: the room that it needs at least."""
+    return max(map(len, cell.split()))
 
 
 def _wrapped(cell: str, room: int) -> list[str]:

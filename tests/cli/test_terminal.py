@@ -80,6 +80,10 @@ def test_a_long_line_goes_on_below_its_last_cell():
         "       (another machine,",
         "       its price)",
     ]
+    assert broken("  pages   .isthmus/reports/first.html   .isthmus/reports/second.png", 60) == [
+        "  pages   .isthmus/reports/first.html",
+        "      .isthmus/reports/second.png",
+    ]
     assert broken("a line that fits", 16) == ["a line that fits"]
     assert broken("https://example.com/a/long/path", 10) == ["https://example.com/a/long/path"]
 
