@@ -5,7 +5,8 @@ from importlib.util import find_spec
 import pytest
 
 import isthmus as im
-from isthmus.tests.cli.running import isthmus
+from isthmus.lifecycle import demo
+from isthmus.tests.cli.running import at_terminal, isthmus, too_wide
 
 pytestmark = pytest.mark.slow
 
@@ -25,9 +26,23 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def here(folder):
+def played():
+    """The stages and the result of the demo on the laptop, once it was run."""
+    return {"stages": []}
+
+
+@pytest.fixture(scope="module")
+def here(folder, played):
     """What the demo says on the laptop; it makes the folder."""
-    return isthmus(folder.parent, "demo", "--requests", "200", "--json").json
+    run = demo.demo
+
+    def recorded(project, *, on_stage, **options):
+        played["result"] = run(project, on_stage=lambda *stage: played["stages"].append(stage), **options)
+        return played["result"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "demo", recorded)
+        return isthmus(folder.parent, "demo", "--requests", "200", "--json").json
 
 
 def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(here, folder):
@@ -45,6 +60,23 @@ def test_the_demo_reproduces_the_published_figures_and_stops_what_it_started(her
         assert project.target.endpoints.observe("ranker") is None
     for page in (here["picture"], here["page"]):
         assert (folder / page).is_file()
+
+
+def test_what_the_demo_says_fits_a_terminal_of_80_columns(here, played, folder, monkeypatch):
+    """Of the run above: what it said is said again."""
+
+    def said_again(_project, *, on_stage, **_options):
+        for stage in played["stages"]:
+            on_stage(*stage)
+        return played["result"]
+
+    monkeypatch.setattr(demo, "demo", said_again)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    _, seen = at_terminal(folder, "demo")
+    assert "[14/14]" in seen
+    assert "Is a bad version taken back?" in seen
+    assert too_wide(seen) == []
 
 
 @pytest.mark.parametrize(("target", "variable"), CLOUDS)
