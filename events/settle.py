@@ -102,7 +102,7 @@ def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connectio
 def _judge(event: Event, good: str, *, corrects: bool) -> str:
     """Of each staged row, in order, a state: new, there, conflict, or the name of the attribute whose reference is unresolved.
 
-    `correction` is that of the new ones. A content that was corrected since it was stored is there: its file may come again.
+    `correction` is that of the new ones. A content that stood until it was corrected is there: its file may come again.
     """
     references = [a.name for a in event.attributes if a.event is not None]
     unresolved = " ".join(
@@ -124,7 +124,8 @@ def _judge(event: Event, good: str, *, corrects: bool) -> str:
                 SELECT * FROM isthmus_existing
                 WHERE EXISTS (SELECT 1 FROM isthmus_existing AS later
                               WHERE later.dt = isthmus_existing.dt AND later.event_id = isthmus_existing.event_id AND later.correction > 0)
-                QUALIFY correction < max(correction) OVER (PARTITION BY dt, event_id))
+                QUALIFY correction < max(correction) OVER (PARTITION BY dt, event_id)
+                    AND row_number() OVER (PARTITION BY dt, event_id, correction ORDER BY {winning_order()}) = 1)
         ),
         isthmus_ranked AS (
             SELECT isthmus_awaited.file_row_number, isthmus_awaited.payload_digest, isthmus_standing.payload_digest AS _standing,

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown
@@ -65,6 +65,7 @@ class Model:
 
 @pytest.mark.timeout(900)  # twenty seconds where nothing else runs
 @settings(max_examples=25, deadline=None)
+@example([("ingest", [(0, 1)], None), ("emit", [(0, 2)], None), ("correct", [(0, 0)], None), ("ingest", [(0, 0), (0, 2)], None)])
 @given(st.lists(STEPS, min_size=1, max_size=6))
 def test_whatever_arrives_how_often_and_cut_where_the_first_stored_or_last_corrected_content_stands_for_every_reader(steps):
     clock = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count())
