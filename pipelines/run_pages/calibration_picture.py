@@ -28,7 +28,7 @@ def demo_picture(project: Project, runs: Sequence[str], *, name: str = "demo-cal
 
     figure = Figure(figsize=(10, 4.6), dpi=130, layout="constrained")
     left, right = figure.subplots(1, 2)
-    widest = 0.0
+    widest, outcome = 0.0, "positive"
     for place, run_name in enumerate(runs):
         run, table = get_run(project, run_name), predictions_of(project.target.blobs, run_name)
         bins, outcome = calibration_bins(table), outcome_of(run)
