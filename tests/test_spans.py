@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from types import SimpleNamespace
 
 import pytest
 from opentelemetry import trace
@@ -24,8 +23,7 @@ def told(monkeypatch):
     """What ends while a test runs, for a provider of its own: the process has one for good."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    api = SimpleNamespace(get_tracer=provider.get_tracer, SpanKind=trace.SpanKind)
-    monkeypatch.setitem(sys.modules, "opentelemetry.trace", api)
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
     return exporter.get_finished_spans
 
 
