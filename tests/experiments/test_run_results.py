@@ -1,8 +1,10 @@
 """A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
 
 from collections import Counter
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -26,12 +28,20 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture
-def at(shop, monkeypatch):
-    """Moves the clock: `at(3)` is the evening of the third day after the first."""
-    monkeypatch.setattr(shop, "now", shop.now)
+def own(shop, tmp_path):
+    """A copy, for who looks at its runs or stops them: other tests see none of it."""
+    copied = copy(shop)
+    copied.folder = copytree(shop.folder, tmp_path / "shop")
+    with copied.again().project:
+        yield copied
+
+
+@pytest.fixture
+def at(own):
+    """Moves the clock of `own`: `at(3)` is the evening of the third day after the first."""
 
     def move(day):
-        shop.now = MIDNIGHT + day * DAY + EVENING
+        own.now = MIDNIGHT + day * DAY + EVENING
 
     return move
 
@@ -79,40 +89,40 @@ def test_a_run_without_windows_counts_everyone_and_its_interval_holds_at_every_l
     assert of.relative.low < of.once.low < of.once.high < of.relative.high
 
 
-def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(shop):
+def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(own):
     with pytest.raises(NotFound, match="nobody has looked"):
-        results(shop.project, "open_end", last=True)
+        results(own.project, "open_end", last=True)
     for last in (False, True):  # it is stored and stays out of sight
         with pytest.raises(Refused, match=r"no results yet: split \d+ : \d+ is not 50 : 50"):
-            results(shop.project, "open_end", last=last)
-    assert results(shop.project, "open_end", last=True, despite_split=True).split.alarm
-    assert run_looks.read(shop.project.target.state, "open_end.1").looks == ()
+            results(own.project, "open_end", last=last)
+    assert results(own.project, "open_end", last=True, despite_split=True).split.alarm
+    assert run_looks.read(own.project.target.state, "open_end.1").looks == ()
 
 
-def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_no_new_look(shop, at):
-    state = shop.project.target.state
-    before = results(shop.project, "blend_up", as_of=MIDNIGHT + DAY)
+def test_each_new_look_is_recorded_and_spends_of_the_plan_and_the_same_data_are_no_new_look(own, at):
+    state = own.project.target.state
+    before = results(own.project, "blend_up", as_of=MIDNIGHT + DAY)
     assert run_looks.read(state, "blend_up.1").looks == ()
     assert (before.look, before.complete, effect(before, "ctr").relative) == (1, 0, None)
     at(2)
-    first = results(shop.project, "blend_up")
-    again = results(shop.project, "blend_up")
+    first = results(own.project, "blend_up")
+    again = results(own.project, "blend_up")
     assert [look.units for look in run_looks.read(state, "blend_up.1").looks] == [first.complete]
     assert (first.look, first.planned) == (again.look, again.planned) == (1, again.planned)
     assert 0 < first.share < 1
     assert effect(first, "ctr").relative.low < effect(first, "ctr").once.low
     at(4)
-    second = results(shop.project, "blend_up")
+    second = results(own.project, "blend_up")
     assert (second.look, second.planned, second.share > 1) == (2, first.planned, True)
     assert second.headline == "ship"
     at(DAYS)
-    later = results(shop.project, "blend_up")
+    later = results(own.project, "blend_up")
     assert (later.closed, later.complete, later.look, later.effects) == (second.until, second.complete, 2, second.effects)
-    past = results(shop.project, "blend_up", as_of=MIDNIGHT + 2 * DAY + EVENING)
+    past = results(own.project, "blend_up", as_of=MIDNIGHT + 2 * DAY + EVENING)
     assert (past.closed, past.look, past.effects, past.conclusion) == (None, 1, first.effects, first.conclusion)
-    assert results(shop.project, "blend_up", last=True) == later
-    assert command(shop.folder, "experiment", "results", "blend_up.1", "--last", "--json").json["planned"] == first.planned
-    assert "% of the planned units" in command(shop.folder, "experiment", "results", "blend_up", "--last").out
+    assert results(own.project, "blend_up", last=True) == later
+    assert command(own.folder, "experiment", "results", "blend_up.1", "--last", "--json").json["planned"] == first.planned
+    assert "% of the planned units" in command(own.folder, "experiment", "results", "blend_up", "--last").out
 
 
 def test_the_page_of_a_day_is_the_look_of_that_evening(shop):
@@ -180,10 +190,10 @@ def test_who_never_ran_has_no_results_and_a_log_of_ones_own_no_last_look(shop):
         results(shop.project, "blend_up", as_of=START)
 
 
-def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(shop, at):
+def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(own, at):
     at(4)
-    seen = results(shop.project, "blend_up")
-    text = Path(command(shop.folder, "experiment", "report", "blend_up", "--json").json["page"]).read_text()
+    seen = results(own.project, "blend_up")
+    text = Path(command(own.folder, "experiment", "report", "blend_up", "--json").json["page"]).read_text()
     assert text.count("<svg") == 4
     titles = (
         "Arms: ctr",
@@ -201,7 +211,7 @@ def test_the_page_shows_what_was_looked_at_last_and_fetches_nothing(shop, at):
         shown in text for shown in (seen.headline.capitalize(), "bought (guardrail)", "platform ios", seen.over_time[1].day, "started")
     )
     assert "http" not in text
-    assert command(shop.folder, "experiment", "list", "--json").json[0]["verdict"] == seen.headline
+    assert command(own.folder, "experiment", "list", "--json").json[0]["verdict"] == seen.headline
 
 
 def test_a_plan_rests_on_what_the_endpoints_units_did_in_the_last_weeks(shop):
@@ -226,13 +236,13 @@ def test_before_anybody_came_a_plan_needs_a_rate_that_is_said(shop):
         power(shop.project, "blend_up", control=1.5)
 
 
-def test_after_a_stop_nothing_counts_and_a_look_at_the_time_before_does_not_know_of_it(shop, at):
+def test_after_a_stop_nothing_counts_and_a_look_at_the_time_before_does_not_know_of_it(own, at):
     at(3)
-    end = shop.now
-    stop(shop.project, "open_end", because="the client is broken")
+    end = own.now
+    stop(own.project, "open_end", because="the client is broken")
     at(DAYS)
-    seen = results(shop.project, "open_end", despite_split=True)
+    seen = results(own.project, "open_end", despite_split=True)
     assert (seen.stopped, seen.until) == (end, end + timedelta(seconds=10))
-    assert metric(seen, "ctr").arms["control"].units == len(complete(shop, "open_end.1", "control", end, timedelta()))
-    before = results(shop.project, "open_end", as_of=end - DAY, despite_split=True)
+    assert metric(seen, "ctr").arms["control"].units == len(complete(own, "open_end.1", "control", end, timedelta()))
+    before = results(own.project, "open_end", as_of=end - DAY, despite_split=True)
     assert (before.stopped, before.until) == (None, end - DAY)
