@@ -27,9 +27,11 @@ def span(
 
     `sent`: headers that may carry the caller's trace. Attributes' names begin with `isthmus.` unless they have a dot.
     """
-    if (trace := sys.modules.get("opentelemetry.trace")) is None:
+    if not listening():
         yield _ignored
         return
+    from opentelemetry import trace  # it is imported, or another thread is at it: then this waits for it
+
     tracer = trace.get_tracer(_NAME)
     with tracer.start_as_current_span(name, _caller(sent), trace.SpanKind[kind], _named(attributes)) as opened:
         yield lambda **more: opened.set_attributes(_named(more))

@@ -1,7 +1,10 @@
 """Spans, as OpenTelemetry's own SDK gets them."""
 
 import asyncio
+import importlib
 import sys
+import threading
+from types import SimpleNamespace
 
 import pytest
 from opentelemetry import trace
@@ -16,6 +19,16 @@ from isthmus.errors import DryRun, Unavailable
 from isthmus.target import CallLog
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+SLOW = """
+import contextlib, importing
+importing.begun.set()
+assert importing.release.wait(120)
+SpanKind = {"INTERNAL": 0}
+def get_tracer(name):
+    from types import SimpleNamespace
+    return SimpleNamespace(start_as_current_span=lambda *told: contextlib.nullcontext())
+"""
 
 
 @pytest.fixture
@@ -77,6 +90,24 @@ def test_a_request_goes_on_with_its_caller_s_trace(told):
     assert request.attributes["http.response.status_code"] == 503
     assert f"{request.context.trace_id:032x}" == CALLER.split("-")[1]
     assert f"{request.parent.span_id:016x}" == CALLER.split("-")[2]
+
+
+def test_a_span_waits_for_a_thread_that_is_at_importing_the_api(tmp_path, monkeypatch):
+    """As a cloud's SDK does at its first use: the module is there before what it holds."""
+    begun, release = threading.Event(), threading.Event()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "opentelemetry"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "opentelemetry").mkdir()
+    (tmp_path / "opentelemetry" / "trace.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "importing", SimpleNamespace(begun=begun, release=release))
+    thread = threading.Thread(target=importlib.import_module, args=("opentelemetry.trace",))
+    thread.start()
+    assert begun.wait(120)
+    threading.Timer(0.05, release.set).start()
+    with spans.span("PutRecords"):
+        assert release.is_set()
+    thread.join()
 
 
 def test_without_the_api_nothing_is_imported_for_a_span(monkeypatch):
