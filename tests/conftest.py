@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from isthmus.adapters.common import price_list
 from isthmus.tests import bytecode
 from isthmus.tests.cli import running
 from isthmus.tests.localstack import forked
@@ -68,6 +69,15 @@ BUDGETS = {
     "ui": 60,
 }
 seconds: Counter[str] = Counter()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def price_folder(tmp_path_factory):
+    """A user who asked no price list: whose tests these are may have. The value is the real function, for tests of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        real, nowhere = price_list.folder, tmp_path_factory.mktemp("prices")
+        patch.setattr(price_list, "folder", lambda: nowhere)
+        yield real
 
 
 def pytest_configure(config):

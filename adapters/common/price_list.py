@@ -6,9 +6,10 @@ It can be deleted at any time: a file that is not there, or of another form, is 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ import msgspec
 
 from ...errors import Unavailable
 from ...formats import decoder
+from .transfers import arriving
 
 FRESH = timedelta(days=7)  # providers change prices some times a year
 _FORM = 1  # of the file's name: another form is another file
@@ -25,8 +27,8 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider asks for in a region, on demand."""
 
     date: str  # when it was asked, or taken down: 2026-11-29, 2026-07
-    hourly: Mapping[str, str]  # machine -> USD an hour that it serves
-    scanned: str | None = None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
+    hourly: Mapping[str, Decimal]  # machine -> USD an hour that it serves
+    scanned: Decimal | None = None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
 
 
 def cached(provider: str, region: str) -> PriceList | None:
@@ -61,15 +63,13 @@ def _recent(now: datetime) -> str:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as beside:
-            beside.write(content)
-        Path(beside.name).replace(path)
-    except OSError:
-        return
+    with suppress(OSError), arriving(path, ".tmp-") as file:
+        file.write(content)
+
+
+def folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "prices"
 
 
 def _path(provider: str, region: str) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "isthmus" / "prices" / f"{provider}-{quote(region, safe='')}-{_FORM}.json"
+    return folder() / f"{provider}-{quote(region, safe='')}-{_FORM}.json"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ def _listed(aws: Aws, date: str) -> PriceList:
     return PriceList(date=date, hourly=hourly, scanned=scanned.pop() if len(scanned) == 1 else None)
 
 
-def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, str]]:
+def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, Decimal]]:
     """Usage type, unit and USD on demand of a service's products in the region; those without one price in USD are left out."""
     chosen = {"regionCode": aws.region, **attributes}
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in chosen.items()]
@@ -51,7 +52,7 @@ def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, 
                 yield from _priced(product["product"]["attributes"].get("usagetype", ""), product.get("terms", {}))
 
 
-def _priced(usage: str, terms: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _priced(usage: str, terms: dict[str, Any]) -> Iterator[tuple[str, str, Decimal]]:
     dimensions = [each for term in terms.get("OnDemand", {}).values() for each in term["priceDimensions"].values()]
     if len(dimensions) == 1 and (price := dimensions[0]["pricePerUnit"].get("USD")):
-        yield usage, dimensions[0]["unit"], price
+        yield usage, dimensions[0]["unit"], Decimal(price)

@@ -43,7 +43,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {"us-east-1": _US, "us-east-2": _US, "
 
 
 # USD a TB of "SQL queries": of aws.amazon.com/athena/pricing, by the same rule
-_SCANNED: Mapping[str, str] = {"us-east-1": "5.00", "us-east-2": "5.00", "us-west-2": "5.00"}
+_SCANNED: Mapping[str, Decimal] = {"us-east-1": Decimal(5), "us-east-2": Decimal(5), "us-west-2": Decimal(5)}
 
 
 # USD a million requests to on-demand tables, a write of 1 KB, a consistent read of 4 KB: aws.amazon.com/dynamodb/pricing, by the same rule
@@ -62,13 +62,14 @@ def of(profile: Profile, region: str | None = None) -> PriceList:
     """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the shipped table."""
     region = region or str(profile.options.get("region", ""))
     listed = None if profile.options.get("endpoint_url") else cached(PROVIDER, region)
-    return listed or PriceList(date=TABLE, hourly=_TABLE.get(region, {}), scanned=_SCANNED.get(region))
+    table = {machine: Decimal(price) for machine, price in _TABLE.get(region, {}).items()}
+    return listed or PriceList(date=TABLE, hourly=table, scanned=_SCANNED.get(region))
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
     """USD an hour; None: unknown."""
     price = prices.hourly.get(machine)
-    return None if price is None else Decimal(price) * count
+    return None if price is None else price * count
 
 
 def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
@@ -99,8 +100,7 @@ def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
 
 def scanning(profile: Profile) -> Decimal | None:
     """USD a TB (10**12 bytes) that Athena reads in the profile's region; None: unknown. Less than 10 MB of a query count as 10 MB."""
-    price = of(profile).scanned
-    return None if price is None else Decimal(price)
+    return of(profile).scanned
 
 
 def counting(profile: Profile) -> Decimal | None:

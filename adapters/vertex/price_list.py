@@ -32,11 +32,11 @@ def ask(target: Target) -> None:
 
 
 def _listed(session: Session, date: str) -> PriceList:
-    parts: dict[str, str] = {}
+    parts: dict[str, Decimal] = {}
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
         for sku in _skus(session):
             named = _PART.fullmatch(sku["description"])
-            if named and session.location in sku.get("serviceRegions", ()) and (price := _price(sku, _UNITS[named["part"]])):
+            if named and session.location in sku.get("serviceRegions", ()) and (price := _price(sku, _UNITS[named["part"]])) is not None:
                 parts[f"{named['family']} {named['part']}"] = price
     return PriceList(date=date, hourly=parts)
 
@@ -57,7 +57,7 @@ def _skus(session: Session) -> Iterator[dict[str, Any]]:
             query["pageToken"] = page["nextPageToken"]
 
 
-def _price(sku: Mapping[str, Any], unit: str) -> str | None:
+def _price(sku: Mapping[str, Any], unit: str) -> Decimal | None:
     """USD on demand for a unit; None where it has no price, several, or one for something else."""
     rates = [
         rate["unitPrice"]
@@ -67,4 +67,4 @@ def _price(sku: Mapping[str, Any], unit: str) -> str | None:
     ]
     if sku["category"]["usageType"] != "OnDemand" or len(rates) != 1:
         return None
-    return str(Decimal(rates[0].get("units", 0)) + Decimal(rates[0].get("nanos", 0)).scaleb(-9))
+    return Decimal(rates[0].get("units", 0)) + Decimal(rates[0].get("nanos", 0)).scaleb(-9)

@@ -51,14 +51,13 @@ def of(profile: Profile, location: str | None = None) -> PriceList:
     """Google's own list of a location (the profile's), where it was asked for; else, and offline, the shipped table."""
     location = location or str(profile.options.get("location", ""))
     listed = None if profile.options.get("endpoint_url") else cached(PROVIDER, location)
-    return listed or PriceList(date=TABLE, hourly=_TABLE.get(location, {}))
+    return listed or PriceList(date=TABLE, hourly={machine: Decimal(price) for machine, price in _TABLE.get(location, {}).items()})
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
     """USD an hour; None: unknown."""
-    price = prices.hourly.get(machine)
-    one = _of_parts(prices, machine) if price is None else Decimal(price)
-    return None if one is None else one * count
+    price = prices.hourly[machine] if machine in prices.hourly else _of_parts(prices, machine)
+    return None if price is None else price * count
 
 
 def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
@@ -71,7 +70,7 @@ def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
         shape = container_limits(machine)
     except Invalid:
         return None
-    return Decimal(core) * Decimal(shape.cpu) + Decimal(ram) * Decimal(str(shape.memory_gb))
+    return core * Decimal(shape.cpu) + ram * Decimal(str(shape.memory_gb))
 
 
 def total(prices: PriceList, replicas: Mapping[str, int]) -> Decimal | None:

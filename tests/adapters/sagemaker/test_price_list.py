@@ -9,6 +9,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from isthmus.adapters import targets
+from isthmus.adapters.common import price_list
 from isthmus.adapters.common.price_list import cached
 from isthmus.adapters.sagemaker import prices
 from isthmus.adapters.sagemaker.session import of
@@ -76,7 +77,8 @@ class Account:
 
 
 @pytest.fixture
-def account(tmp_path, monkeypatch):
+def account(tmp_path, monkeypatch, price_folder):
+    monkeypatch.setattr(price_list, "folder", price_folder)
     for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "XDG_CACHE_HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -121,7 +123,7 @@ def test_who_may_not_ask_goes_on_with_the_last_list_and_without_one_with_the_tab
     assert account.estimate().table == "2026-11-29"
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"date": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"date": 1}', b'{"date": "2026-11-29", "hourly": {"ml.m5.large": "much"}}'])
 def test_a_file_of_the_cache_that_is_none_of_ours_is_asked_for_again(account, tmp_path, content):
     targets.ask_prices(account.target)
     (kept,) = tmp_path.rglob("*.json")
@@ -136,6 +138,21 @@ def test_a_list_of_another_form_and_a_cache_that_cannot_be_written_are_done_with
     targets.ask_prices(account.target)
     monkeypatch.setitem(PAGES, ("AmazonAthena", None), (['{"product": {}}'], None))
     targets.ask_prices(account.target)
+    assert account.estimate().table == prices.TABLE
+
+
+def test_what_is_no_price_is_not_kept(account, tmp_path, monkeypatch):
+    monkeypatch.setitem(PAGES, ("AmazonSageMaker", None), ([product("EUC1-Host:ml.m5.large", "much")], None))
+    targets.ask_prices(account.target)
+    assert account.estimate().table == prices.TABLE
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_list_that_cannot_take_its_place_leaves_nothing_beside_it(account, tmp_path):
+    place = tmp_path / "isthmus" / "prices" / f"aws-{REGION}-1.json"
+    place.mkdir(parents=True)
+    targets.ask_prices(account.target)
+    assert list(place.parent.iterdir()) == [place]
     assert account.estimate().table == prices.TABLE
 
 

@@ -13,12 +13,6 @@ from isthmus.lifecycle.plan import _budget, _estimated
 from isthmus.target import Profile
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Of a user who asked no price list."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def listed(region):
     return prices.of(profile(region=region))
 

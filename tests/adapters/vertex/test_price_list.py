@@ -12,6 +12,7 @@ from requests import Response
 from requests.adapters import BaseAdapter
 
 from isthmus.adapters import targets
+from isthmus.adapters.common import price_list
 from isthmus.adapters.vertex import credentials, prices
 from isthmus.adapters.vertex.session import Session
 from isthmus.endpoints.port import VariantSpec
@@ -72,7 +73,8 @@ class Google(BaseAdapter):
 
 
 @pytest.fixture
-def google(tmp_path, monkeypatch):
+def google(tmp_path, monkeypatch, price_folder):
+    monkeypatch.setattr(price_list, "folder", price_folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(credentials, "default", lambda _: (AnonymousCredentials(), "example"))
     google = Google()

@@ -13,12 +13,6 @@ from isthmus.installed import adapter
 from isthmus.target import Profile, attribute
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """Of a user who asked no price list."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-
 def profile(**options):
     return Profile(name="vertex", adapter="vertex", project="shop", options=options)
 
