@@ -131,9 +131,8 @@ def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> st
 
 
 def _read(description: Description, *, used: Callable[[str], tuple[str, ...]] | None, tracked: bool = False) -> Profiles:
-    report, folder = Report(), Path(description.folder)
-    text = read(folder, report) if description.profiles is None else description.profiles
-    known = check(text, folder, description.spec.name, report, used=used, tracked=tracked)
+    report = Report()
+    known = check(description.profiles, Path(description.folder), description.spec.name, report, used=used, tracked=tracked)
     if report.problems:
         raise ProjectError(report.sorted())
     return known

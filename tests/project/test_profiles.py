@@ -62,6 +62,13 @@ def test_profiles_yaml_is_read_with_the_project_and_not_again(example):
     assert profile(description, target="vertex", offline=False, options={}) == targets["vertex"]
 
 
+def test_a_profiles_yaml_that_comes_after_the_project_was_read_is_not_there(example):
+    (example.path / "profiles.yaml").rename(example.path / "profiles.txt")
+    description = load(example.path)
+    (example.path / "profiles.txt").rename(example.path / "profiles.yaml")
+    assert set(profiles(description)) == {"local"}
+
+
 def test_local_keeps_things_beside_the_project_unless_told_otherwise(example):
     assert choose(example).options["home"] == str(example.path / ".isthmus")
     assert choose(example, home="elsewhere").options["home"] == str(example.path / "elsewhere")
