@@ -32,10 +32,10 @@ def next_name(project: Project) -> str:
     """r1, r2, ...: each given once, whoever asks at the same time."""
     state = project.target.state
     while True:
-        found = state.get(COUNTER)
-        number = decode(found.value, Counter, what=f"state {COUNTER}").last + 1 if found else 1
+        stored = state.get(COUNTER)
+        number = decode(stored.value, Counter, what=f"state {COUNTER}").last + 1 if stored else 1
         try:
-            state.put(COUNTER, msgspec.json.encode(Counter(last=number)), expect=found.token if found else None)
+            state.put(COUNTER, msgspec.json.encode(Counter(last=number)), expect=stored.token if stored else None)
         except Conflict:
             continue  # somebody else took it
         return f"r{number}"
@@ -43,8 +43,8 @@ def next_name(project: Project) -> str:
 
 def names(blobs: BlobStore) -> tuple[str, ...]:
     """Training runs that have ended, oldest first."""
-    found = re.compile(re.escape(runs_folder(blobs.root)) + r"/([^/]+)/record\.json")
-    hits = (found.fullmatch(info.uri) for info in blobs.list(f"{runs_folder(blobs.root)}/"))
+    record = re.compile(re.escape(runs_folder(blobs.root)) + r"/([^/]+)/record\.json")
+    hits = (record.fullmatch(info.uri) for info in blobs.list(f"{runs_folder(blobs.root)}/"))
     return tuple(sorted((hit[1] for hit in hits if hit), key=_age))
 
 
@@ -55,7 +55,7 @@ def _age(name: str) -> tuple[int, str]:
 
 def begun(project: Project) -> tuple[str, ...]:
     """Names that were given after that of the newest training run that ended."""
-    found = project.target.state.get(COUNTER)
-    last = decode(found.value, Counter, what=f"state {COUNTER}").last if found else 0
+    stored = project.target.state.get(COUNTER)
+    last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0
     ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)
     return tuple(f"r{number}" for number in range(ended + 1, last + 1))

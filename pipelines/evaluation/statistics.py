@@ -165,7 +165,7 @@ def ceiling(rates: Any, groups: Any) -> float:
 
 
 def positives_needed(distance: float) -> int:
-    """Clicks that show an AUC this far from chance four times in five, at 95 %.
+    """Positives that show an AUC this far from chance four times in five, at 95 %.
 
     An AUC with few positives among many rows has variance 1 / (12 positives) at chance (Hanley and McNeil 1982).
     """

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import MissingDependency
-from .compare import outcome_of
 from .figures import calibration_bins, roc
+from .run_text import outcome_of
 from .runs import get_run, predictions_of
 
 if TYPE_CHECKING:

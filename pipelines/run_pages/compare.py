@@ -16,7 +16,7 @@ from ..evaluation.statistics import Estimate
 from . import figure_text, runs
 from .figure_text import estimate, interval, signed
 from .records import Run
-from .run_text import ranking_figures
+from .run_text import outcome_of, ranking_figures
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -180,11 +180,6 @@ def figures(run: Run) -> Evaluation:
     if run.evaluation is None:
         raise Invalid(f"run {run.name} has no figures: {run.failure}")
     return run.evaluation
-
-
-def outcome_of(run: Run) -> str:
-    """What the positives are called."""
-    return run.data.outcome if run.data else "positive"
 
 
 def version_of(run: Run) -> str:

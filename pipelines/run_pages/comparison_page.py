@@ -12,6 +12,7 @@ from .compare import Comparison, Comparisons
 from .figures import Seen, calibration_chart, daily_chart, roc_chart
 from .records import Run
 from .report_store import keep
+from .run_text import outcome_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,7 +51,7 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
     seen = [Seen(name=f"{run.name} {run.told()}", style=style, predictions=table) for run, table, style in shown]
     more = len(compared.runs) - len(seen)
-    outcome = compare.outcome_of(compared[0].second)
+    outcome = outcome_of(compared[0].second)
     pictures = [page.charts(roc_chart(seen, outcome), calibration_chart(seen, outcome)), daily_chart(seen, outcome)]
     pictures += [page.words(f"The pictures show the first {len(seen)} runs; {more} more are in the table.", "soft")] if more else []
     return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
@@ -65,7 +66,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     ]
     head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
-    positives = figure_text.number_of(pair.positives, compare.outcome_of(second))
+    positives = figure_text.number_of(pair.positives, outcome_of(second))
     paired = f"Both models on the same {pair.rows:,} rows with {positives}; {_drawn(second)}."
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),

@@ -10,6 +10,7 @@ from ..evaluation.statistics import Estimate
 from ..evaluation.worth import Worth
 from . import figure_text
 from .records import Run
+from .run_text import outcome_of
 
 _MUCH, _LITTLE = 0.25, 0.1  # of drift, by convention
 
@@ -106,7 +107,7 @@ def segments(run: Run) -> list[str]:
         return []
     names = [name for name in (f"ndcg@{CUTOFF}", "auc", "calibration") if any(name in segment.figures for segment in run.segments)]
     against = [name for name in names[:1] if any(name in segment.differences for segment in run.segments)]
-    outcomes = f"{run.data.outcome if run.data else 'click'}s"
+    outcomes = f"{outcome_of(run)}s"
     head = ("", "value", "rows", outcomes, *(f"{name} against the champion" for name in against), *names)
     rows = []
     for segment in run.segments:

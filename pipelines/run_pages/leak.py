@@ -59,7 +59,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     leaky = with_leak(data, chosen.name, entity.key)
     trainer = trainers.find(model, project.folder)
     among = forward_evaluation.grouping(leaky, project.spec.objectives[model.objective], project.spec)
-    found = forward_evaluation.forward(
+    evaluated = forward_evaluation.forward(
         leaky, trainer, model, start=known.start, end=known.end, folder=project.folder, log=lambda _text: None, among=among
     )
     ours = runs.predictions_of(project.target.blobs, run)
@@ -73,7 +73,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         honest=auc(alone),
         leaked=auc(alone_leaky),
         model_honest=auc(ours),
-        model_leaked=auc(found.predictions),
+        model_leaked=auc(evaluated.predictions),
         alarmed=bool(leak_alarm(leaky, "outcome", [chosen.name], unit=among.unit)[0].warnings),
         page=Path(),
     )

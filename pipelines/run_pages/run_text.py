@@ -46,6 +46,11 @@ def _line(name: str, rest: str) -> str:
     return f"  {name:<13} {rest}"
 
 
+def outcome_of(run: Run) -> str:
+    """What its positives are called."""
+    return run.data.outcome if run.data else "positive"
+
+
 def described(data: Data) -> str:
     """`20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
@@ -62,8 +67,7 @@ def _figures(run: Run, found: Evaluation) -> list[str]:
     plural = "s" if number != 1 else ""
     length = f"day{plural}" if found.forward_days == 1 else f"period{plural} of {found.forward_days:g} days"
     tested = f"{number} test {length}: {found.rows:,} rows"
-    outcome = run.data.outcome if run.data else "positive"
-    lines = [_line("forward", f"{tested}, {number_of(found.positives, outcome)}")]
+    lines = [_line("forward", f"{tested}, {number_of(found.positives, outcome_of(run))}")]
     lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))
     lines += _ranking(run, found)
     if found.log_loss is not None and found.log_loss_difference is not None:

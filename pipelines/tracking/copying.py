@@ -59,8 +59,8 @@ def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | N
     """The MLflow run of a run of ours; a deleted one where there is no other."""
     from mlflow.entities import ViewType
 
-    found = client.search_runs([experiment_id], f"tags.`{fields.RUN_ID}` = '{run_id}'", run_view_type=ViewType.ALL, max_results=10)
-    return min(found, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id), default=None)
+    copies = client.search_runs([experiment_id], f"tags.`{fields.RUN_ID}` = '{run_id}'", run_view_type=ViewType.ALL, max_results=10)
+    return min(copies, key=lambda run: (run.info.lifecycle_stage == "deleted", run.info.run_id), default=None)
 
 
 def copy(project: Project, client: MlflowClient, experiment_id: str, run: Run, notes: Notes, *, there: MlflowRun | None) -> str:
@@ -96,8 +96,8 @@ def _log_data(project: Project, client: MlflowClient, at: str, run: Run) -> None
         return
     with suppress(NotFound):  # its rows are not kept
         read = fields.data_set(run.data, objective=run.objective, uri=watch.artifact_uri(project, run.name, "dataset", "data"))
-        found = Dataset(read.name, read.digest, "isthmus", read.source, read.schema, read.profile)
-        client.log_inputs(at, [DatasetInput(found, [InputTag("mlflow.data.context", "training")])])
+        dataset = Dataset(read.name, read.digest, "isthmus", read.source, read.schema, read.profile)
+        client.log_inputs(at, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
 def _log_files(project: Project, client: MlflowClient, at: str, run: Run) -> None:

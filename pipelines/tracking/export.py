@@ -72,13 +72,13 @@ def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]
 
 
 def _export_run(project: Project, client: MlflowClient, uri: str, experiment: str, run: Run) -> Exported:
-    said = notes.read(project.target.blobs, run.name)
+    noted = notes.read(project.target.blobs, run.name)
     there = copying.find(client, experiment, copying.identity(project, run.name))
-    digest = copying.digest(run, said)
+    digest = copying.digest(run, noted)
     if there is not None and (state := _state(there, digest)):
         return Exported(run=run.name, state=state, url=_page(uri, experiment, there.info.run_id))
     with project.target.calls.mutating("mlflow.copy", f"{uri} {run.name}"):
-        at = copying.copy(project, client, experiment, run, said, there=there)
+        at = copying.copy(project, client, experiment, run, noted, there=there)
         pyfunc.register(project, client, run, at)
         client.set_tag(at, fields.DIGEST, digest)
     return Exported(run=run.name, state="written", url=_page(uri, experiment, at))

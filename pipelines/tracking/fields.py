@@ -86,7 +86,7 @@ def _periods(run: Run) -> Iterator[Metric]:
 
 
 def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]:
-    told = {
+    recorded = {
         "mlflow.source.name": run.path,
         "mlflow.source.git.commit": run.git and run.git.revision,
         RUN_ID: run_id,
@@ -103,8 +103,8 @@ def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]
         "isthmus.alias": run.alias,
         "isthmus.failure": run.failure,
     }
-    said = {"mlflow.note.content": notes.note, "isthmus.tags": " ".join(notes.tags)}  # they may become empty again
-    return {name: value for name, value in told.items() if value} | said
+    noted = {"mlflow.note.content": notes.note, "isthmus.tags": " ".join(notes.tags)}  # they may become empty again
+    return {name: value for name, value in recorded.items() if value} | noted
 
 
 class DataSet(msgspec.Struct, frozen=True, kw_only=True):

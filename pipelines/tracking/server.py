@@ -55,12 +55,13 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from requests import HTTPError
 
     # with the package sagemaker-mlflow installed, which sagemaker brings, it warns at each call that the server is none of SageMaker's
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
     try:
         yield MlflowClient(tracking_uri=server, registry_uri=server)
-    except MlflowException as error:
+    except (MlflowException, HTTPError) as error:  # the second is an artifact's, which MLflow passes on as it is
         raise _as_ours(error, server) from error
 
 
@@ -76,7 +77,8 @@ def _reach(server: str) -> None:
 
 def _as_ours(error: Any, server: str) -> Denied | Invalid | Unavailable:
     words = f"MLflow at {server}: {str(error).partition(chr(10))[0]}"
-    status = error.get_http_status_code()
+    response = getattr(error, "response", None)
+    status = error.get_http_status_code() if response is None else response.status_code
     if status in (401, 403):
         return Denied(words, remedy="MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN")
     return Invalid(words) if 400 <= status < 500 else Unavailable(words, remedy=_AGAIN)

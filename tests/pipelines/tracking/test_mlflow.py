@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import msgspec
 import pytest
@@ -15,10 +17,12 @@ import pytest
 pytest.importorskip("mlflow", reason="the extra isthmus[mlflow] is not installed")
 
 import isthmus
+from isthmus.errors import Invalid
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import notes, records
 from isthmus.pipelines.tracking import pyfunc
+from isthmus.pipelines.tracking import server as tracking
 from isthmus.pipelines.tracking.export import mirror
 from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
@@ -119,6 +123,30 @@ def test_what_was_cut_is_completed_and_not_copied_beside_it(shop, client, monkey
     assert (one.state, after.info.run_id) == ("written", before.info.run_id)
 
 
+class TooLarge(BaseHTTPRequestHandler):
+    """What stands before a server and limits a body's length."""
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_error(413)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_an_artifact_that_is_refused_before_it_reaches_mlflow_is_an_error_of_ours(shop):
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), TooLarge) as limit:
+        threading.Thread(target=limit.serve_forever).start()
+        uri = f"http://127.0.0.1:{limit.server_port}"
+        try:
+            with pytest.raises(Invalid, match=f"MLflow at {uri}: 413 Client Error"), tracking.client(shop, uri):
+                HttpArtifactRepository(f"{uri}/api/2.0/mlflow-artifacts/artifacts").log_artifact(__file__)
+        finally:
+            limit.shutdown()
+
+
 def test_a_note_that_changed_is_copied_and_nothing_else_is_new(shop, client):
     isthmus.runs.export(shop)
     notes.note(shop, "r1", "the first")
@@ -145,12 +173,12 @@ def test_a_dry_run_changes_nothing_and_the_command_says_where_a_run_is(shop, cli
     isthmus.runs.export(shop)
     (before,) = runs_of(client)
     client.delete_tag(before.info.run_id, "isthmus.digest")
-    said = command(shop.folder, "runs", "export", "--to", "mlflow", "--dry-run")
-    assert said.out.startswith("local   export all runs to mlflow\ndry run: would call mlflow.copy on http")
+    dry = command(shop.folder, "runs", "export", "--to", "mlflow", "--dry-run")
+    assert dry.out.startswith("local   export all runs to mlflow\ndry run: would call mlflow.copy on http")
     assert "isthmus.digest" not in client.get_run(before.info.run_id).data.tags
-    said = command(shop.folder, "runs", "export", "--to", "mlflow", "--json")
-    (told,) = said.json  # MLflow itself says nothing
-    assert (told["state"], said.err) == ("written", "")
+    exported = command(shop.folder, "runs", "export", "--to", "mlflow", "--json")
+    (told,) = exported.json  # MLflow itself says nothing
+    assert (told["state"], exported.err) == ("written", "")
     assert told["url"].endswith(f"/runs/{before.info.run_id}")
 
 
@@ -169,9 +197,9 @@ def test_a_registered_version_is_loaded_by_mlflow_alone_and_predicts_the_same(sh
     (version,) = client.search_model_versions("name = 'local.shop.ranker'")
     assert version.tags["isthmus.version"] == "ranker@1"
     env = os.environ | {"MLFLOW_TRACKING_URI": server, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    said = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, env=env, cwd="/", check=False)
-    assert said.returncode == 0, said.stderr
-    *_, inputs, predictions = said.stdout.splitlines()
+    loaded = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, env=env, cwd="/", check=False)
+    assert loaded.returncode == 0, loaded.stderr
+    *_, inputs, predictions = loaded.stdout.splitlines()
     assert inputs == '[{"type": "double", "name": "item_ctr", "required": false}]'
     registered = shop.target.registry.get("ranker", 1)
     ours = predictor.load(local_path(registered.uri)).predictor.predict([{"item_ctr": 0.1}, {"item_ctr": None}, {"item_ctr": 0.35}])
