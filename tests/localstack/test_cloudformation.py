@@ -4,6 +4,7 @@
 import json
 import time
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -121,6 +122,23 @@ def test_a_template_s_endpoint_serves_is_updated_with_its_model_and_goes_with_it
     deployed.cloudformation.delete_stack(StackName="shop")
     deployed.gone()
     assert deployed.there() == []
+
+
+def test_who_looks_at_a_stack_needs_no_rights_to_make_it(deployed):
+    clients = {}
+    for name, action in (("builder", "*"), ("watcher", "cloudformation:DescribeStacks")):
+        iam = deployed.client("iam")
+        iam.create_user(UserName=name)
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name="us-east-1")
+        clients[name] = session.client("cloudformation", endpoint_url=deployed.url)
+    deployed.stack.enforce()
+    clients["builder"].create_stack(StackName="shop", TemplateBody=serving("old"))
+    deployed.cloudformation = clients["watcher"]
+    assert deployed.cloudformation.describe_stacks()["Stacks"][0]["StackStatus"] == "CREATE_IN_PROGRESS"
+    deployed.ended("CREATE_COMPLETE")
 
 
 def test_an_endpoint_that_does_not_come_up_takes_its_stack_back(deployed):

@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from isthmus.localstack.run import start_aws
 from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.endpoints_kit import Kit
+from isthmus.tests.localstack.endpoints_kit import IMAGE, ROLE, Kit
 from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
 from isthmus.tests.localstack.keys_kit import control
 from isthmus.tests.localstack.stacks import IMAGES
+from isthmus.tests.localstack.test_cloudformation import serving
 from isthmus.tests.localstack.test_tuning import tuning_request
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts two stacks
@@ -245,6 +246,27 @@ def test_endpoints_get_their_servers_back_with_the_weights_that_were_set(tmp_pat
         variant, answer = kit.invoke()
         assert (variant, answer["model"]) == ("b", "y")
         assert answer["pid"] != server
+    finally:
+        stack.stop()
+
+
+def test_stacks_of_cloudformation_know_what_they_have_and_go_on_though_nobody_looks(tmp_path):
+    model = {"Type": "AWS::SageMaker::Model", "Properties": {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": IMAGE}}}
+    stack = stacks.started("manual", home=tmp_path / "home")
+    try:
+        cloudformation = Kit(stack.url).client("cloudformation")
+        cloudformation.create_stack(StackName="failing", TemplateBody=serving("missing"))
+        cloudformation.create_stack(StackName="shop", TemplateBody=json.dumps({"Resources": {"Model": model}}))
+        model["Properties"]["EnableNetworkIsolation"] = True  # another model takes its place
+        cloudformation.update_stack(StackName="shop", TemplateBody=json.dumps({"Resources": {"Model": model}}))
+        os.kill(stack.pid, signal.SIGKILL)
+        stack.stop()
+        stack = stacks.started("manual", home=tmp_path / "home")
+        kit = Kit(stack.url)
+        until(lambda: kit.stack.advance(600) and not kit.sagemaker.list_endpoints()["Endpoints"])
+        until(lambda: len(kit.sagemaker.list_models()["Models"]) == 1)
+        (resource,) = kit.client("cloudformation").list_stack_resources(StackName="shop")["StackResourceSummaries"]
+        assert resource["PhysicalResourceId"] == kit.sagemaker.list_models()["Models"][0]["ModelArn"]
     finally:
         stack.stop()
 

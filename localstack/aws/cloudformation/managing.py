@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..caller import acting_for
 from ..moto_server import SERIAL
 from ..registry import Context
 from . import bringing, resources
@@ -27,7 +28,7 @@ def shown_outputs(stack: Any) -> None:
     """Of a change set's template, whose outputs moto forgets."""
     with SERIAL:
         stack._parse_template()  # noqa: SLF001  as Stack.update does
-        stack.output_map = stack._create_output_map()  # noqa: SLF001
+        stack.output_map = stack._create_output_map()  # noqa: SLF001  as there
 
 
 def begin(ctx: Context, stack: Any, verb: str, before: tuple[str, dict[str, str]] | None, params: Properties) -> None:
@@ -46,9 +47,22 @@ def begin(ctx: Context, stack: Any, verb: str, before: tuple[str, dict[str, str]
 
 
 def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
-    managed.retained = frozenset(retained)
-    _say(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
-    _go_on(ctx, managed, "DELETE")
+    with managed.lock:  # or what is under way could still say that it is complete
+        managed.retained = frozenset(retained)
+        _say(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
+        _go_on(ctx, managed, "DELETE")
+
+
+def resume(ctx: Context, stacks: Stacks) -> None:
+    """Go on after a restart. What moto tells of a stack may be older than what is known here: it was written with another request."""
+    for managed in list(stacks.by_id.values()):
+        stack = stack_of(ctx, managed.id)
+        if stack is not None:
+            stack.status = managed.status
+            for logical, resource in managed.resources.items():
+                stack.resource_map[logical].name = resource.name
+        if managed.verb:
+            ctx.spawn(_watch, ctx, managed)
 
 
 def show(ctx: Context) -> None:
@@ -62,7 +76,7 @@ def show(ctx: Context) -> None:
 
 def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
     with managed.lock:
-        managed.verb = verb
+        managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
             managed.status, managed.reason = f"{verb}_IN_PROGRESS", None
             stack_of(ctx, managed.id).status = managed.status
@@ -78,7 +92,7 @@ def _watch(ctx: Context, managed: Managed) -> None:
 
 def settle(ctx: Context, managed: Managed) -> None:
     """Do what can be done now, with the rights of who asked for it."""
-    with managed.lock, ctx.as_caller():
+    with managed.lock, acting_for(managed.caller):
         if managed.verb and stack_of(ctx, managed.id) is None:  # a home that moto's stacks could not be kept in
             ctx.store(Stacks).by_id.pop(managed.id, None)
             managed.verb = ""
@@ -170,7 +184,7 @@ def _empty(stack: Any) -> None:
     with SERIAL:
         stack.resource_map.delete()
         stack.resource_map._resource_json_map = {}  # noqa: SLF001  moto would make again what it is asked to list
-        stack.output_map._output_json_map = {}  # noqa: SLF001
+        stack.output_map._output_json_map = {}  # noqa: SLF001  nor what it has not
 
 
 _STEPS: dict[str, Callable[[Context, Managed], str | None]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from ..caller import Caller
 from ..registry import Context
 from .resources import Resource
 
@@ -14,6 +15,7 @@ class Managed:
 
     def __init__(self, stack_id: str) -> None:
         self.id = stack_id
+        self.caller: Caller | None = None  # who asked for what is under way: it needs their rights, whoever looks
         self.verb = ""  # what is under way; "": nothing
         self.status = ""
         self.reason: str | None = None

@@ -9,6 +9,8 @@ from moto.cloudwatch.models import cloudwatch_backends
 
 from ..autoscaling import scheduled
 from ..autoscaling.records import Scaling
+from ..cloudformation import managing
+from ..cloudformation.records import Stacks
 from ..cloudwatch import alarms
 from ..endpoints import lifecycle
 from ..endpoints.records import Endpoint, Endpoints, Fleet
@@ -119,4 +121,5 @@ _AGAIN: dict[type, Callable[[Context, Any], None]] = {
     Groups: _groups,
     streams.Streams: _streams,
     Scaling: scheduled.resume,
+    Stacks: managing.resume,
 }
