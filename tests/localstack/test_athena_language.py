@@ -185,12 +185,18 @@ MEANINGS = [
     ("0 || ARRAY[1] || 2", [0, 1, 2]),
     ("array_agg(x) || 'b' FROM (VALUES 'a') AS t (x)", ["a", "b"]),
     ("ARRAY[1] || ARRAY[2]", [1, 2]),
+    ("ARRAY[1] || concat(ARRAY[2], ARRAY[3])", [1, 2, 3]),
+    ("ARRAY[1] || (SELECT ARRAY[2])", [1, 2]),
+    ("ARRAY[1] || max_by(x, 1) FROM (VALUES ARRAY[2]) AS t (x)", [1, 2]),
+    ("ARRAY['a'] || concat('b', 'c')", ["a", "bc"]),
     ("ARRAY[1] || CAST(NULL AS integer)", None),
     ("CAST('abc' AS char(5)) || '|'", "abc  |"),
     ("CAST('abc' AS char(2))", "ab"),
     ("CAST('abc' AS char(5)) = 'abc'", True),
     ("CAST('abc' AS char(5)) IN ('x', 'abc  ')", True),
+    ("'abc' IN ('x', CAST('abc' AS char(5)))", True),
     ("CAST('b' AS char(5)) BETWEEN 'a' AND 'b'", True),
+    ("CAST('abc' AS char(5)) IS DISTINCT FROM 'abc'", False),
 ]
 
 
@@ -205,6 +211,7 @@ TYPES = {
     "decimal '1.5' * 1": "decimal(38,1)", "CAST('a' AS char(3))": "char(3)", "date '2024-01-01'": "date", "time '13:24:11'": "time(0)",
     "localtime": "time(3)", "timestamp '2024-01-01 00:00:00'": "timestamp(3)", "now()": "timestamp(3) with time zone",
     "ARRAY[now()]": "array(timestamp(3) with time zone)", "ARRAY[ARRAY[1.5]]": "array(array(double))", "json '1'": "json",
+    "CAST('13:24:11' AS time)": "time(3)", "ROW(1, true)": "row(integer, boolean)",
     "MAP(ARRAY[1], ARRAY[true])": "map(integer, boolean)", "CAST(ROW(1, 2) AS ROW(x integer, y real))": "row(x integer, y real)",
 }  # fmt: skip
 
@@ -256,6 +263,7 @@ def test_an_execution_parameter_is_a_constant_or_a_text(parameter, sql):
     [
         (r"SELECT U&'\00'", Malformed, "Invalid escape sequence"),
         ("SELECT max_by(x, y, 2) FILTER (WHERE x > 0) FROM t", NotRun, "FILTER or OVER"),
+        ("SELECT CAST(x AS char(2)) IN (SELECT '1') FROM t", NotRun, "of a char"),
         ("SELECT CAST(json '{}' AS varchar)", duckdb.Error, "Cannot cast to varchar"),
         ("SELECT json '{'", duckdb.Error, "Malformed JSON"),
     ],

@@ -297,8 +297,8 @@ CREATE MACRO trino_from_unixtime(x) AS CASE WHEN typeof(x) = 'VARCHAR'
 CREATE MACRO trino_scalar(x, p) AS CASE WHEN json_type(x, p) IN ('OBJECT', 'ARRAY') THEN NULL ELSE json_extract_string(x, p) END;
 CREATE MACRO trino_json_text(x) AS CASE WHEN json_type(x) IN ('OBJECT', 'ARRAY')
  THEN error('TRINO_CAST Cannot cast to varchar. Expected a scalar, but got a JSON array or object') ELSE json_extract_string(x, '$') END;
-CREATE MACRO trino_named_types(t) AS replace(replace(replace(replace(replace(replace(replace(t,
- 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'), 'STRUCT(', 'ROW('),
+CREATE MACRO trino_named_types(t) AS replace(replace(replace(replace(replace(replace(replace(replace(t,
+ 'TIMESTAMP WITH TIME ZONE', 'TIMESTAMP(3)_WITH_TIME_ZONE'), 'FLOAT', 'REAL'), 'BLOB', 'VARBINARY'), 'STRUCT(', 'ROW('), 'TUPLE(', 'ROW('),
  'HUGEINT', 'BIGINT'), '"NULL"', 'UNKNOWN'), 'INTERVAL', 'INTERVAL DAY TO SECOND');
 CREATE MACRO trino_time_types(t) AS regexp_replace(regexp_replace(t,
  '\\bTIMESTAMP(?:_MS|_NS|_S)?\\b([^(]|$)', 'TIMESTAMP(3)\\1', 'g'), '\\bTIME\\b([^(]|$)', 'TIME(3)\\1', 'g');

@@ -45,7 +45,8 @@ _ARRAYS = frozenset(
     map_values regexp_extract_all regexp_split sequence slice split transform""".split(),
 )
 _AS_ARGUMENT = frozenset(
-    "sum min max abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least round".split(),
+    """sum min max min_by max_by abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least
+    round""".split(),
 )
 
 
@@ -99,7 +100,7 @@ class Types:
             return INT
         if name in _DOUBLES:
             return DOUBLE
-        if name in _ARRAYS:
+        if name in _ARRAYS or (name == "concat" and self.of(first) == ARRAY):
             return ARRAY
         if name == "avg":
             kind = self.of(first)

@@ -162,8 +162,8 @@ def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
 
 
 def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
-    if cast.to.this == exp.DataType.Type.TIME and isinstance(cast.this, exp.Literal):
-        return Digits(min(6, len(cast.this.name.partition(".")[2])))  # TIME '13:24:11'
+    if cast.to.this == exp.DataType.Type.TIME and isinstance(cast.this, exp.Literal) and cast.to.expressions:
+        return Digits(min(6, int(cast.to.expressions[0].name)))  # TIME '13:24:11' is parsed as a cast to TIME(0)
     return declared(cast.to.sql(dialect="trino"))
 
 

@@ -52,7 +52,10 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
     if isinstance(node, exp.Binary):
         return types.of(node.left), types.of(node.right)
-    return (types.of(node.this), None) if isinstance(node, (exp.Cast, exp.In, exp.Between)) else (None, None)
+    if isinstance(node, (exp.In, exp.Between)):
+        values = (types.of(value) for value in (node.this, *node.expressions, node.args.get("low"), node.args.get("high")))
+        return (CHAR if CHAR in values else None), None
+    return (types.of(node.this), None) if isinstance(node, exp.Cast) else (None, None)
 
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
@@ -93,8 +96,8 @@ def _joined(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
 
 def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
     """What is taken out of something may be an array, too."""
-    taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot)) or (
-        isinstance(node, exp.Anonymous) and str(node.this).lower() == "element_at"
+    taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot, exp.Query)) or (
+        isinstance(node, exp.Anonymous) and str(node.this).lower() in ("array_max", "array_min", "element_at")
     )
     return kind not in (None, ARRAY) and not taken
 
@@ -103,6 +106,8 @@ def _compared(node: exp.Expr, noted: _Noted) -> None:
     """A char(n) is equal to what differs from it in the spaces at its end."""
     if CHAR not in (noted.left, noted.right):
         return
+    if node.args.get("query") is not None:
+        raise NotRun("IN (SELECT ...) of a char(n)", at=check.place(noted.text, node))
     for key in ("this", "expression", "expressions", "low", "high"):
         value = node.args.get(key)
         if isinstance(value, list):
@@ -259,6 +264,8 @@ _RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
     exp.DPipe: _joined,
     exp.EQ: _compared,
     exp.NEQ: _compared,
+    exp.NullSafeEQ: _compared,
+    exp.NullSafeNEQ: _compared,
     exp.GT: _compared,
     exp.GTE: _compared,
     exp.LT: _compared,
