@@ -30,6 +30,7 @@ EVENTS = {
     "step": ("info", "run, step, phase, reason", "a training run's step has another phase"),
     "look": ("info", "endpoint, rollout, phase, step, problems", "a rollout's controller has looked, and something is new"),
     "request": ("info", "method, path, status, ms", "a gateway, the pages, the laptop's router or a model server answered"),
+    "warning": ("warning", "message", "a command could not do what goes beside its work (JSON only)"),
     "error": ("error", "kind, message, remedy", "a command fails (JSON only)"),
 }
 

@@ -162,6 +162,14 @@ class Console:
         elif not self.as_json:
             _show(tuple(_told(error, remedy)), err=True)
 
+    def warn(self, text: str) -> None:
+        """What the command could not do beside its work."""
+        self._clear()
+        if logs.as_json():
+            logs.emit("warning", message=text)
+        else:
+            click.echo(f"warning  {text}", err=True)
+
     def _stack_news(self, error: IsthmusError) -> str | None:
         """What became of the offline stack, where that is why a call had no answer: then there is nothing to look at."""
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
@@ -178,7 +186,7 @@ _pythons = warnings.showwarning
 def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
     """Python's `warnings.showwarning` where a command runs: ours are told as errors are."""
     if issubclass(category, IsthmusWarning):
-        click.echo(f"warning  {message}", err=True)
+        (Console.speaking or Console()).warn(str(message))
     else:
         _pythons(message, category, *place, **more)
 

@@ -62,13 +62,13 @@ def interleaved(
     (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
     explored = explore > 0 and rng.random() < explore
     places = _places(rivals, own[-1].arrangement, other[-1].arrangement, explore=explore, coin=coin, rng=rng if explored else None)
-    made_of = arranged(own[-1].arrangement, other[-1].arrangement) if rules and not explored else None
+    logged = arranged(own[-1].arrangement, other[-1].arrangement) if rules and not explored else None
     done = told(own, rivals[0].items, explored=True)  # of two orders none is that which a rule changed
     return Drawn(
         places=tuple(sorted(places, key=lambda place: place.position)),
         explored=explored,
         explore=explore,
-        overruled=Overruled(rulebook.digest, eligible if rules else None, tuple([text for _, text in done]), made_of),
+        overruled=Overruled(rulebook.digest, eligible if rules else None, tuple([text for _, text in done]), logged),
         names=tuple([name for name, _ in done]),
     )
 

@@ -7,12 +7,15 @@ import logging
 import re
 import subprocess
 import sys
+import warnings
 from datetime import datetime
 
 import pytest
 
 from isthmus import logs, spans
 from isthmus.endpoints.listening import config
+from isthmus.errors import IsthmusWarning
+from isthmus.lifecycle.validate import validate
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.test_architecture import FILES, nodes
 
@@ -78,6 +81,20 @@ def test_as_json_every_line_is_a_record_an_error_too(new, monkeypatch):
     assert unheard["message"] == error["message"], "an error is told where the level is none"
     (usage,) = map(json.loads, isthmus(new, "trian", ok=False).err.splitlines())
     assert usage["message"] == "No such command 'trian'. Did you mean train?"
+
+
+def test_a_warning_of_ours_is_told_as_errors_are(new, monkeypatch):
+    warnings.simplefilter("always")  # else Python tells the second one not at all
+
+    def warned(*arguments, **options):
+        warnings.warn("run r1 is not in MLflow", IsthmusWarning, stacklevel=2)
+        return validate(*arguments, **options)
+
+    monkeypatch.setattr("isthmus.lifecycle.validate.validate", warned)
+    assert isthmus(new, "validate").err == "warning  run r1 is not in MLflow\n"
+    monkeypatch.setenv(logs.FORM, "json")
+    (record,) = map(json.loads, isthmus(new, "validate").err.splitlines())
+    assert (record["level"], record["event"], record["message"]) == ("warning", "warning", "run r1 is not in MLflow")
 
 
 def test_a_server_logs_a_line_a_request_when_asked(logger, caplog, monkeypatch):
