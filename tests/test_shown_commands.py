@@ -27,12 +27,10 @@ def shown(page):
 
 def taken(words):
     """UsageError: the command line does not take them."""
-    context, command, rest = main.make_context("isthmus", list(words)), main, list(words)
-    rest = [*context._protected_args, *context.args]
-    while isinstance(command, click.Group) and rest:
+    context, command = main.make_context("isthmus", list(words)), main
+    while isinstance(command, click.Group) and (rest := [*context._protected_args, *context.args]):
         name, command, rest = command.resolve_command(context, rest)
         context = command.make_context(name, rest, parent=context)
-        rest = [*context._protected_args, *context.args]
 
 
 def refused(page):
