@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _EPOCH = date(1970, 1, 1)
-_HASHED = ("boolean", "tinyint", "smallint", "int", "bigint", "string", "varchar", "char", "double", "float", "date")
+_HASHED = ("boolean", "tinyint", "smallint", "int", "bigint", "string", "varchar", "double", "float", "date")
+_NEVER = ("char", "timestamp", "decimal", "binary", "struct")  # Trino does not hash them either
 
 
 def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tuple[str, ...], int]:
@@ -30,9 +31,12 @@ def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tup
 
 
 def parted(rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int) -> list[tuple[int, pa.Table]]:
-    """The rows of each bucket that has any. `kinds`: the columns' types in Glue. NotRun for one that is not hashed here."""
+    """The rows of each bucket that has any. `kinds`: the columns' types in Glue. QueryFailed for one that is not hashed."""
     for kind in kinds:
-        if kind.partition("(")[0] not in _HASHED:
+        name = kind.partition("(")[0].partition("<")[0]
+        if name in _NEVER:
+            raise QueryFailed("NOT_SUPPORTED", "Cannot create a table bucketed on an unsupported type")
+        if name not in _HASHED:
             raise NotRun(f"bucketed_by a column of type {kind}")
     buckets: dict[int, list[int]] = {}
     columns = [rows.column(index).to_pylist() for index in indices]
@@ -58,14 +62,14 @@ def _hash(value: object, kind: str) -> int:
     if isinstance(value, float):
         return _float(value) if kind == "float" else _double(value)
     if isinstance(value, str):
-        return _text(value)
+        return _text(value, 0 if kind == "string" else 1)
     if isinstance(value, date) and not isinstance(value, datetime):
         return (value - _EPOCH).days
     raise NotRun(f"bucketed_by a column of type {kind}")
 
 
-def _text(value: str) -> int:
-    code = 0
+def _text(value: str, code: int) -> int:
+    """`code`: that of the empty text."""
     for byte in value.encode():
         code = _int32(31 * code + (byte - 256 if byte > 127 else byte))
     return code
