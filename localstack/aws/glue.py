@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from . import paging
+from .moto_server import SERIAL
 from .registry import AwsError, Context, handles
 
 _MOST = 100  # tables a page; the service's default is not documented
@@ -29,10 +30,11 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if not params.get("SkipArchive"):
         return ctx.forward()
     named = {"DatabaseName": params["DatabaseName"], "Name": params.get("Name") or params["TableInput"]["Name"]}
-    before = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
-    answer = ctx.forward()
-    version = {"DatabaseName": named["DatabaseName"], "TableName": named["Name"], "VersionId": before}
-    ctx.moto("glue", "DeleteTableVersion", version)
+    with SERIAL:  # or another update's version could be the one that goes
+        before = ctx.moto("glue", "GetTable", named)["Table"]["VersionId"]
+        answer = ctx.forward()
+        version = {"DatabaseName": named["DatabaseName"], "TableName": named["Name"], "VersionId": before}
+        ctx.moto("glue", "DeleteTableVersion", version)
     return answer
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from isthmus.localstack.aws.athena.execution import cancel
+from isthmus.localstack.aws.athena.execution import _finish, cancel
 from isthmus.localstack.aws.athena.running import Cancelled, Running, TimedOut
 from isthmus.localstack.aws.hive import writes
 from isthmus.localstack.aws.hive.errors import QueryFailed
@@ -233,3 +233,21 @@ def test_a_query_that_is_still_being_translated_is_cancelled_at_once(tmp_path):
         raise AssertionError("a query that is over has opened a database")
     through.set()
     thread.join(60)
+
+
+def test_a_query_that_has_ended_stays_what_it_is_though_it_is_cancelled_at_that_moment():
+    query, told = SimpleNamespace(state="RUNNING"), []
+
+    def cancelled():
+        _finish(SimpleNamespace(clock=SimpleNamespace(now=time.time)), query, "CANCELLED")
+        told.append(query.state)
+
+    other = threading.Thread(target=cancelled, daemon=True)
+
+    def now():
+        other.start()
+        other.join(0.2)  # it is through, or waits
+
+    _finish(SimpleNamespace(clock=SimpleNamespace(now=now)), query, "SUCCEEDED")
+    other.join(60)
+    assert [query.state] == told == ["SUCCEEDED"]

@@ -25,6 +25,7 @@ QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it doe
 _PATIENCE = {"real": 0.0, "instant": 1.0, "manual": 10.0}  # real seconds for which a clock waits for a query's end
 _ENDS = 5.0  # real seconds that an interrupted query may take to end; it takes milliseconds
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
+_finishing = threading.Lock()  # a query's thread and who cancels it may both end it
 
 
 class Execution(msgspec.Struct, kw_only=True):
@@ -153,11 +154,12 @@ def _limited(ctx: Context, running: Running) -> Timer | threading.Timer:
 
 
 def _finish(ctx: Context, execution: Execution, state: str, reason: str | None = None, *, category: int = 0, error_type: int = 0) -> None:
-    if execution.state in FINAL:
-        return  # cancelled while it was still being translated
-    execution.completed = ctx.clock.now()
-    execution.reason, execution.category, execution.error_type = reason, category, error_type
-    execution.state = state
+    with _finishing:
+        if execution.state in FINAL:
+            return  # cancelled while it was still being translated
+        execution.completed = ctx.clock.now()
+        execution.reason, execution.category, execution.error_type = reason, category, error_type
+        execution.state = state
 
 
 def cancel(ctx: Context, execution: Execution) -> None:
