@@ -79,15 +79,16 @@ def shop(tmp_path_factory, server):
         yield project
 
 
-def runs_of(client):
+def runs_of(client, name="r1"):
+    """What MLflow has under a run's name."""
     experiment = client.get_experiment_by_name("shop")
-    return client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+    return client.search_runs([experiment.experiment_id], f"attributes.run_name = '{name}'")
 
 
 def test_an_export_copies_a_run_and_twice_exported_is_one_run(shop, client):
-    first = isthmus.runs.export(shop)
-    again = isthmus.runs.export(shop, "r1")
-    assert [(one.run, one.state) for one in first + again] == [("r1", "written"), ("r1", "unchanged")]
+    notes.note(shop, "r1", "not in MLflow yet")
+    first, again = isthmus.runs.export(shop, "r1"), isthmus.runs.export(shop, "r1")
+    assert [(row.run, row.state) for row in first + again] == [("r1", "written"), ("r1", "unchanged")]
     (copied,) = runs_of(client)
     record = records.fetch(shop.target.blobs, "r1")
     auc = record.evaluation.auc
@@ -101,7 +102,7 @@ def test_an_export_copies_a_run_and_twice_exported_is_one_run(shop, client):
     assert copied.data.tags["isthmus.version"] == "ranker@1"
     (used,) = copied.inputs.dataset_inputs
     assert used.dataset.digest == record.data.digest[:36]
-    assert {one.path for one in client.list_artifacts(copied.info.run_id)} >= {"record.json", "report.html", "good.yaml"}
+    assert {file.path for file in client.list_artifacts(copied.info.run_id)} >= {"record.json", "report.html", "good.yaml"}
 
 
 def test_what_was_cut_is_completed_and_not_copied_beside_it(shop, client, monkeypatch):
@@ -118,9 +119,9 @@ def test_what_was_cut_is_completed_and_not_copied_beside_it(shop, client, monkey
         patch.setattr(MlflowClient, "log_artifacts", cut)
         with pytest.raises(KeyboardInterrupt):
             isthmus.runs.export(shop)
-    (one,) = isthmus.runs.export(shop)
+    (exported,) = isthmus.runs.export(shop, "r1")
     (after,) = runs_of(client)
-    assert (one.state, after.info.run_id) == ("written", before.info.run_id)
+    assert (exported.state, after.info.run_id) == ("written", before.info.run_id)
 
 
 class TooLarge(BaseHTTPRequestHandler):
@@ -151,7 +152,7 @@ def test_a_note_that_changed_is_copied_and_nothing_else_is_new(shop, client):
     isthmus.runs.export(shop)
     notes.note(shop, "r1", "the first")
     notes.tag(shop, "r1", ["cold-start"])
-    assert [one.state for one in isthmus.runs.export(shop)] == ["written"]
+    assert [row.state for row in isthmus.runs.export(shop, "r1")] == ["written"]
     (copied,) = runs_of(client)
     assert copied.data.tags["mlflow.note.content"] == "the first"
     assert copied.data.tags["isthmus.tags"] == "cold-start"
@@ -162,7 +163,7 @@ def test_a_run_that_was_deleted_in_mlflow_stays_deleted(shop, client):
     isthmus.runs.export(shop)
     (copied,) = runs_of(client)
     client.delete_run(copied.info.run_id)
-    assert [one.state for one in isthmus.runs.export(shop)] == ["deleted"]
+    assert [row.state for row in isthmus.runs.export(shop, "r1")] == ["deleted"]
     assert runs_of(client) == []
     client.restore_run(copied.info.run_id)
 
@@ -177,7 +178,7 @@ def test_a_dry_run_changes_nothing_and_the_command_says_where_a_run_is(shop, cli
     assert dry.out.startswith("local   export all runs to mlflow\ndry run: would call mlflow.copy on http")
     assert "isthmus.digest" not in client.get_run(before.info.run_id).data.tags
     exported = command(shop.folder, "runs", "export", "--to", "mlflow", "--json")
-    (told,) = exported.json  # MLflow itself says nothing
+    told = exported.json[0]  # MLflow itself says nothing
     assert (told["state"], exported.err) == ("written", "")
     assert told["url"].endswith(f"/runs/{before.info.run_id}")
 
@@ -209,7 +210,7 @@ def test_a_registered_version_is_loaded_by_mlflow_alone_and_predicts_the_same(sh
 def test_an_alias_that_moved_is_moved_in_mlflow(shop, client):
     isthmus.runs.export(shop)
     promotion.promote(shop, "ranker", 1, "fallback")
-    assert [one.state for one in isthmus.runs.export(shop)] == ["unchanged"]
+    assert [row.state for row in isthmus.runs.export(shop, "r1")] == ["unchanged"]
     aliases = client.get_registered_model("local.shop.ranker").aliases
     assert aliases.keys() == {"champion", "fallback"}
 
@@ -218,9 +219,22 @@ def test_a_run_is_mirrored_as_it_ends_and_the_same_content_is_one_version(shop, 
     isthmus.runs.export(shop)
     again = trained.run_here(shop, "good", trained.data(), monkeypatch)
     mirror(shop, again)
-    assert [run.info.run_name for run in runs_of(client)] == ["r1", "r2"]
-    assert [one.state for one in isthmus.runs.export(shop)] == ["unchanged", "unchanged"]
+    assert [len(runs_of(client, name)) for name in ("r1", "r2")] == [1, 1]
+    assert [row.state for row in isthmus.runs.export(shop)] == ["unchanged", "unchanged"]
     assert len(client.search_model_versions("name = 'local.shop.ranker'")) == 1
+
+
+def test_a_run_that_failed_is_copied_with_its_failure(shop, client):
+    blobs = shop.target.blobs
+    failure = {"status": "failed", "failure": "fit: no such column", "data": None, "evaluation": None, "version": None}
+    records.keep(blobs, msgspec.structs.replace(records.fetch(blobs, "r1"), name="r9", **failure))
+    try:
+        isthmus.runs.export(shop, "r9")
+    finally:
+        blobs.delete(records.record_uri(blobs, "r9"))
+    (copied,) = runs_of(client, "r9")
+    assert (copied.info.status, copied.data.tags["isthmus.failure"]) == ("FAILED", "fit: no such column")
+    assert "auc" not in copied.data.metrics
 
 
 def test_a_signature_has_the_features_types_and_what_a_call_may_set():
