@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from copy import copy
 from datetime import UTC, datetime, timedelta
+from shutil import copytree
 
 import pandas as pd
 
@@ -86,6 +88,12 @@ class Shop:
         self.project = isthmus.open(self.folder, **self.where)
         self.project.target.clock = lambda: self.now
         return self
+
+    def copied(self, folder):
+        """Another of the same past: what is done there is not done here."""
+        other = copy(self)
+        other.folder = copytree(self.folder, folder)
+        return other.again()
 
     def filled(self):
         """Visitors come for six days. Of open_end's treatment every third is assigned and not logged, as by a broken client.

@@ -53,6 +53,13 @@ def liked(item, position, chance):
     return chance.random() < 0.1 * item / position
 
 
+def hosted(project):
+    """The only version, once a Host answers for it."""
+    version = SimpleNamespace(uri=f"{project.target.blobs.root.rstrip('/')}/models/ranker/made", digest="made")
+    project.target.__dict__.update(registry=SimpleNamespace(get=lambda *_: version), endpoints=Host())
+    return version
+
+
 @pytest.fixture(scope="module")
 def duel(tmp_path_factory):
     """After two days: everybody came on the first, half of them on the second, too."""
@@ -61,11 +68,7 @@ def duel(tmp_path_factory):
     with project, pytest.MonkeyPatch.context() as patch:
         patch.setattr(starting, "smoke_arm", lambda *_: Smoke(sent=20, answered=20))
         isthmus.apply(project)
-        uri = f"{project.target.blobs.root.rstrip('/')}/models/ranker/made"
-        project.target.blobs.put(f"{uri}/{MANIFEST}", msgspec.json.encode(stub.MANIFEST))
-        version = SimpleNamespace(uri=uri, digest="made")
-        project.target.__dict__["registry"] = SimpleNamespace(get=lambda *_: version)
-        project.target.__dict__["endpoints"] = Host()
+        project.target.blobs.put(f"{hosted(project).uri}/{MANIFEST}", msgspec.json.encode(stub.MANIFEST))
         shop.started = experiment.start(project, "order_duel")
         shop.clicks, impressions, clicks = Counter(), [], []
         for day, share in ((0, 1), (1, 2)):
@@ -84,6 +87,15 @@ def duel(tmp_path_factory):
         ingest(project, event="click", data=pd.DataFrame(clicks))
         shop.now = START + 5 * DAY
         yield shop
+
+
+@pytest.fixture
+def own(duel, tmp_path):
+    """A copy, for who ends its run and goes on: other tests see none of it."""
+    own = duel.copied(tmp_path / "duel")
+    hosted(own.project)
+    with own.project:
+        yield own
 
 
 def direct(shop):
@@ -169,24 +181,24 @@ def test_power_is_refused_while_nobodys_window_is_over(duel, monkeypatch):
         power(duel.project, "order_duel")
 
 
-def test_the_next_run_counts_nothing_of_the_one_before(duel):
+def test_the_next_run_counts_nothing_of_the_one_before(own):
     with pytest.raises(Refused, match="makes one order of two: interleaved is neither of them"):
-        experiment.stop(duel.project, "order_duel", ship="interleaved", because="it won")
+        experiment.stop(own.project, "order_duel", ship="interleaved", because="it won")
     with pytest.raises(NotFound) as missing:
-        experiment.stop(duel.project, "order_duel", ship="nobody", because="it won")
+        experiment.stop(own.project, "order_duel", ship="nobody", because="it won")
     assert missing.value.remedy == "it has champion, challenger"
-    shipped = experiment.stop(duel.project, "order_duel", ship="challenger", because="it won")
+    shipped = experiment.stop(own.project, "order_duel", ship="challenger", because="it won")
     assert shipped.parameters == {"variant": "challenger"}
-    with Gateway(duel.project, "ranker") as gateway:
+    with Gateway(own.project, "ranker") as gateway:
         assert gateway.rank({"visitor_id": "v1", "item_id": ITEMS, "slots": 4}).items == (8, 7, 6, 5)
-    experiment.stop(duel.project, "order_duel", because="enough")
-    experiment.start(duel.project, "by_ctr")
-    duel.now += DAY
-    with Gateway(duel.project, "ranker") as gateway:
+    experiment.stop(own.project, "order_duel", because="enough")
+    experiment.start(own.project, "by_ctr")
+    own.now += DAY
+    with Gateway(own.project, "ranker") as gateway:
         for number in range(VISITORS):
             gateway.rank({"visitor_id": f"v{number}", "item_id": ITEMS, "slots": 4})
-    duel.now += timedelta(minutes=1)
-    seen = results(duel.project, "by_ctr")
+    own.now += timedelta(minutes=1)
+    seen = results(own.project, "by_ctr")
     assert seen.inference == "always"
     assert 0 < seen.complete < VISITORS
     assert {arm.y for arm in seen.metrics[0].arms.values()} == {0}

@@ -1,10 +1,8 @@
 """A run that the gateway's hash assigned, from its log to a verdict: figures against a direct count, looks, stored results, the console."""
 
 from collections import Counter
-from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from shutil import copytree
 
 import pytest
 
@@ -30,10 +28,9 @@ def shop(tmp_path_factory):
 @pytest.fixture
 def own(shop, tmp_path):
     """A copy, for who looks at its runs or stops them: other tests see none of it."""
-    copied = copy(shop)
-    copied.folder = copytree(shop.folder, tmp_path / "shop")
-    with copied.again().project:
-        yield copied
+    own = shop.copied(tmp_path / "shop")
+    with own.project:
+        yield own
 
 
 @pytest.fixture
