@@ -80,6 +80,8 @@ class _Around(Command):
     """Its options may stand before and behind the cloud; what comes after `--` is the command's own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[1:2] and args[1] in ctx.help_option_names:
+            args = args[1:]  # no command begins so
         ctx.allow_interspersed_args = "--" in args
         ctx.ignore_unknown_options = "--" not in args
         return super().parse_args(ctx, args)

@@ -46,6 +46,13 @@ def test_help_shows_the_example():
     assert "Example:\n  isthmus traffic home challenger=20" in main_help("traffic")
 
 
+@pytest.mark.parametrize("words", [["--help"], ["aws", "--help"], ["gcp", "-h"]])
+def test_help_of_stack_run_may_stand_behind_the_cloud(words, capsys):
+    with pytest.raises(click.exceptions.Exit):
+        COMMAND_OF["stack run"].make_context("run", words)
+    assert "-- COMMAND..." in capsys.readouterr().out
+
+
 def main_help(name):
     root = click.Context(main, info_name="isthmus")
     return COMMAND_OF[name].get_help(click.Context(COMMAND_OF[name], info_name=name, parent=root))
