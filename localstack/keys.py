@@ -88,9 +88,9 @@ def _own(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _same(one: str, other: str) -> bool:
+def _same(left: str, right: str) -> bool:
     """Whether both lead to one port of this machine."""
-    return urlsplit(one).port == urlsplit(other).port and all(_is_here(urlsplit(url).hostname or "") for url in (one, other))
+    return urlsplit(left).port == urlsplit(right).port and all(_is_here(urlsplit(url).hostname or "") for url in (left, right))
 
 
 def _is_here(host: str) -> bool:

@@ -150,20 +150,20 @@ def serve(
     with contextlib.ExitStack() as cleanup:
         scratch = Owned.temporary(f"isthmus-{cloud}-")
         cleanup.callback(scratch.remove)
-        kept = None
+        persistent = None
         if options.home is not None:
             try:
-                kept = Home(options.home, cloud, versions, moto_answers=options.moto_answers)
+                persistent = Home(options.home, cloud, versions, moto_answers=options.moto_answers)
             except NotUsable as error:
                 sys.stderr.write(f"error  {error}\n")
                 return 1
-            cleanup.callback(kept.close)
+            cleanup.callback(persistent.close)
         stack = Stack(
             clock=Clock(options.clock),
             faults=Faults(),
             images=options.images,
             home=scratch.folder,
-            kept=kept,
+            persistent=persistent,
             query_memory=options.query_memory,
             state=State(),
             any_key=options.any_key,
@@ -182,7 +182,7 @@ def serve(
         cleanup.callback(application.close)  # first: it breaks off what a request may wait for
         stack.url = f"http://{HOST}:{listener.port}"
         try:
-            stack.keys = keys.make(stack.url, kept)
+            stack.keys = keys.make(stack.url, persistent)
             keys.write(scratch.folder, stack.keys)
             application.begin()
         except (Changed, OSError, msgspec.DecodeError) as error:

@@ -119,7 +119,7 @@ class Stack(msgspec.Struct, kw_only=True):
     faults: Faults
     images: Mapping[str, str]  # image name -> the command that it is
     home: Path  # the stack's scratch folder: it goes with the stack
-    kept: Home | None = None  # where it keeps what it holds over a restart
+    persistent: Home | None = None  # where it keeps what it holds over a restart
     query_memory: int  # bytes that one query may use
     url: str = ""  # once it listens
     state: State

@@ -312,6 +312,39 @@ def _is_for_types(node):
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+NO_NAMES = frozenset(("found", "said", "given", "held", "made", "kept", "one", "each"))
+SPOKEN = ("localstack",)  # the rooms that the rule has been brought to
+
+
+def _bound(node):
+    """The name that a node of syntax binds; a function's without its leading underscore."""
+    if isinstance(node, ast.Name):
+        return node.id if isinstance(node.ctx, ast.Store) else None
+    if isinstance(node, ast.arg):
+        return node.arg
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.MatchAs | ast.ExceptHandler):
+        return (node.name or "").strip("_")
+    return None
+
+
+def _targets_of_one_line(node):
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return [generator.target for generator in node.generators] if node.end_lineno == node.lineno else []
+    if isinstance(node, ast.For | ast.AsyncFor):
+        return [node.target] if node.end_lineno <= node.lineno + 1 else []
+    return [node.args] if isinstance(node, ast.Lambda) and node.end_lineno == node.lineno else []
+
+
+@pytest.mark.parametrize("room", SPOKEN)
+def test_a_name_says_what_a_thing_is_and_not_that_it_was_found(room):
+    """But in a loop or a lambda of one line."""
+    for path in (path for path in FILES if path.relative_to(ROOT).parts[0] == room):
+        if unnamed := [node for node in nodes(path) if _bound(node) in NO_NAMES]:
+            free = {id(name) for node in nodes(path) for target in _targets_of_one_line(node) for name in ast.walk(target)}
+            lines = [node.lineno for node in unnamed if id(node) not in free]
+            assert not lines, f"{path.relative_to(ROOT)} binds one of {sorted(NO_NAMES)} in the lines {lines}"
+
+
 def test_no_modules_of_the_stacks_import_each_other_in_a_circle():
     TopologicalSorter({name: imported - {name} for name, imported in stack_graph().items()}).prepare()
 

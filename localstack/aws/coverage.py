@@ -138,15 +138,15 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
     return tuple(_covered(service, operation) for service in services for operation in sorted(_operations(service)))
 
 
-def count(found: Iterable[Covered]) -> Count:
-    levels = Counter(item.level for item in found)
+def count(covered: Iterable[Covered]) -> Count:
+    levels = Counter(item.level for item in covered)
     return Count(executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"])
 
 
 def page() -> str:
     """docs/coverage.md."""
-    found = coverage()
-    total = count(found)
+    covered = coverage()
+    total = count(covered)
     lines = [
         "# What the AWS local stack covers",
         "",
@@ -157,7 +157,7 @@ def page() -> str:
         "*stores only*, that the description can be read back and nothing else happens. (m): by moto.",
     ]
     for family, services in FAMILIES.items():
-        mine = [item for item in found if item.service in services]
+        mine = [item for item in covered if item.service in services]
         counted = count(mine)
         lines += ["", f"## {family}", "", f"{counted.executes} execute, {counted.stores} only store, {counted.missing} are not there.", ""]
         for service in services:
@@ -211,7 +211,7 @@ def moto_has(service: str) -> frozenset[str]:
         module = import_module(f"moto.{re.sub(r'[^a-z0-9]', '', service)}.responses")
     except ModuleNotFoundError:
         return frozenset()
-    found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, BaseResponse) and c.__module__ == module.__name__]
-    methods = {name for responses in found for name in method_names_from_class(responses)}
+    classes = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, BaseResponse) and c.__module__ == module.__name__]
+    methods = {name for responses in classes for name in method_names_from_class(responses)}
     named = {operation for operation in _operations(service) if camelcase_to_underscores(operation) in methods}
     return frozenset(named | _MOTO_ELSEWHERE.get(service, frozenset()))

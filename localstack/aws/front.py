@@ -132,7 +132,7 @@ class Front:
         elif "error" in kinds:
             done = wire.refusal(incoming, _error(incoming, kinds["error"]))
         elif "cut-before" not in kinds:
-            done = self._kept(incoming, self._effect(incoming))
+            done = self._save(incoming, self._effect(incoming))
         cut = "cut-before" in kinds or "cut-after" in kinds
         self._log(incoming, named, done, faults, cut=cut)
         if cut or done is None:
@@ -171,10 +171,10 @@ class Front:
 
     def begin(self) -> None:
         """The stack knows its URL, and nobody has asked it anything yet: what its home holds comes back."""
-        if self.stack.kept is not None:
+        if self.stack.persistent is not None:
             from .home.keeper import Keeper
 
-            keeper = Keeper(self.stack.kept, self.stack, lambda account, region: Context(self.stack, self, account, region))
+            keeper = Keeper(self.stack.persistent, self.stack, lambda account, region: Context(self.stack, self, account, region))
             keeper.restore()
             self._keeper = keeper
             keeper.resume()
@@ -218,7 +218,7 @@ class Front:
             self._keeper.note(incoming)
         return done
 
-    def _kept(self, incoming: Incoming, done: Answer) -> Answer:
+    def _save(self, incoming: Incoming, done: Answer) -> Answer:
         """The answer, once what the request has changed is in the stack's home."""
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
@@ -236,14 +236,14 @@ class Front:
         caller = on_behalf_of() if inside else incoming.caller
         if caller is None or caller.role or incoming.environ.get("PATH_INFO", "").startswith("/moto-api"):
             return
-        held = self.access.on(counts=not inside)
-        if not (held or inside):
+        enforced = self.access.on(counts=not inside)
+        if not (enforced or inside):
             return
         wire.parameters(incoming)
         asked = _asked(incoming, by_athena=inside)
         if inside:
             self.used.add(asked, ())
-        if held:
+        if enforced:
             self.access.check(incoming, caller, asked)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
@@ -267,8 +267,8 @@ class Front:
     def _faults(self, incoming: Incoming, named: tuple[str, ...]) -> list[Fault]:
         if _INTERNAL in incoming.environ:
             return []
-        found = (self.stack.faults.take((kind,), incoming.service, incoming.operation, named) for kind in OF_THE_WIRE)
-        return [fault for fault in found if fault is not None]
+        faults = (self.stack.faults.take((kind,), incoming.service, incoming.operation, named) for kind in OF_THE_WIRE)
+        return [fault for fault in faults if fault is not None]
 
     def _log(
         self,

@@ -41,10 +41,10 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("glue", "SearchTables")
 def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """By words: a value is parted at its punctuation, and a part is the word or not (API_SearchTables). A quoted text is a whole value."""
-    found = [table for table in _tables(ctx) if _fits(table, params)]
+    tables = [table for table in _tables(ctx) if _fits(table, params)]
     for criterion in reversed(params.get("SortCriteria") or ()):
-        found.sort(key=lambda table: _sortable(table, criterion), reverse=criterion.get("Sort") == "DESC")
-    page, more = paging.page(found, params, _MOST, AwsError("InvalidInputException", "Invalid NextToken."))
+        tables.sort(key=lambda table: _sortable(table, criterion), reverse=criterion.get("Sort") == "DESC")
+    page, more = paging.page(tables, params, _MOST, AwsError("InvalidInputException", "Invalid NextToken."))
     return {"TableList": list(page), **more}
 
 

@@ -39,7 +39,7 @@ class _Iterator(msgspec.Struct, frozen=True, array_like=True):
     stream: str
     shard: str
     last: int  # the number of the record before the first that it gives
-    made: float  # seconds since 1970, on the stack's clock
+    created: float  # seconds since 1970, on the stack's clock
 
 
 _decode = msgspec.json.Decoder(_Iterator).decode
@@ -50,18 +50,18 @@ def _invalid(message: str) -> AwsError:
 
 
 def _stream(ctx: Context, name: str) -> Stream:
-    found: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
-    if found is None:
+    stream: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
+    if stream is None:
         raise AwsError("ResourceNotFoundException", f"Stream {name} under account {ctx.account} not found.")
-    return found
+    return stream
 
 
 def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
-    found: Shard | None = stream.shards.get(name)
-    if found is None:
+    shard: Shard | None = stream.shards.get(name)
+    if shard is None:
         text = f"Shard {name} in stream {stream.stream_name} under account {ctx.account} does not exist"
         raise AwsError("ResourceNotFoundException", text)
-    return found
+    return shard
 
 
 def _name(params: dict[str, Any]) -> str:
@@ -174,14 +174,14 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    found = [child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)]
+    children = [child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)]
     return [
         {
             "ShardId": child.shard_id,
             "ParentShards": [parent for parent in (child.parent, child.adjacent_parent) if parent],
             "HashKeyRange": {"StartingHashKey": str(child.starting_hash), "EndingHashKey": str(child.ending_hash)},
         }
-        for child in found
+        for child in children
     ]
 
 
@@ -194,9 +194,9 @@ def _read(text: str, now: datetime) -> _Iterator:
         iterator = _decode(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:
         raise _invalid("Invalid ShardIterator.") from error
-    if now.timestamp() - iterator.made > _LIVES:
-        made, right_now = (f"{moment:%a %b %d %H:%M:%S UTC %Y}" for moment in (datetime.fromtimestamp(iterator.made, UTC), now))
-        text = f"The iterator was created at time {made} while right now it is {right_now} which is further in the future than the "
+    if now.timestamp() - iterator.created > _LIVES:
+        created, right_now = (f"{moment:%a %b %d %H:%M:%S UTC %Y}" for moment in (datetime.fromtimestamp(iterator.created, UTC), now))
+        text = f"The iterator was created at time {created} while right now it is {right_now} which is further in the future than the "
         raise AwsError("ExpiredIteratorException", f"Iterator expired. {text}tolerated delay of {int(_LIVES * 1000)} milliseconds.")
     return iterator
 

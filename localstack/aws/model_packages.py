@@ -50,11 +50,11 @@ def _arn(ctx: Context, kind: str, name: str) -> str:
 
 
 def _group(ctx: Context, name: str) -> Group:
-    found = ctx.store(Registry).groups.get(name.rpartition("/")[2])
-    if found is None:
+    group = ctx.store(Registry).groups.get(name.rpartition("/")[2])
+    if group is None:
         arn = _arn(ctx, "model-package-group", name.rpartition("/")[2])
         raise AwsError("ValidationException", f"ModelPackageGroup {arn} does not exist.")
-    return found
+    return group
 
 
 def has_group(ctx: Context, name: str) -> bool:
@@ -62,10 +62,10 @@ def has_group(ctx: Context, name: str) -> bool:
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
-    found = ctx.store(Registry).packages.get(name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower()))
-    if found is None:
+    package = ctx.store(Registry).packages.get(name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower()))
+    if package is None:
         raise AwsError("ValidationException", f"Model package {name} not found")
-    return found
+    return package
 
 
 def approved(ctx: Context, name: str) -> None:
@@ -99,13 +99,13 @@ def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[s
 
 
 def _group_summary(group: Group) -> dict[str, Any]:
-    found = {
+    required = {
         "ModelPackageGroupName": group.name,
         "ModelPackageGroupArn": group.arn,
         "CreationTime": group.created,
         "ModelPackageGroupStatus": "Completed",
     }
-    return {**found, "ModelPackageGroupDescription": group.description} if group.description else found
+    return {**required, "ModelPackageGroupDescription": group.description} if group.description else required
 
 
 @handles("sagemaker", "ListModelPackageGroups", executes=False)

@@ -45,9 +45,9 @@ class Used:
         key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
         if asked.service == "sagemaker-runtime" and key in self._seen:  # it comes thousands of times, and names all it uses at the top
             return
-        found = set(grants(asked))
+        needed = set(grants(asked))
         with self._lock:
-            self._grants |= found
+            self._grants |= needed
             self._seen.add(key)
 
     def clear(self) -> None:
@@ -97,10 +97,10 @@ def _athena(asked: Asked) -> Iterator[Grant]:
         yield from grants(msgspec.structs.replace(asked, service="glue", operation=operation))
 
 
-def document(found: set[Grant]) -> dict[str, Any]:
+def document(permissions: set[Grant]) -> dict[str, Any]:
     """A policy document: one statement for every set of resources, actions and statements in the order of the alphabet."""
     wanted: dict[tuple[str, str], set[str]] = {}
-    for action, resource, passed_to in found:
+    for action, resource, passed_to in permissions:
         wanted.setdefault((action, passed_to), set()).add(resource)
     grouped: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for (action, passed_to), resources in wanted.items():
@@ -122,14 +122,14 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
     kinds: dict[str, list[str]] = {}
     for resource in sorted(resource for resource in lasting if not _covered(resource, lasting)):
         kinds.setdefault(_kind(resource), []).append(resource)
-    kept: list[str] = []
+    patterns: list[str] = []
     for kind, members in kinds.items():
         if len(members) < _MANY:
-            kept += members
+            patterns += members
             continue
         common = _common(members[0], members[-1])  # of a sorted list: what its ends share, all share
-        kept.append(f"{common[: max(len(kind), _last_cut(common))]}*")
-    return tuple(sorted(kept))
+        patterns.append(f"{common[: max(len(kind), _last_cut(common))]}*")
+    return tuple(sorted(patterns))
 
 
 def _covered(resource: str, others: set[str]) -> bool:

@@ -99,9 +99,9 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
     """ValidationException for a property that no resource of the kind has."""
     answer: Any = operation_model("sagemaker", "Search").output_shape
     known = answer.members["Results"].member.members[kind].members
-    for one in expression.get("Filters") or ():
-        if one["Name"].partition(".")[0] not in known.keys() | _OWN:
-            raise AwsError("ValidationException", f"Unknown property name: {one['Name']}")
+    for condition in expression.get("Filters") or ():
+        if condition["Name"].partition(".")[0] not in known.keys() | _OWN:
+            raise AwsError("ValidationException", f"Unknown property name: {condition['Name']}")
     for inner in expression.get("SubExpressions") or ():
         _check_names(inner, kind)
 
@@ -118,15 +118,15 @@ def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
     return any(holds) if expression.get("Operator") == "Or" else all(holds)
 
 
-def _passes(row: dict[str, Any], one: dict[str, Any]) -> bool:
-    operator: str = one.get("Operator", "Equals")
-    value = _value(row, one["Name"])
+def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
+    operator: str = condition.get("Operator", "Equals")
+    value = _value(row, condition["Name"])
     there = value is not _MISSING
     if operator in ("Exists", "NotExists"):
         return there == (operator == "Exists")
-    if "Value" not in one:
-        raise AwsError("ValidationException", f"The filter on {one['Name']} needs a Value.")
-    wanted: str = one["Value"]
+    if "Value" not in condition:
+        raise AwsError("ValidationException", f"The filter on {condition['Name']} needs a Value.")
+    wanted: str = condition["Value"]
     if operator in ("Equals", "NotEquals"):
         return (there and _compared(value, wanted, lambda a, b: a == b)) == (operator == "Equals")
     if operator == "Contains":
@@ -135,7 +135,7 @@ def _passes(row: dict[str, Any], one: dict[str, Any]) -> bool:
         return there and str(value) in [part.strip() for part in wanted.split(",")]
     if operator in _ORDERED:
         return there and _compared(value, wanted, _ORDERED[operator])
-    raise AwsError("ValidationException", f"The operator {operator} of the filter on {one['Name']} is not known.")
+    raise AwsError("ValidationException", f"The operator {operator} of the filter on {condition['Name']} is not known.")
 
 
 def _compared(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:

@@ -25,18 +25,18 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     filters: list[dict[str, Any]] = params.get("TagFilters") or []
     ours = ctx.store(tags.Tags)
     with ours.lock:
-        known = {arn: dict(found) for arn, found in ours.of.items()}
+        known = {arn: dict(pairs) for arn, pairs in ours.of.items()}
     known |= {stream.arn: dict(stream.tags) for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())}
-    found = {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
-    found |= {
-        arn: tags.listed(held)
-        for arn, held in known.items()
-        if held and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(held, filters)
+    tags_by_arn = {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
+    tags_by_arn |= {
+        arn: tags.listed(resource_tags)
+        for arn, resource_tags in known.items()
+        if resource_tags and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(resource_tags, filters)
     }
-    page = _fitting(list(found.items())[start:], params.get("ResourcesPerPage", 50), params.get("TagsPerPage"))
+    page = _fitting(list(tags_by_arn.items())[start:], params.get("ResourcesPerPage", 50), params.get("TagsPerPage"))
     return {
-        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": held} for arn, held in page],
-        "PaginationToken": str(start + len(page)) if start + len(page) < len(found) else "",
+        "ResourceTagMappingList": [{"ResourceARN": arn, "Tags": resource_tags} for arn, resource_tags in page],
+        "PaginationToken": str(start + len(page)) if start + len(page) < len(tags_by_arn) else "",
     }
 
 
@@ -59,8 +59,8 @@ def _start(params: dict[str, Any]) -> int:
 def _fitting(items: list[tuple[str, Any]], most: int, most_tags: int | None) -> list[tuple[str, Any]]:
     """The first resources, so many that they and their tags are within the page; one at least."""
     total = 0
-    for index, (_, held) in enumerate(items[:most]):
-        total += len(held)
+    for index, (_, resource_tags) in enumerate(items[:most]):
+        total += len(resource_tags)
         if most_tags is not None and total > most_tags and index:
             return items[:index]
     return items[:most]
@@ -69,15 +69,15 @@ def _fitting(items: list[tuple[str, Any]], most: int, most_tags: int | None) -> 
 def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
     """All of moto's pages, and nothing changes between them: moto goes on with the very iterator."""
     asked = {key: value for key, value in params.items() if key not in _PAGING}
-    made: list[dict[str, Any]] = []
+    mappings: list[dict[str, Any]] = []
     token = ""
     with SERIAL:
         while True:
             page = ctx.moto(_SERVICE, "GetResources", {**asked, **({"PaginationToken": token} if token else {})})
-            made += page.get("ResourceTagMappingList", [])
+            mappings += page.get("ResourceTagMappingList", [])
             token = page.get("PaginationToken") or ""
             if not token:
-                return made
+                return mappings
 
 
 def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
@@ -86,8 +86,8 @@ def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
     return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (not arns or arn in arns)
 
 
-def _carries(held: dict[str, str], filters: list[dict[str, Any]]) -> bool:
-    return all(f["Key"] in held and (not f.get("Values") or held[f["Key"]] in f["Values"]) for f in filters)
+def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+    return all(f["Key"] in resource_tags and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"]) for f in filters)
 
 
 def _is_ours(arn: str) -> bool:
@@ -107,9 +107,9 @@ def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
-            held = tags.of(ctx, arn)
+            of_resource = tags.of(ctx, arn)
             for key in params["TagKeys"]:
-                held.pop(key, None)
+                of_resource.pop(key, None)
     return _by_moto(ctx, "UntagResources", params)
 
 

@@ -101,15 +101,15 @@ def start(
     if metadata is not None:
         operation.metadata.Pack(metadata)
     progress = Progress(store, operation.name, store.add(operation))
-    kept = call.without_request()
+    context = call.without_request()
 
     def run() -> None:
-        kept.spawn(_run, store, operation.name, work, progress)
+        context.spawn(_run, store, operation.name, work, progress)
 
-    if delay and kept.clock.mode == "manual":
-        kept.clock.call_after(delay, lambda: _run(store, operation.name, work, progress))
-    elif delay and kept.clock.mode != "instant":
-        kept.clock.call_after(delay, run)
+    if delay and context.clock.mode == "manual":
+        context.clock.call_after(delay, lambda: _run(store, operation.name, work, progress))
+    elif delay and context.clock.mode != "instant":
+        context.clock.call_after(delay, run)
     else:
         run()
     return store.get(operation.name)

@@ -318,6 +318,6 @@ class Call:
 
     def without_request(self) -> Call:
         """The same, for what outlives the request."""
-        kept = Call(self._front, self.service, self.operation, {})
-        kept.state = self.state
-        return kept
+        call = Call(self._front, self.service, self.operation, {})
+        call.state = self.state
+        return call

@@ -153,13 +153,13 @@ def _service(api: Api, short: str) -> Mapping[str, Method]:
     from .recorder import Recorder
 
     recorder = Recorder()
-    made = transport(channel=recorder)
-    made._logged_channel = recorder  # noqa: SLF001  the wrapper around it would ask for interceptors
-    made._stubs = {}  # noqa: SLF001
+    instance = transport(channel=recorder)
+    instance._logged_channel = recorder  # noqa: SLF001  the wrapper around it would ask for interceptors
+    instance._stubs = {}  # noqa: SLF001
     recorder.methods.clear()
     for name, member in vars(transport).items():
         if isinstance(member, property) and not name.startswith("_"):
-            getattr(made, name)
+            getattr(instance, name)
     methods = {}
     for path, client_streams, server_streams, serialize, deserialize in recorder.methods:
         service, _, name = path.removeprefix("/").partition("/")

@@ -77,7 +77,7 @@ def test_a_path_that_leads_to_nothing_is_a_bad_record(path):
 
 def test_filters_choose_what_the_model_gets_and_what_is_stored_beside_its_answer():
     of = filters({"InputFilter": "$[1:]", "JoinSource": "Input", "OutputFilter": "$[0,-1]"}, "text/csv")
-    assert of.given(b'7,"a,b",2') == b'"a,b",2'
+    assert of.model_input(b'7,"a,b",2') == b'"a,b",2'
     assert of.answered(b"7,1,2", b"0.5") == b"7,0.5"
     of = filters({"JoinSource": "Input"}, "application/jsonlines")
     assert json.loads(of.answered(b'{"id": 1}', b"[2]")) == {"id": 1, "SageMakerOutput": [2]}

@@ -52,10 +52,15 @@ def create_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if params["Name"].lower() == CATALOG:
         return {"DataCatalog": {"Name": _OWN, "Type": "GLUE", "Parameters": {"catalog-id": ctx.account}}}
-    found = _backend(ctx).data_catalogs.get(params["Name"])
-    if found is None:
+    data_catalog = _backend(ctx).data_catalogs.get(params["Name"])
+    if data_catalog is None:
         raise _missing(params["Name"])
-    described = {"Name": found.name, "Description": found.description, "Type": found.type, "Parameters": found.parameters or {}}
+    described = {
+        "Name": data_catalog.name,
+        "Description": data_catalog.description,
+        "Type": data_catalog.type,
+        "Parameters": data_catalog.parameters or {},
+    }
     return {"DataCatalog": {key: value for key, value in described.items() if value is not None}}
 
 
@@ -68,13 +73,13 @@ def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "UpdateDataCatalog", executes=False)
 def update_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    found = _backend(ctx).data_catalogs.get(params["Name"])
-    if found is None:
+    data_catalog = _backend(ctx).data_catalogs.get(params["Name"])
+    if data_catalog is None:
         raise _missing(params["Name"])
     _check(params["Type"], params.get("Parameters") or {})
-    found.type = params["Type"]
-    found.description = params.get("Description")
-    found.parameters = params.get("Parameters") or {}
+    data_catalog.type = params["Type"]
+    data_catalog.description = params.get("Description")
+    data_catalog.parameters = params.get("Parameters") or {}
     return {}
 
 

@@ -37,23 +37,23 @@ def check(text: str) -> None:
 
 def _create_database(session: Session, words: Words) -> None:
     exists_ok = words.accept("IF", "NOT", "EXISTS")
-    made: dict[str, Any] = {"Name": words.identifier()}
+    database: dict[str, Any] = {"Name": words.identifier()}
     while words.peek() is not None:
         if words.accept("COMMENT"):
-            made["Description"] = words.string()
+            database["Description"] = words.string()
         elif words.accept("LOCATION"):
-            made["LocationUri"] = words.string()
+            database["LocationUri"] = words.string()
         elif words.accept("WITH", "DBPROPERTIES"):
-            made["Parameters"] = clauses.pairs(words)
+            database["Parameters"] = clauses.pairs(words)
         else:
             raise words.mismatched("LOCATION, COMMENT or WITH DBPROPERTIES")
     try:
-        session.catalog.glue.create_database(DatabaseInput=made)
+        session.catalog.glue.create_database(DatabaseInput=database)
     except ClientError as error:
         if error.response["Error"]["Code"] != "AlreadyExistsException":
             raise
         if not exists_ok:
-            raise QueryFailed("FAILED", f"Execution Error: Database {made['Name']} already exists") from error
+            raise QueryFailed("FAILED", f"Execution Error: Database {database['Name']} already exists") from error
 
 
 def _alter_database(session: Session, words: Words) -> None:
@@ -104,48 +104,48 @@ class _External(msgspec.Struct):
     bucket_count: int = -1
 
 
-def _partitioned(made: _External, words: Words) -> None:
-    made.keys = clauses.columns(words)
+def _partitioned(table: _External, words: Words) -> None:
+    table.keys = clauses.columns(words)
 
 
-def _files(made: _External, words: Words) -> None:
-    made.reading = words.string()
+def _files(table: _External, words: Words) -> None:
+    table.reading = words.string()
     words.expect("OUTPUTFORMAT")
-    made.writing = words.string()
+    table.writing = words.string()
 
 
-def _serde(made: _External, words: Words) -> None:
-    made.serde = words.string()
-    if "jsonserde" in made.serde.lower():
-        made.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # unless STORED AS says another
+def _serde(table: _External, words: Words) -> None:
+    table.serde = words.string()
+    if "jsonserde" in table.serde.lower():
+        table.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # unless STORED AS says another
 
 
-def _clustered(made: _External, words: Words) -> None:
-    made.buckets = clauses.several(words, Words.identifier)
+def _clustered(table: _External, words: Words) -> None:
+    table.buckets = clauses.several(words, Words.identifier)
     words.expect("INTO")
-    made.bucket_count = words.number()
+    table.bucket_count = words.number()
     words.expect("BUCKETS")
 
 
-def _stored(made: _External, words: Words) -> None:
+def _stored(table: _External, words: Words) -> None:
     form = words.identifier()
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
-    made.reading, made.writing, serde = _FORMATS[form]
-    made.serde = serde if form != "textfile" else made.serde
+    table.reading, table.writing, serde = _FORMATS[form]
+    table.serde = serde if form != "textfile" else table.serde
 
 
 _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ...] = (
-    (("COMMENT",), lambda made, words: made.properties.update(comment=" ".join(words.string().split()))),
+    (("COMMENT",), lambda table, words: table.properties.update(comment=" ".join(words.string().split()))),
     (("PARTITIONED", "BY"), _partitioned),
     (("CLUSTERED", "BY"), _clustered),
     (("ROW", "FORMAT", "SERDE"), _serde),
-    (("WITH", "SERDEPROPERTIES"), lambda made, words: made.serde_parameters.update(clauses.pairs(words))),
-    (("ROW", "FORMAT", "DELIMITED"), lambda made, words: made.serde_parameters.update(_delimited(words))),
+    (("WITH", "SERDEPROPERTIES"), lambda table, words: table.serde_parameters.update(clauses.pairs(words))),
+    (("ROW", "FORMAT", "DELIMITED"), lambda table, words: table.serde_parameters.update(_delimited(words))),
     (("STORED", "AS", "INPUTFORMAT"), _files),
     (("STORED", "AS"), _stored),
-    (("LOCATION",), lambda made, words: setattr(made, "location", words.string())),
-    (("TBLPROPERTIES",), lambda made, words: made.properties.update(clauses.pairs(words))),
+    (("LOCATION",), lambda table, words: setattr(table, "location", words.string())),
+    (("TBLPROPERTIES",), lambda table, words: table.properties.update(clauses.pairs(words))),
 )
 
 
@@ -153,38 +153,38 @@ def _create_external(session: Session, words: Words) -> None:
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database, name = words.name()
     columns = clauses.columns(words) if words.follows("(") else []
-    made = _External()
+    external = _External()
     while words.peek() is not None:
         clause = next((read for start, read in _CLAUSES if words.accept(*start)), None)
         if clause is None:
             raise words.mismatched("LOCATION, ROW FORMAT, STORED AS, PARTITIONED BY, CLUSTERED BY or TBLPROPERTIES")
-        clause(made, words)
-    check_kind(made.properties, made.reading)
+        clause(external, words)
+    check_kind(external.properties, external.reading)
     if not columns:
         raise QueryFailed("FAILED", f"SemanticException: table {name} needs columns")
-    if not made.location.startswith("s3://"):
+    if not external.location.startswith("s3://"):
         raise QueryFailed("FAILED", "SemanticException: a table needs LOCATION 's3://bucket/folder/'")
-    if {c["Name"] for c in columns} & {c["Name"] for c in made.keys}:
+    if {c["Name"] for c in columns} & {c["Name"] for c in external.keys}:
         raise QueryFailed("FAILED", "SemanticException [Error 10035]: Column repeated in partitioning columns")
-    for column in (*columns, *made.keys):
+    for column in (*columns, *external.keys):
         types.arrow(column["Type"])
-    storage = writes.Storage(made.reading, made.writing, made.serde, made.serde_parameters)
+    storage = writes.Storage(external.reading, external.writing, external.serde, external.serde_parameters)
     table: dict[str, Any] = {
         "Name": name,
         "TableType": "EXTERNAL_TABLE",
-        "Parameters": made.properties,
-        "PartitionKeys": made.keys,
+        "Parameters": external.properties,
+        "PartitionKeys": external.keys,
         "StorageDescriptor": {
-            **writes.descriptor(columns, made.location.rstrip("/"), storage),
-            "BucketColumns": made.buckets,
-            "NumberOfBuckets": made.bucket_count,
+            **writes.descriptor(columns, external.location.rstrip("/"), storage),
+            "BucketColumns": external.buckets,
+            "NumberOfBuckets": external.bucket_count,
         },
     }
     session.catalog.create(database or session.database, table, exists_ok=exists_ok)
 
 
 def _delimited(words: Words) -> dict[str, str]:
-    made: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     endings = (
         (("FIELDS", "TERMINATED", "BY"), "field.delim"),
         (("LINES", "TERMINATED", "BY"), "line.delim"),
@@ -196,28 +196,28 @@ def _delimited(words: Words) -> dict[str, str]:
     while True:
         for start, key in endings:
             if words.accept(*start):
-                made[key] = words.string()
+                parameters[key] = words.string()
                 if key == "field.delim":
-                    made["serialization.format"] = made[key]
+                    parameters["serialization.format"] = parameters[key]
                 break
         else:
-            return made
+            return parameters
 
 
 def _drop(session: Session, words: Words, kind: str) -> None:
     missing_ok = words.accept("IF", "EXISTS")
     database, name = words.name()
     words.done()
-    found = session.catalog.table(database or session.database, name)
-    if found is None:
+    table = session.catalog.table(database or session.database, name)
+    if table is None:
         if missing_ok:
             return
         raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {name}")
-    if (found.view is not None) != (kind == "view"):
+    if (table.view is not None) != (kind == "view"):
         raise QueryFailed(
-            "FAILED", f"SemanticException: Cannot drop a {'view' if found.view is not None else 'table'} with DROP {kind.upper()}"
+            "FAILED", f"SemanticException: Cannot drop a {'view' if table.view is not None else 'table'} with DROP {kind.upper()}"
         )
-    session.catalog.drop(found)  # the objects stay, as for every external table
+    session.catalog.drop(table)  # the objects stay, as for every external table
 
 
 _VERBS: tuple[tuple[tuple[str, ...], Callable[[Session, Words], Shown | None]], ...] = (

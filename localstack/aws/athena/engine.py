@@ -146,44 +146,44 @@ def _read(column: Column) -> str:
 
 _INTERNAL = {"INT8": "tinyint", "INT16": "smallint", "INT32": "integer", "INT64": "bigint", "BOOL": "boolean"}
 _OPERATORS = {"~~": "LIKE", "**": "^"}
-Found = re.Match[str]
+Match = re.Match[str]
 
 
-def _fixed(code: str, words: str) -> Callable[[str, Found], QueryFailed]:
-    return lambda _text, _found: QueryFailed(code, words)
+def _fixed(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
+    return lambda _text, _match: QueryFailed(code, words)
 
 
-def _quoted(code: str) -> Callable[[str, Found], QueryFailed]:
-    return lambda _text, found: QueryFailed(code, found.group(1))
+def _quoted(code: str) -> Callable[[str, Match], QueryFailed]:
+    return lambda _text, match: QueryFailed(code, match.group(1))
 
 
-def _missing(text: str, found: Found) -> QueryFailed:
-    name = next(group for group in found.groups() if group is not None).lower()
+def _missing(text: str, match: Match) -> QueryFailed:
+    name = next(group for group in match.groups() if group is not None).lower()
     return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
 
 
-def _grouped(text: str, found: Found) -> QueryFailed:
-    words = f"'{found.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
-    return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, at=_where(text, found.group(1)))
+def _grouped(text: str, match: Match) -> QueryFailed:
+    words = f"'{match.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
+    return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, at=_where(text, match.group(1)))
 
 
-def _compared(_text: str, found: Found) -> QueryFailed:
-    return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_trino(found.group(1))} = {_trino(found.group(2))}", at=(1, 1))
+def _compared(_text: str, match: Match) -> QueryFailed:
+    return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_trino(match.group(1))} = {_trino(match.group(2))}", at=(1, 1))
 
 
-def _no_function(text: str, found: Found) -> QueryFailed:
-    name, given = found.group(1), ", ".join(_trino(part) for part in found.group(2).split(", "))
+def _no_function(text: str, match: Match) -> QueryFailed:
+    name, arguments = match.group(1), ", ".join(_trino(part) for part in match.group(2).split(", "))
     if not name[:1].isalpha():
-        return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_OPERATORS.get(name, name)}({given})", at=(1, 1))
-    return QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({given}) for function {name}", at=_where(text, name))
+        return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_OPERATORS.get(name, name)}({arguments})", at=(1, 1))
+    return QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({arguments}) for function {name}", at=_where(text, name))
 
 
-def _not_cast(_text: str, found: Found) -> QueryFailed:
-    return QueryFailed("INVALID_CAST_ARGUMENT", f"Cannot cast '{found.group(1)}' to {_trino(found.group(2))}")
+def _not_cast(_text: str, match: Match) -> QueryFailed:
+    return QueryFailed("INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino(match.group(2))}")
 
 
 # DuckDB's words, and what Trino would say. The first that fits.
-_WORDS: tuple[tuple[str, Callable[[str, Found], QueryFailed]], ...] = (
+_WORDS: tuple[tuple[str, Callable[[str, Match], QueryFailed]], ...] = (
     ("Division by zero", _fixed("DIVISION_BY_ZERO", "Division by zero")),
     ("TRINO (.*)", _quoted("FUNCTION_NOT_FOUND")),
     ("TRINO_CAST (.*)", _quoted("INVALID_CAST_ARGUMENT")),
@@ -203,9 +203,9 @@ _WORDS: tuple[tuple[str, Callable[[str, Found], QueryFailed]], ...] = (
 def worded(text: str, error: Exception) -> QueryFailed:
     """DuckDB's complaint as Trino's."""
     message = str(error)
-    for pattern, made in _WORDS:
-        if found := re.search(pattern, message):
-            return made(text, found)
+    for pattern, failure_of in _WORDS:
+        if match := re.search(pattern, message):
+            return failure_of(text, match)
     return QueryFailed("SYNTAX_ERROR", message.split("\n\n", maxsplit=1)[0].removeprefix("Binder Error: "))
 
 
@@ -215,8 +215,8 @@ def _trino(kind: str) -> str:
 
 
 def _where(text: str, name: str) -> tuple[int, int]:
-    found = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
-    if found is None:
+    match = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
+    if match is None:
         return 1, 1
-    line = text.count("\n", 0, found.start()) + 1
-    return line, found.start() - (text.rfind("\n", 0, found.start()) + 1) + 1
+    line = text.count("\n", 0, match.start()) + 1
+    return line, match.start() - (text.rfind("\n", 0, match.start()) + 1) + 1

@@ -127,11 +127,11 @@ def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
     return None
 
 
-def _same(one: Execution, other: Execution) -> bool:
-    a, b = one.asked, other.asked
-    return (one.query, one.workgroup, a.catalog, a.database, a.parameters) == (
-        other.query,
-        other.workgroup,
+def _same(left: Execution, right: Execution) -> bool:
+    a, b = left.asked, right.asked
+    return (left.query, left.workgroup, a.catalog, a.database, a.parameters) == (
+        right.query,
+        right.workgroup,
         b.catalog,
         b.database,
         b.parameters,

@@ -30,15 +30,15 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
             if old.query != params["QueryString"]:
                 raise refused("Idempotent parameters do not match")
             return {"QueryExecutionId": old.asked.id}
-        made = _execution(ctx, params)
+        execution = _execution(ctx, params)
         if not executions.by_id:
             ctx.on_stop(executions.stop)
-        executions.by_id[made.asked.id] = made
+        executions.by_id[execution.asked.id] = execution
         if token:
-            executions.by_token[token] = made.asked.id
-    kept = ctx.without_request()
-    ctx.clock.call_after(QUEUED, lambda: begin(kept, made))
-    return {"QueryExecutionId": made.asked.id}
+            executions.by_token[token] = execution.asked.id
+    context = ctx.without_request()
+    ctx.clock.call_after(QUEUED, lambda: begin(context, execution))
+    return {"QueryExecutionId": execution.asked.id}
 
 
 def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
@@ -110,12 +110,12 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
     """The folder of the results, and whether the workgroup insists on it."""
     of_group = settings.get("ResultConfiguration", {}).get("OutputLocation")
     enforced = bool(settings.get("EnforceWorkGroupConfiguration")) and of_group is not None
-    given = (params.get("ResultConfiguration") or {}).get("OutputLocation")
+    of_call = (params.get("ResultConfiguration") or {}).get("OutputLocation")
     if workgroups.is_managed(settings):
-        if given:
+        if of_call:
             raise refused("OutputLocation cannot be given in a workgroup with managed query results")
         return "", True
-    chosen = of_group if enforced else given or of_group
+    chosen = of_group if enforced else of_call or of_group
     if not chosen:
         raise refused(
             "No output location provided. An output location is required either through the Workgroup result configuration setting "
@@ -129,10 +129,10 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
 
 
 def find(ctx: Context, id_: str) -> Execution:
-    found = ctx.store(Executions).by_id.get(id_)
-    if found is None:
+    execution = ctx.store(Executions).by_id.get(id_)
+    if execution is None:
         raise refused(f"QueryExecution {id_} was not found")
-    return found
+    return execution
 
 
 @handles("athena", "GetQueryExecution")
@@ -191,7 +191,7 @@ def _statistics(execution: Execution) -> dict[str, Any]:
 
     run = millis(execution.started, execution.completed)
     queued = max(1, millis(execution.submitted, execution.started)) if execution.started else 0  # nobody is served in no time
-    made: dict[str, Any] = {
+    statistics: dict[str, Any] = {
         "EngineExecutionTimeInMillis": run,
         "DataScannedInBytes": execution.done.scanned if execution.done else 0,
         "TotalExecutionTimeInMillis": queued + run,
@@ -200,8 +200,8 @@ def _statistics(execution: Execution) -> dict[str, Any]:
         "ResultReuseInformation": {"ReusedPreviousResult": execution.reused},
     }
     if execution.manifest:
-        made["DataManifestLocation"] = execution.manifest
-    return made
+        statistics["DataManifestLocation"] = execution.manifest
+    return statistics
 
 
 @handles("athena", "GetQueryRuntimeStatistics")

@@ -93,9 +93,9 @@ _WIDENS = ("tinyint", "smallint", "integer", "bigint", "decimal", "float", "doub
 
 def _assignable(duck: str, column: Column) -> bool:
     """Trino coerces on insert: numbers to wider ones, anything to itself, an untyped null to all."""
-    given, wanted = types.athena(duck), types.athena(types.duckdb(column.type))
-    if given in (wanted, "unknown") or (given, wanted) == ("char", "varchar"):
+    source, target = types.athena(duck), types.athena(types.duckdb(column.type))
+    if source in (target, "unknown") or (source, target) == ("char", "varchar"):
         return True
-    if given in _WIDENS and wanted in _WIDENS:
-        return _WIDENS.index(given) <= _WIDENS.index(wanted) or (given == "double" and wanted == "float")
-    return (given, wanted) == ("date", "timestamp")
+    if source in _WIDENS and target in _WIDENS:
+        return _WIDENS.index(source) <= _WIDENS.index(target) or (source == "double" and target == "float")
+    return (source, target) == ("date", "timestamp")

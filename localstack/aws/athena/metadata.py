@@ -15,9 +15,9 @@ from .catalogs import refused
 
 
 def _metadata(error: ClientError) -> AwsError:
-    found = error.response["Error"]
-    code = found["Code"]
-    text = f"An error occurred ({code}): {found.get('Message')} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {code})"
+    answer = error.response["Error"]
+    code = answer["Code"]
+    text = f"An error occurred ({code}): {answer.get('Message')} (Service: AmazonDataCatalog; Status Code: 400; Error Code: {code})"
     return AwsError("MetadataException", text, 400)
 
 
@@ -35,20 +35,20 @@ def get_database(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "ListDatabases")
 def list_databases(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _known_catalog(ctx, params)
-    found = [_database(d) for page in ctx.client("glue").get_paginator("get_databases").paginate() for d in page["DatabaseList"]]
-    if not any(d["Name"] == "default" for d in found):
-        found.append({"Name": "default"})
-    return _page("DatabaseList", sorted(found, key=lambda d: str(d["Name"])), params)
+    databases = [_database(d) for page in ctx.client("glue").get_paginator("get_databases").paginate() for d in page["DatabaseList"]]
+    if not any(d["Name"] == "default" for d in databases):
+        databases.append({"Name": "default"})
+    return _page("DatabaseList", sorted(databases, key=lambda d: str(d["Name"])), params)
 
 
 @handles("athena", "GetTableMetadata")
 def get_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _known_catalog(ctx, params)
     try:
-        found = ctx.client("glue").get_table(DatabaseName=params["DatabaseName"].lower(), Name=params["TableName"].lower())["Table"]
+        table = ctx.client("glue").get_table(DatabaseName=params["DatabaseName"].lower(), Name=params["TableName"].lower())["Table"]
     except ClientError as error:
         raise _metadata(error) from error
-    return {"TableMetadata": _table(found)}
+    return {"TableMetadata": _table(table)}
 
 
 @handles("athena", "ListTableMetadata")
@@ -56,11 +56,11 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _known_catalog(ctx, params)
     try:
         pages = ctx.client("glue").get_paginator("get_tables").paginate(DatabaseName=params["DatabaseName"].lower())
-        found = [_table(table) for page in pages for table in page["TableList"]]
+        tables = [_table(table) for page in pages for table in page["TableList"]]
     except ClientError as error:
         raise _metadata(error) from error
     expected = re.compile(params.get("Expression") or ".*")
-    return _page("TableMetadataList", [table for table in found if expected.fullmatch(table["Name"])], params)
+    return _page("TableMetadataList", [table for table in tables if expected.fullmatch(table["Name"])], params)
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
@@ -72,13 +72,13 @@ def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
         raise refused(f"DataCatalog {params['CatalogName']} was not found") from error
 
 
-def _database(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key in ("Name", "Description", "Parameters") if key in found}
+def _database(database: dict[str, Any]) -> dict[str, Any]:
+    return {key: database[key] for key in ("Name", "Description", "Parameters") if key in database}
 
 
-def _table(found: dict[str, Any]) -> dict[str, Any]:
-    descriptor = found.get("StorageDescriptor", {})
-    parameters = dict(found.get("Parameters", {}))
+def _table(table: dict[str, Any]) -> dict[str, Any]:
+    descriptor = table.get("StorageDescriptor", {})
+    parameters = dict(table.get("Parameters", {}))
     if descriptor.get("Location"):
         parameters["location"] = descriptor["Location"]
         parameters["inputformat"] = descriptor.get("InputFormat", "")
@@ -86,22 +86,22 @@ def _table(found: dict[str, Any]) -> dict[str, Any]:
         serde = descriptor.get("SerdeInfo", {})
         parameters["serde.serialization.lib"] = serde.get("SerializationLibrary", "")
         parameters.update((f"serde.param.{key}", value) for key, value in serde.get("Parameters", {}).items())
-    made: dict[str, Any] = {
-        "Name": found["Name"],
-        "TableType": found.get("TableType", "EXTERNAL_TABLE"),
+    metadata: dict[str, Any] = {
+        "Name": table["Name"],
+        "TableType": table.get("TableType", "EXTERNAL_TABLE"),
         "Columns": [_column(c) for c in descriptor.get("Columns", [])],
-        "PartitionKeys": [_column(c) for c in found.get("PartitionKeys", [])],
+        "PartitionKeys": [_column(c) for c in table.get("PartitionKeys", [])],
         "Parameters": parameters,
     }
-    if "CreateTime" in found:
-        made["CreateTime"] = found["CreateTime"]
-    return made
+    if "CreateTime" in table:
+        metadata["CreateTime"] = table["CreateTime"]
+    return metadata
 
 
-def _column(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key in ("Name", "Type", "Comment") if key in found}
+def _column(column: dict[str, Any]) -> dict[str, Any]:
+    return {key: column[key] for key in ("Name", "Type", "Comment") if key in column}
 
 
-def _page(key: str, found: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    page, more = paging.page(found, params, 50, refused("The NextToken is not valid."))
+def _page(key: str, rows: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
+    page, more = paging.page(rows, params, 50, refused("The NextToken is not valid."))
     return {key: page, **more}

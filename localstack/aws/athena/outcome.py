@@ -53,7 +53,7 @@ def kind(statement: statements.Statement) -> tuple[str, str]:
     if isinstance(statement, statements.Ddl):
         utility = statement.words[0] in ("SHOW", "DESCRIBE", "DESC")
         return ("UTILITY" if utility else "DDL"), "_".join(statement.words[:2])
-    found = {
+    kinds = {
         statements.Select: ("DML", "SELECT"),
         statements.CreateTableAs: ("DDL", "CREATE_TABLE_AS_SELECT"),
         statements.Unload: ("DML", "UNLOAD"),
@@ -63,7 +63,7 @@ def kind(statement: statements.Statement) -> tuple[str, str]:
         statements.Execute: ("DML", "SELECT"),
         statements.Deallocate: ("UTILITY", "DEALLOCATE"),
     }
-    return found[type(statement)]
+    return kinds[type(statement)]
 
 
 def location(statement: statements.Statement, folder: str, id_: str) -> str:
@@ -143,7 +143,7 @@ def _cell(form: writes.Format) -> int:
     return 0 if form.name in writes.COLUMNAR else _CELL
 
 
-def _kept(running: Running) -> Callable[[bool], None]:
+def _commit(running: Running) -> Callable[[bool], None]:
     return lambda last: running.keep() if last else running.check()
 
 
@@ -156,7 +156,7 @@ def _unload(ctx: Context, running: Running, asked: Asked, statement: statements.
     writes.check_empty(s3, statement.location, "UNLOAD")
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
     writes.check_columns(result, partitioned_by)
-    written = writes.write(s3, result, statement.location, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_kept(running))
+    written = writes.write(s3, result, statement.location, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_commit(running))
     return _wrote(result, written)
 
 
@@ -193,7 +193,7 @@ def _create_table(ctx: Context, running: Running, asked: Asked, statement: state
         form = msgspec.structs.replace(form, bucketed_by=by, buckets=count)
     written = writes.Written(files=(), rows=0, size=0, partitions=())
     if statement.data:
-        written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_kept(running))
+        written = writes.write(s3, result, place, form, partitioned_by=partitioned_by, now=ctx.clock.now(), keep=_commit(running))
     else:
         running.keep()
     catalog.create(database, writes.table_input(name, result, place, form, partitioned_by))
@@ -220,7 +220,7 @@ def _insert(ctx: Context, running: Running, asked: Asked, statement: statements.
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
     fitted = inserting.fitted(result, table, statement.columns or tuple(names))
     keys = tuple(column.name for column in table.partitions)
-    written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now(), keep=_kept(running))
+    written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now(), keep=_commit(running))
     if table.parameters.get("projection.enabled") != "true":
         _add_partitions(catalog, table, written)
     return _wrote(result, written)
@@ -235,7 +235,7 @@ def _view(ctx: Context, running: Running, asked: Asked, statement: statements.Cr
     for index, (column, _, _) in enumerate(columns):
         if column in [other for other, _, _ in columns[:index]]:
             raise QueryFailed("DUPLICATE_COLUMN_NAME", f"Column name '{column}' specified more than once", at=(1, 1))
-    made = view_input(name, asked.database.lower(), statement.query.strip(), columns, ctx.clock.now())
+    table_input = view_input(name, asked.database.lower(), statement.query.strip(), columns, ctx.clock.now())
     old = catalog.table(database, name)
     if old is not None and (not statement.replace or old.view is None):
         raise QueryFailed(
@@ -244,9 +244,9 @@ def _view(ctx: Context, running: Running, asked: Asked, statement: statements.Cr
         )
     running.keep()
     if old is None:
-        catalog.create(database, made)
+        catalog.create(database, table_input)
     else:
-        catalog.replace(database, made)
+        catalog.replace(database, table_input)
     return _shown(session.Shown())
 
 

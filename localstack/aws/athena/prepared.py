@@ -35,12 +35,12 @@ def resolved(
     ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
 ) -> tuple[statements.Statement, tuple[str, ...]]:
     """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of the call."""
-    found = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
-    if found is None:
+    prepared = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
+    if prepared is None:
         raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
     if execute.parameters and values:
         raise refused(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
-    return statements.read(found.query), execute.parameters or values
+    return statements.read(prepared.query), execute.parameters or values
 
 
 def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None:
@@ -69,7 +69,7 @@ def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key in store.by_name:
             raise refused(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
-        store.by_name[key] = _made(ctx, params)
+        store.by_name[key] = _prepared(ctx, params)
     return {}
 
 
@@ -80,11 +80,11 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key not in store.by_name:
             raise _missing(params["StatementName"])
-        store.by_name[key] = _made(ctx, params)
+        store.by_name[key] = _prepared(ctx, params)
     return {}
 
 
-def _made(ctx: Context, params: dict[str, Any]) -> Prepared:
+def _prepared(ctx: Context, params: dict[str, Any]) -> Prepared:
     workgroups.find(ctx, params["WorkGroup"])
     try:
         check.syntax(statements.preparable(params["QueryStatement"]).query)
@@ -95,30 +95,32 @@ def _made(ctx: Context, params: dict[str, Any]) -> Prepared:
 
 @handles("athena", "GetPreparedStatement")
 def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    found = ctx.store(AllPrepared).by_name.get((params["WorkGroup"], params["StatementName"].lower()))
-    if found is None:
+    prepared = ctx.store(AllPrepared).by_name.get((params["WorkGroup"], params["StatementName"].lower()))
+    if prepared is None:
         raise _missing(params["StatementName"])
-    return {"PreparedStatement": _described(found)}
+    return {"PreparedStatement": _described(prepared)}
 
 
 @handles("athena", "BatchGetPreparedStatement")
 def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     store = ctx.store(AllPrepared).by_name
-    found = {name: store.get((params["WorkGroup"], name.lower())) for name in params["PreparedStatementNames"]}
+    by_name = {name: store.get((params["WorkGroup"], name.lower())) for name in params["PreparedStatementNames"]}
     return {
-        "PreparedStatements": [_described(one) for one in found.values() if one is not None],
+        "PreparedStatements": [_described(prepared) for prepared in by_name.values() if prepared is not None],
         "UnprocessedPreparedStatementNames": [
             {"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": f"Prepared Statement {name} does not exist"}
-            for name, one in found.items()
-            if one is None
+            for name, prepared in by_name.items()
+            if prepared is None
         ],
     }
 
 
 @handles("athena", "ListPreparedStatements")
 def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    found = sorted((p for p in list(ctx.store(AllPrepared).by_name.values()) if p.workgroup == params["WorkGroup"]), key=lambda p: p.name)
-    page, more = paging.page(found, params, 50, refused("The NextToken is not valid."))
+    of_group = sorted(
+        (p for p in list(ctx.store(AllPrepared).by_name.values()) if p.workgroup == params["WorkGroup"]), key=lambda p: p.name
+    )
+    page, more = paging.page(of_group, params, 50, refused("The NextToken is not valid."))
     return {"PreparedStatements": [{"StatementName": p.name, "LastModifiedTime": p.modified} for p in page], **more}
 
 
@@ -129,11 +131,11 @@ def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
     return {}
 
 
-def _described(one: Prepared) -> dict[str, Any]:
+def _described(prepared: Prepared) -> dict[str, Any]:
     return {
-        "StatementName": one.name,
-        "QueryStatement": one.query,
-        "WorkGroupName": one.workgroup,
-        "Description": one.description,
-        "LastModifiedTime": one.modified,
+        "StatementName": prepared.name,
+        "QueryStatement": prepared.query,
+        "WorkGroupName": prepared.workgroup,
+        "Description": prepared.description,
+        "LastModifiedTime": prepared.modified,
     }

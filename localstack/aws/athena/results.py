@@ -48,10 +48,10 @@ def _quoted(cell: str) -> str:
 
 def columns(result: Result) -> list[dict[str, Any]]:
     """ColumnInfo."""
-    made = []
+    infos = []
     for name, kind in zip(result.names, result.types, strict=True):
         precision, scale = types.precision(kind)
-        made.append(
+        infos.append(
             {
                 "CatalogName": "hive",
                 "SchemaName": "",
@@ -65,7 +65,7 @@ def columns(result: Result) -> list[dict[str, Any]]:
                 "CaseSensitive": types.athena(kind) in ("varchar", "char"),
             }
         )
-    return made
+    return infos
 
 
 def metadata(information: list[dict[str, Any]]) -> bytes:
@@ -77,6 +77,6 @@ def page(rows: list[Row], header: Row | None, start: int, size: int) -> tuple[li
     """GetQueryResults' rows from `start` on, the header being the first of all, and the next token."""
     every: Iterator[Row] | list[Row] = [header, *rows] if header is not None else rows
     some = list(every)[start : start + size]
-    made = [{"Data": [{"VarCharValue": cell} if cell is not None else {} for cell in row]} for row in some]
+    result_rows = [{"Data": [{"VarCharValue": cell} if cell is not None else {} for cell in row]} for row in some]
     total = len(rows) + (header is not None)
-    return made, str(start + size) if start + size < total else None
+    return result_rows, str(start + size) if start + size < total else None

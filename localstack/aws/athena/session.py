@@ -28,9 +28,9 @@ class Session(msgspec.Struct, frozen=True):
 
 def table(session: Session, words: Words, *, views: bool = True) -> Table:
     database, name = words.name()
-    found = session.catalog.table(database or session.database, name)
-    if found is None:
+    relation = session.catalog.table(database or session.database, name)
+    if relation is None:
         raise QueryFailed("FAILED", f"SemanticException [Error 10001]: Table not found {database or session.database}.{name}", category=2)
-    if found.view is not None and not views:
-        raise QueryFailed("FAILED", f"{found.name} is a view")
-    return found
+    if relation.view is not None and not views:
+        raise QueryFailed("FAILED", f"{relation.name} is a view")
+    return relation

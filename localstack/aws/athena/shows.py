@@ -25,8 +25,8 @@ def _tables(session: Session, words: Words, *, views: bool) -> Shown:
     pattern = words.string() if token is not None and (words.accept("LIKE") or token.token_type == TokenType.STRING) else "*"
     expected = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\|", "|"))
     pages = session.catalog.glue.get_paginator("get_tables").paginate(DatabaseName=database)
-    found = [t for page in pages for t in page["TableList"] if not views or t.get("TableType") == "VIRTUAL_VIEW"]
-    names = sorted(table["Name"] for table in found if expected.fullmatch(table["Name"]))
+    tables = [t for page in pages for t in page["TableList"] if not views or t.get("TableType") == "VIRTUAL_VIEW"]
+    names = sorted(table["Name"] for table in tables if expected.fullmatch(table["Name"]))
     return Shown(("tab_name" if not views else "views",), tuple((name,) for name in names))
 
 
@@ -38,12 +38,12 @@ def show_databases(session: Session, words: Words) -> Shown:
 
 
 def show_partitions(session: Session, words: Words) -> Shown:
-    held = table(session, words, views=False)
-    names = [column.name for column in held.partitions]
-    if held.parameters.get("projection.enabled") == "true":
+    relation = table(session, words, views=False)
+    names = [column.name for column in relation.partitions]
+    if relation.parameters.get("projection.enabled") == "true":
         return Shown(("partition",))
-    found = sorted("/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True)) for p in session.catalog.partitions(held))
-    return Shown(("partition",), tuple((line,) for line in found))
+    partitions = sorted("/".join(f"{k}={v}" for k, v in zip(names, p["Values"], strict=True)) for p in session.catalog.partitions(relation))
+    return Shown(("partition",), tuple((line,) for line in partitions))
 
 
 def show_columns(session: Session, words: Words) -> Shown:
@@ -64,40 +64,44 @@ def show_properties(session: Session, words: Words) -> Shown:
 
 
 def show_create(session: Session, words: Words) -> Shown:
-    held = table(session, words, views=False)
-    lines = [f"CREATE EXTERNAL TABLE `{held.database}.{held.name}`("]
-    lines += [f"  `{c.name}` {c.type}{',' if c is not held.columns[-1] else ')'}" for c in held.columns]
-    if held.partitions:
-        lines += ["PARTITIONED BY ( ", *(f"  `{c.name}` {c.type}{',' if c is not held.partitions[-1] else ')'}" for c in held.partitions)]
-    descriptor = held.input["StorageDescriptor"]
-    lines += ["ROW FORMAT SERDE ", f"  '{held.serde}' ", "STORED AS INPUTFORMAT ", f"  '{descriptor.get('InputFormat', '')}' "]
-    lines += ["OUTPUTFORMAT ", f"  '{descriptor.get('OutputFormat', '')}'", "LOCATION", f"  '{held.location}'"]
-    pairs = [f"  '{key}'='{value}'" for key, value in held.parameters.items()]
+    relation = table(session, words, views=False)
+    lines = [f"CREATE EXTERNAL TABLE `{relation.database}.{relation.name}`("]
+    lines += [f"  `{c.name}` {c.type}{',' if c is not relation.columns[-1] else ')'}" for c in relation.columns]
+    if relation.partitions:
+        lines += [
+            "PARTITIONED BY ( ",
+            *(f"  `{c.name}` {c.type}{',' if c is not relation.partitions[-1] else ')'}" for c in relation.partitions),
+        ]
+    descriptor = relation.input["StorageDescriptor"]
+    lines += ["ROW FORMAT SERDE ", f"  '{relation.serde}' ", "STORED AS INPUTFORMAT ", f"  '{descriptor.get('InputFormat', '')}' "]
+    lines += ["OUTPUTFORMAT ", f"  '{descriptor.get('OutputFormat', '')}'", "LOCATION", f"  '{relation.location}'"]
+    pairs = [f"  '{key}'='{value}'" for key, value in relation.parameters.items()]
     lines += ["TBLPROPERTIES (", ", \n".join(pairs) + ")"] if pairs else []
     return Shown(("createtab_stmt",), tuple((line,) for line in "\n".join(lines).split("\n")))
 
 
 def show_create_view(session: Session, words: Words) -> Shown:
-    held = table(session, words)
-    if held.view is None:
-        raise QueryFailed("FAILED", f"{held.name} is a table")
+    relation = table(session, words)
+    if relation.view is None:
+        raise QueryFailed("FAILED", f"{relation.name} is a table")
     return Shown(
-        ("create view",), tuple((line,) for line in f"CREATE VIEW {held.database}.{held.name} AS\n{held.view.strip()}".split("\n"))
+        ("create view",),
+        tuple((line,) for line in f"CREATE VIEW {relation.database}.{relation.name} AS\n{relation.view.strip()}".split("\n")),
     )
 
 
 def describe(session: Session, words: Words) -> Shown:
     for word in ("EXTENDED", "FORMATTED"):
         words.accept(word)
-    held = table(session, words)
-    comments = {c["Name"].lower(): c.get("Comment", "") for c in held.input.get("StorageDescriptor", {}).get("Columns", [])}
-    rows: list[tuple[str | None, ...]] = [(c.name.ljust(20), c.type.ljust(20), comments.get(c.name, "").ljust(20)) for c in held.every]
-    if held.partitions:
+    relation = table(session, words)
+    comments = {c["Name"].lower(): c.get("Comment", "") for c in relation.input.get("StorageDescriptor", {}).get("Columns", [])}
+    rows: list[tuple[str | None, ...]] = [(c.name.ljust(20), c.type.ljust(20), comments.get(c.name, "").ljust(20)) for c in relation.every]
+    if relation.partitions:
         rows += [
             ("", None, None),
             ("# Partition Information", None, None),
             ("# col_name".ljust(20), "data_type".ljust(20), "comment".ljust(20)),
             ("", None, None),
         ]
-        rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in held.partitions]
+        rows += [(c.name.ljust(20), c.type.ljust(20), " " * 20) for c in relation.partitions]
     return Shown(("col_name", "data_type", "comment"), tuple(rows))

@@ -22,8 +22,8 @@ def reconciled(ctx: Context, managed: Managed) -> bool:
     wanted = list(wanted_of(stack))
     for logical, placeholder, written in wanted:
         _bring(ctx, managed, logical, placeholder, _resolved(stack, placeholder, logical, written))
-    kept = {logical for logical, _, _ in wanted}
-    for logical in [logical for logical in managed.resources if logical not in kept]:
+    declared = {logical for logical, _, _ in wanted}
+    for logical in [logical for logical in managed.resources if logical not in declared]:
         managed.replaced.append(managed.resources.pop(logical))
     return all(resources.ready(ctx, resource) for resource in managed.resources.values())
 

@@ -19,10 +19,10 @@ def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval")
     except SyntaxError as error:
         raise Refused(f"the expression '{text}' cannot be read: {error.msg}") from error
-    found = _walk(tree.body, series, text)
-    if not isinstance(found, dict):
+    result = _walk(tree.body, series, text)
+    if not isinstance(result, dict):
         raise Refused(f"the expression '{text}' has no metric in it")
-    return found
+    return result
 
 
 def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datetime, float] | float:

@@ -46,13 +46,13 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if all(_is_motos(query) for query in queries):
         return ctx.forward()
     start, end = _window(params)
-    found = compute(ctx, queries, start, end)
+    series = compute(ctx, queries, start, end)
     partial = any(reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end) for q in queries if "MetricStat" in q)
     descending = params.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = []
     for query in queries:
         if query.get("ReturnData", True):
-            rows = sorted(found[query["Id"]].items(), reverse=descending)
+            rows = sorted(series[query["Id"]].items(), reverse=descending)
             results.append((query, rows))
     return _page(results, params, partial=partial)
 
@@ -99,12 +99,12 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def compute(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime) -> dict[str, dict[datetime, float]]:
     """Every query's series by its Id."""
-    found: dict[str, dict[datetime, float]] = {}
+    series: dict[str, dict[datetime, float]] = {}
     for query in queries:
         if "MetricStat" in query:
             stat = query["MetricStat"]
             metric = stat["Metric"]
-            found[query["Id"]] = reading.series(
+            series[query["Id"]] = reading.series(
                 ctx,
                 namespace=metric["Namespace"],
                 name=metric["MetricName"],
@@ -115,7 +115,7 @@ def compute(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: d
                 end=end,
                 unit=stat.get("Unit"),
             )
-    return _computed(queries, found)
+    return _computed(queries, series)
 
 
 def try_out(queries: list[dict[str, Any]]) -> None:
@@ -125,7 +125,7 @@ def try_out(queries: list[dict[str, Any]]) -> None:
 
 def _computed(queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]) -> dict[str, dict[datetime, float]]:
     """The metrics, and the expressions on them."""
-    found = dict(metrics)
+    series = dict(metrics)
     for query in queries:
         if "MetricStat" not in query and "Expression" not in query:
             raise AwsError("ValidationError", f"The query {query['Id']} must have a MetricStat or an Expression.")
@@ -135,11 +135,11 @@ def _computed(queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, f
         now = [query for query in left if not waiting & set(_ID.findall(query["Expression"]))] or left[:1]
         for query in now:
             try:
-                found[query["Id"]] = evaluate(query["Expression"], found)
+                series[query["Id"]] = evaluate(query["Expression"], series)
             except Refused as error:
                 raise AwsError("ValidationError", f"Error in expression '{query['Id']}': {error}") from error
-        left = [query for query in left if query["Id"] not in found]
-    return found
+        left = [query for query in left if query["Id"] not in series]
+    return series
 
 
 def _statistics(ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime) -> dict[datetime, float]:
@@ -160,12 +160,12 @@ def _page(
     results: list[tuple[dict[str, Any], list[tuple[datetime, float]]]], params: Mapping[str, Any], *, partial: bool
 ) -> dict[str, Any]:
     """So many datapoints of each query that the page holds MaxDatapoints; the token is where the next page begins in each."""
-    each = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
+    size = max(1, min(params.get("MaxDatapoints") or _MOST, _MOST) // max(len(results), 1))
     begin = paging.start(params, AwsError("InvalidNextToken", "The NextToken is not valid."))
     page, more = [], False
     for query, rows in results:
-        part = rows[begin : begin + each]
-        goes_on = begin + each < len(rows)
+        part = rows[begin : begin + size]
+        goes_on = begin + size < len(rows)
         more = more or goes_on
         metric = query.get("MetricStat", {}).get("Metric", {})
         page.append(
@@ -177,7 +177,7 @@ def _page(
                 "StatusCode": "PartialData" if partial or goes_on else "Complete",
             }
         )
-    return {"MetricDataResults": page, "Messages": [], **({"NextToken": str(begin + each)} if more else {})}
+    return {"MetricDataResults": page, "Messages": [], **({"NextToken": str(begin + size)} if more else {})}
 
 
 def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:

@@ -15,8 +15,8 @@ from .statistics import Summary, floor, periods, statistic
 
 
 def backend(ctx: Context) -> CloudWatchBackend:
-    found: CloudWatchBackend = cloudwatch_backends[ctx.account][ctx.region]
-    return found
+    of_region: CloudWatchBackend = cloudwatch_backends[ctx.account][ctx.region]
+    return of_region
 
 
 def series(
@@ -44,8 +44,8 @@ def series(
         start=floor(start, period),
         end=end,
     )
-    found = {moment: function(of_period) for moment, of_period in periods(_points(ctx, wanted), period).items()}
-    return {moment: value for moment, value in found.items() if value is not None}
+    statistics = {moment: function(of_period) for moment, of_period in periods(_points(ctx, wanted), period).items()}
+    return {moment: value for moment, value in statistics.items() if value is not None}
 
 
 def young(ctx: Context, namespace: str, end: datetime) -> bool:

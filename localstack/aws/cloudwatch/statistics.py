@@ -76,14 +76,14 @@ def floor(moment: datetime, period: int) -> datetime:
 
 def periods(points: Iterable[tuple[datetime, float | Summary]], period: int) -> dict[datetime, Datapoints]:
     """Datapoints by the start of their period, the earliest first. A period without one is not there."""
-    found: dict[datetime, Datapoints] = {}
+    by_start: dict[datetime, Datapoints] = {}
     for moment, value in points:
-        of_period = found.setdefault(floor(moment, period), Datapoints(values=[], summaries=[]))
+        of_period = by_start.setdefault(floor(moment, period), Datapoints(values=[], summaries=[]))
         if isinstance(value, Summary):
             of_period.summaries.append(value)
         else:
             of_period.values.append(value)
-    return dict(sorted(found.items()))
+    return dict(sorted(by_start.items()))
 
 
 def _basic(name: str, points: Datapoints) -> float | None:

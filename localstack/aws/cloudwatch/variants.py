@@ -61,9 +61,9 @@ class Variants:
 
     def minute(self, source: Source, number: int) -> Minute:
         minutes = self.of.get(source)
-        found = minutes.get(number) if minutes is not None else None
-        if found is not None:
-            return found
+        minute = minutes.get(number) if minutes is not None else None
+        if minute is not None:
+            return minute
         with self._lock:
             return self.of.setdefault(source, {}).setdefault(number, Minute([], [], [], []))
 
@@ -79,9 +79,9 @@ def record(ctx: Context, source: Source, status: int, *, model: float | None, ov
 
 
 def delay(ctx: Context) -> float:
-    given = os.environ.get(DELAY)
-    if given is not None:
-        return float(given)
+    seconds = os.environ.get(DELAY)
+    if seconds is not None:
+        return float(seconds)
     return 0.0 if ctx.clock.mode == "instant" else 60.0
 
 
@@ -96,15 +96,15 @@ def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetim
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
     store = ctx.store(Variants)
-    kept = [dict(minutes) for source, minutes in list(store.of.items()) if source.has(dimensions)]
+    of_sources = [dict(minutes) for source, minutes in list(store.of.items()) if source.has(dimensions)]
     of_variant = metric in _ZEROS and len(dimensions) == 2
     quiet = store.quiet.get((dimensions["EndpointName"], dimensions["VariantName"])) if of_variant else None
     silent = range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now()))) if quiet is not None else ()
-    for number in sorted({*silent, *(number for minutes in kept for number in minutes)}):
+    for number in sorted({*silent, *(number for minutes in of_sources for number in minutes)}):
         moment = datetime.fromtimestamp(number * 60, UTC)
         if start <= moment < end:
-            of_minute = [value for minutes in kept if number in minutes for value in _values(minutes[number], metric)]
-            called = any(number in minutes for minutes in kept)
+            of_minute = [value for minutes in of_sources if number in minutes for value in _values(minutes[number], metric)]
+            called = any(number in minutes for minutes in of_sources)
             yield from ((moment, value) for value in (of_minute if called else (0.0,)))
 
 

@@ -26,31 +26,31 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with store.lock:
         if name in store.configs and not ctx.moto_answers:  # moto replaces
             raise checks.refused(f'Cannot create already existing endpoint configuration "{arn}".')
-        kept = {key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")}
-        store.configs[name] = Config(name=name, created=ctx.clock.now(), params=kept)
+        fields = {key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")}
+        store.configs[name] = Config(name=name, created=ctx.clock.now(), params=fields)
     tags.put(ctx, arn, params.get("Tags"))
     return {"EndpointConfigArn": arn}
 
 
 @handles("sagemaker", "DescribeEndpointConfig")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    found = config(ctx, params["EndpointConfigName"])
-    variants = [{"InitialVariantWeight": 1.0, **variant} for variant in found.production]
+    endpoint_config = config(ctx, params["EndpointConfigName"])
+    variants = [{"InitialVariantWeight": 1.0, **variant} for variant in endpoint_config.production]
     return {
-        **found.params,
+        **endpoint_config.params,
         "ProductionVariants": variants,
-        "EndpointConfigName": found.name,
-        "EndpointConfigArn": checks.arn(ctx, "endpoint-config", found.name),
-        "CreationTime": found.created,
-        "EnableNetworkIsolation": found.params.get("EnableNetworkIsolation", False),
+        "EndpointConfigName": endpoint_config.name,
+        "EndpointConfigArn": checks.arn(ctx, "endpoint-config", endpoint_config.name),
+        "CreationTime": endpoint_config.created,
+        "EnableNetworkIsolation": endpoint_config.params.get("EnableNetworkIsolation", False),
     }
 
 
 @handles("sagemaker", "DeleteEndpointConfig")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    found = config(ctx, params["EndpointConfigName"])
-    ctx.store(Endpoints).configs.pop(found.name, None)
-    tags.drop(ctx, checks.arn(ctx, "endpoint-config", found.name))
+    endpoint_config = config(ctx, params["EndpointConfigName"])
+    ctx.store(Endpoints).configs.pop(endpoint_config.name, None)
+    tags.drop(ctx, checks.arn(ctx, "endpoint-config", endpoint_config.name))
     return {}
 
 
@@ -60,8 +60,8 @@ def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         {"EndpointConfigName": c.name, "EndpointConfigArn": checks.arn(ctx, "endpoint-config", c.name), "CreationTime": c.created}
         for c in list(ctx.store(Endpoints).configs.values())
     ]
-    found, more = page(ctx, rows, params, "EndpointConfigName")
-    return {"EndpointConfigs": found, **more}
+    of_page, more = page(ctx, rows, params, "EndpointConfigName")
+    return {"EndpointConfigs": of_page, **more}
 
 
 def _model(ctx: Context, name: str) -> None:

@@ -59,8 +59,8 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.fleet.stop()
     backlog.drop(ctx, endpoint)
     targets.drop_of(ctx, endpoint)
-    kept = ctx.without_request()
-    timing.later(kept, timing.changing(kept), lambda: _deleted(kept, endpoint))
+    context = ctx.without_request()
+    timing.later(context, timing.changing(context), lambda: _deleted(context, endpoint))
     return {}
 
 

@@ -32,14 +32,14 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 def content(ctx: Context, model: str) -> Content:
     """The one container of a model. NoModel when there is none, or more than one."""
     try:
-        found = ctx.client("sagemaker").describe_model(ModelName=model)
+        description = ctx.client("sagemaker").describe_model(ModelName=model)
     except ClientError as error:
         raise NoModel(f"Could not find model {model}: {error}") from error
-    primary = found.get("PrimaryContainer")
-    containers = [primary] if primary else list(found.get("Containers") or ())
+    primary = description.get("PrimaryContainer")
+    containers = [primary] if primary else list(description.get("Containers") or ())
     if len(containers) != 1:
         raise NoModel(f"Model {model} has {len(containers)} containers: the local stack serves models of one container")
-    return _content(ctx, model, containers[0], found.get("ExecutionRoleArn") or "")
+    return _content(ctx, model, containers[0], description.get("ExecutionRoleArn") or "")
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
@@ -85,10 +85,10 @@ def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) 
 
 def _package(ctx: Context, model: str, name: str) -> Mapping[str, Any]:
     try:
-        found = ctx.client("sagemaker").describe_model_package(ModelPackageName=name)
+        description = ctx.client("sagemaker").describe_model_package(ModelPackageName=name)
     except ClientError as error:
         raise NoModel(f"Model {model}: could not find model package {name}: {error}") from error
-    containers = (found.get("InferenceSpecification") or {}).get("Containers") or ()
+    containers = (description.get("InferenceSpecification") or {}).get("Containers") or ()
     if len(containers) != 1:
         raise NoModel(f"Model package {name} has {len(containers)} containers: the local stack serves packages of one container")
     first: Mapping[str, Any] = next(iter(containers))

@@ -47,26 +47,27 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
     if len(alarms) > 10:
         raise _refused("AutoRollbackConfiguration takes at most 10 alarms.")
     if rolling:
-        made = _rolling(rolling, instances)
+        deployment = _rolling(rolling, instances)
     elif blue_green:
-        made = _blue_green(blue_green, instances)
+        deployment = _blue_green(blue_green, instances)
     else:
-        made = AT_ONCE
-    waiting = sum(stage.bake for stage in made.stages) + made.termination
-    if made.timeout <= waiting:
+        deployment = AT_ONCE
+    waiting = sum(stage.bake for stage in deployment.stages) + deployment.termination
+    if deployment.timeout <= waiting:
         raise _refused(
-            f"MaximumExecutionTimeoutInSeconds ({made.timeout:.0f}) must be larger than the deployment's waiting times ({waiting:.0f} s)."
+            f"MaximumExecutionTimeoutInSeconds ({deployment.timeout:.0f}) must be larger than "
+            f"the deployment's waiting times ({waiting:.0f} s)."
         )
-    return msgspec.structs.replace(made, alarms=alarms)
+    return msgspec.structs.replace(deployment, alarms=alarms)
 
 
-def check_variants(made: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool) -> None:
+def check_variants(deployment: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool) -> None:
     """A guarded deployment replaces a fleet by its like."""
-    if made.same_names and set(old) != set(new):
+    if deployment.same_names and set(old) != set(new):
         raise _refused(
             f"The new endpoint configuration must have the variants of the old one for this deployment: {sorted(old)}, not {sorted(new)}."
         )
-    if made.rolling and (len(new) > 1 or serverless):
+    if deployment.rolling and (len(new) > 1 or serverless):
         what = "serverless variants" if serverless else "multiple production variants"
         raise _refused(f"Rolling deployment is not supported for endpoints with {what}.")
 

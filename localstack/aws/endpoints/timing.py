@@ -15,9 +15,9 @@ HEALTH = 60.0  # real seconds for a container's first healthy /ping
 
 def changing(ctx: Context) -> float:
     """Seconds that creating, updating, reweighing and deleting an endpoint take."""
-    given = os.environ.get(ENDPOINT)
-    if given is not None:
-        return float(given)
+    seconds = os.environ.get(ENDPOINT)
+    if seconds is not None:
+        return float(seconds)
     return 60.0 if ctx.clock.mode == "manual" else 1.0
 
 

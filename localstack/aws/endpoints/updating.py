@@ -23,23 +23,23 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         fleet = _fleet(endpoint.fleet, config, params)
         targets.check_update(ctx, endpoint, fleet)
         deployment = params.get("DeploymentConfig") or (endpoint.deployment if params.get("RetainDeploymentConfig") else None)
-        made = plan(deployment, fleet.instances)
+        update_plan = plan(deployment, fleet.instances)
         check_variants(
-            made, list(endpoint.fleet.variants), list(fleet.variants), serverless=any(v.serverless for v in fleet.variants.values())
+            update_plan, list(endpoint.fleet.variants), list(fleet.variants), serverless=any(v.serverless for v in fleet.variants.values())
         )
-        if made.alarms:
-            deploying.must_exist(ctx, made.alarms)
+        if update_plan.alarms:
+            deploying.must_exist(ctx, update_plan.alarms)
         describe.hide(ctx, endpoint)
         endpoint.deployment = deployment
         endpoint.status, endpoint.failure = "Updating", None
-        endpoint.pending, endpoint.plan, endpoint.share = fleet, made, 0.0
+        endpoint.pending, endpoint.plan, endpoint.share = fleet, update_plan, 0.0
         endpoint.pending_since = endpoint.modified = ctx.clock.now()
-        kept = ctx.without_request()
-        deploying.say(kept, fleet, "Creating")
+        context = ctx.without_request()
+        deploying.say(context, fleet, "Creating")
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
-    deploying.limit(kept, endpoint, fleet, made.timeout)
-    fleets.start(kept, endpoint.name, fleet)
-    timing.later(kept, timing.changing(kept), lambda: deploying.begin(kept, endpoint, fleet, doomed=silently), blocks=True)
+    deploying.limit(context, endpoint, fleet, update_plan.timeout)
+    fleets.start(context, endpoint.name, fleet)
+    timing.later(context, timing.changing(context), lambda: deploying.begin(context, endpoint, fleet, doomed=silently), blocks=True)
     return {"EndpointArn": endpoint.arn}
 
 
@@ -70,9 +70,11 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             variant.statuses = [{"Status": "Updating", "StartTime": ctx.clock.now()}]
         endpoint.status, endpoint.failure = "Updating", None
         endpoint.modified = ctx.clock.now()
-    kept = ctx.without_request()
+    context = ctx.without_request()
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
-    timing.later(kept, timing.changing(kept), lambda: _reweighed(kept, endpoint, doomed=silently), blocks=fleets.grows(endpoint.fleet))
+    timing.later(
+        context, timing.changing(context), lambda: _reweighed(context, endpoint, doomed=silently), blocks=fleets.grows(endpoint.fleet)
+    )
     return {"EndpointArn": endpoint.arn}
 
 

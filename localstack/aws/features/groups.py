@@ -50,8 +50,8 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         )
         groups.by_name[name] = group
     tags.put(ctx, arn, params.get("Tags"))
-    kept = ctx.without_request()
-    ctx.clock.call_after(CREATES, lambda: _created(kept, group))
+    context = ctx.without_request()
+    ctx.clock.call_after(CREATES, lambda: _created(context, group))
     return {"FeatureGroupArn": arn}
 
 
@@ -165,8 +165,8 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         group.features = {**group.features, **{item["FeatureName"]: _feature(item) for item in additions}}
         group.modified = ctx.clock.now()
         group.update = {"Status": "InProgress"}
-    kept = ctx.without_request()
-    ctx.clock.call_after(UPDATES, lambda: _updated(kept, group))
+    context = ctx.without_request()
+    ctx.clock.call_after(UPDATES, lambda: _updated(context, group))
     return {"FeatureGroupArn": group.arn}
 
 
@@ -184,9 +184,9 @@ def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     if group.status == "Creating":
         raise AwsError("ResourceInUse", f"FeatureGroup {group.name} is being created.", 400)
     group.status = "Deleting"
-    kept = ctx.without_request()
-    offline.flush(kept, group)
-    ctx.clock.call_after(UPDATES, lambda: _deleted(kept, group))
+    context = ctx.without_request()
+    offline.flush(context, group)
+    ctx.clock.call_after(UPDATES, lambda: _deleted(context, group))
     return {}
 
 
@@ -202,16 +202,16 @@ def _deleted(ctx: Context, group: Group) -> None:
 def describe_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = find(ctx, params["FeatureGroupName"])
     feature = _of(group, params["FeatureName"])
-    kept = group.metadata.get(feature.name, {})
+    metadata = group.metadata.get(feature.name, {})
     return {
         "FeatureGroupArn": group.arn,
         "FeatureGroupName": group.name,
         "FeatureName": feature.name,
         "FeatureType": feature.kind,
         "CreationTime": group.created,
-        "LastModifiedTime": kept.get("modified", group.created),
-        "Description": kept.get("Description", ""),
-        "Parameters": [{"Key": k, "Value": v} for k, v in kept.get("Parameters", {}).items()],
+        "LastModifiedTime": metadata.get("modified", group.created),
+        "Description": metadata.get("Description", ""),
+        "Parameters": [{"Key": k, "Value": v} for k, v in metadata.get("Parameters", {}).items()],
     }
 
 
@@ -219,11 +219,11 @@ def describe_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str,
 def update_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = find(ctx, params["FeatureGroupName"])
     feature = _of(group, params["FeatureName"])
-    kept = group.metadata.get(feature.name, {})
-    parameters = {**kept.get("Parameters", {}), **{item["Key"]: item["Value"] for item in params.get("ParameterAdditions", [])}}
+    metadata = group.metadata.get(feature.name, {})
+    parameters = {**metadata.get("Parameters", {}), **{item["Key"]: item["Value"] for item in params.get("ParameterAdditions", [])}}
     for key in params.get("ParameterRemovals", []):
         parameters.pop(key, None)
-    description = params.get("Description", kept.get("Description", ""))
+    description = params.get("Description", metadata.get("Description", ""))
     changed = {"Description": description, "Parameters": parameters, "modified": ctx.clock.now()}
     group.metadata = {**group.metadata, feature.name: changed}
     return {}
@@ -233,10 +233,10 @@ def find(ctx: Context, name_or_arn: str) -> Group:
     """ResourceNotFound when there is none."""
     name = name_or_arn.rpartition(":feature-group/")[2]
     by_name = ctx.store(Groups).by_name
-    found = by_name.get(name) or next((g for g in list(by_name.values()) if g.arn == name_or_arn), None)
-    if found is None:
+    group = by_name.get(name) or next((g for g in list(by_name.values()) if g.arn == name_or_arn), None)
+    if group is None:
         raise AwsError("ResourceNotFound", f"Resource Not Found: Amazon SageMaker can't find a FeatureGroup with name {name}", 404)
-    return found
+    return group
 
 
 def _of(group: Group, name: str) -> Feature:

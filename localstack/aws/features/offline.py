@@ -37,22 +37,22 @@ class OfflineFailed(Exception):
 
 def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any] | None:
     """OfflineStoreConfig with what the service adds: the place of the data and the table's name."""
-    given = params.get("OfflineStoreConfig")
-    if given is None:
+    request = params.get("OfflineStoreConfig")
+    if request is None:
         return None
     name, seconds = params["FeatureGroupName"], int(now.timestamp())
-    uri = given["S3StorageConfig"]["S3Uri"].rstrip("/")
+    uri = request["S3StorageConfig"]["S3Uri"].rstrip("/")
     if not uri.startswith("s3://"):
         raise AwsError("ValidationException", f"Validation Error: {uri} is not an S3 URI.", 400)
     resolved = f"{uri}/{ctx.account}/sagemaker/{ctx.region}/offline-store/{name}-{seconds}/data"
-    made = {**given, "S3StorageConfig": {**given["S3StorageConfig"], "ResolvedOutputS3Uri": resolved}}
-    if given.get("TableFormat", "Glue") == "Iceberg":
+    store = {**request, "S3StorageConfig": {**request["S3StorageConfig"], "ResolvedOutputS3Uri": resolved}}
+    if request.get("TableFormat", "Glue") == "Iceberg":
         raise AwsError("ValidationException", "the local AWS stack has no Iceberg tables: TableFormat has to be Glue", 400)
-    made.setdefault("DisableGlueTableCreation", False)
-    if not made["DisableGlueTableCreation"] and "DataCatalogConfig" not in made:
+    store.setdefault("DisableGlueTableCreation", False)
+    if not store["DisableGlueTableCreation"] and "DataCatalogConfig" not in store:
         table = f"{name}_{seconds}".replace("-", "_").lower()
-        made["DataCatalogConfig"] = {"TableName": table, "Catalog": "AwsDataCatalog", "Database": DATABASE}
-    return made
+        store["DataCatalogConfig"] = {"TableName": table, "Catalog": "AwsDataCatalog", "Database": DATABASE}
+    return store
 
 
 def prepare(ctx: Context, group: Group) -> None:

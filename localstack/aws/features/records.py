@@ -69,10 +69,10 @@ def get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     _online(group)
     names = _names(group, params.get("FeatureNames"))
-    found = _served(ctx, group, params["RecordIdentifierValueAsString"])
-    if found is None:
+    row = _served(ctx, group, params["RecordIdentifierValueAsString"])
+    if row is None:
         return {}
-    return {"Record": _record(group, found.values, names), **_expiry(found, params)}
+    return {"Record": _record(group, row.values, names), **_expiry(row, params)}
 
 
 @handles(_SERVICE, "BatchGetRecord")
@@ -94,10 +94,10 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             errors += [{**of_group, "RecordIdentifierValueAsString": key, **wrong} for key in keys]
             continue
         for key in keys:
-            found = _served(ctx, group, key)
-            if found is not None:
+            row = _served(ctx, group, key)
+            if row is not None:
                 about = {**of_group, "RecordIdentifierValueAsString": key}
-                records.append({**about, "Record": _record(group, found.values, names), **_expiry(found, params)})
+                records.append({**about, "Record": _record(group, row.values, names), **_expiry(row, params)})
     return {"Records": records, "Errors": errors, "UnprocessedIdentifiers": []}
 
 
@@ -157,16 +157,16 @@ def _write(ctx: Context, group: Group, values: dict[str, Value], at: datetime, *
 
 def _live(ctx: Context, group: Group, key: str) -> Online | None:
     """What there is online, softly deleted or not; an expired record is deleted hard, here."""
-    found = (group.online or {}).get(key)
-    if found is not None and found.expires is not None and found.expires <= ctx.clock.now():
+    row = (group.online or {}).get(key)
+    if row is not None and row.expires is not None and row.expires <= ctx.clock.now():
         (group.online or {}).pop(key, None)
         return None
-    return found
+    return row
 
 
 def _served(ctx: Context, group: Group, key: str) -> Online | None:
-    found = _live(ctx, group, key)
-    return None if found is None or found.deleted else found
+    row = _live(ctx, group, key)
+    return None if row is None or row.deleted else row
 
 
 def _ready(ctx: Context, name: str) -> Group:

@@ -51,8 +51,8 @@ class Group(msgspec.Struct, kw_only=True):
 
     @property
     def storage(self) -> str:
-        found: str = self.request.get("OnlineStoreConfig", {}).get("StorageType", "Standard")
-        return found
+        storage_type: str = self.request.get("OnlineStoreConfig", {}).get("StorageType", "Standard")
+        return storage_type
 
 
 class Groups:

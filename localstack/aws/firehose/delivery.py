@@ -60,13 +60,13 @@ class Object(msgspec.Struct, frozen=True):
 
 def partition_keys(query: str) -> frozenset[str]:
     """The names that a metadata query gives. JqError when it does not parse or is no object."""
-    found = jq.compiled(query)
+    extract = jq.compiled(query)
     try:
-        made = found({})
+        keys = extract({})
     except (jq.JqError, TypeError, AttributeError):
-        made = None
-    if isinstance(made, dict):
-        return frozenset(made)
+        keys = None
+    if isinstance(keys, dict):
+        return frozenset(keys)
     names = query.strip()
     if not names.startswith("{"):
         raise jq.JqError(f"the metadata extraction query {query!r} has to make an object, such as {{dt: .dt}}")
@@ -93,13 +93,13 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
             )
             continue
         groups[group].append(record)
-    made: list[Object] = []
+    delivered: list[Object] = []
     for group, some in groups.items():
         data, count = _encoded(plan, some, failures)
         if count:
             folder = prefix.filled(plan.prefix, min(record.arrived for record in some), dict(group))
-            made.append(Object(folder + _name(plan, now), data, count))
-    return [*made, *_failed(plan, failures, now)]
+            delivered.append(Object(folder + _name(plan, now), data, count))
+    return [*delivered, *_failed(plan, failures, now)]
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
@@ -123,9 +123,9 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
 
 
 def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
-    found = extract(json.loads(record.data))
+    values = extract(json.loads(record.data))
     keys = {}
-    for name, value in found.items():
+    for name, value in values.items():
         if value is None or value == "" or isinstance(value, (dict, list)):
             raise ValueError(f"partitionKeys values must not be null or empty: {name}")
         keys[name] = value if isinstance(value, str) else json.dumps(value)
@@ -198,13 +198,13 @@ def _failed(plan: Plan, failures: list[Failure], now: datetime) -> list[Object]:
     by_kind: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_kind[failure.kind].append(failure)
-    made = []
+    error_objects = []
     for kind, some in by_kind.items():
         lines = "".join(json.dumps(_line(failure, now)) + "\n" for failure in some)
         arrived = min(failure.record.arrived for failure in some)
         folder = prefix.filled(plan.error_prefix, arrived, {}, error=kind)
-        made.append(Object(folder + _name(plan, now, plain=True), lines.encode(), len(some), failed=True))
-    return made
+        error_objects.append(Object(folder + _name(plan, now, plain=True), lines.encode(), len(some), failed=True))
+    return error_objects
 
 
 def _line(failure: Failure, now: datetime) -> Mapping[str, Any]:

@@ -25,10 +25,10 @@ class JqError(ValueError):
 def compiled(query: str) -> Filter:
     """JqError when it does not parse."""
     reader = _Reader(query)
-    made = reader.pipe()
+    program = reader.pipe()
     if reader.peek() is not None:
         raise JqError(f"jq: syntax error, unexpected {reader.peek()!r} in {query!r}")
-    return made
+    return program
 
 
 class _Reader:
@@ -38,12 +38,12 @@ class _Reader:
         position = 0
         text = query.rstrip()
         while position < len(text):
-            found = _TOKEN.match(text, position)
-            if found is None:
+            match = _TOKEN.match(text, position)
+            if match is None:
                 raise JqError(f"jq: syntax error at {text[position : position + 10]!r} in {query!r}")
-            kind = str(found.lastgroup)
-            self.tokens.append((kind, found.group(kind)))
-            position = found.end()
+            kind = str(match.lastgroup)
+            self.tokens.append((kind, match.group(kind)))
+            position = match.end()
         self.index = 0
 
     def peek(self) -> str | None:
@@ -66,28 +66,28 @@ class _Reader:
             raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")
 
     def pipe(self) -> Filter:
-        made = self.alternative()
+        left = self.alternative()
         while self.accept("|"):
-            made = _after(made, self.alternative())
-        return made
+            left = _after(left, self.alternative())
+        return left
 
     def alternative(self) -> Filter:
-        made = self.postfix()
+        left = self.postfix()
         while self.accept("//"):
-            made = _or(made, self.postfix())
-        return made
+            left = _or(left, self.postfix())
+        return left
 
     def postfix(self) -> Filter:
-        made = self.primary()
+        term = self.primary()
         while self.peek() in (".", "[", "?"):
             if self.accept("?"):
-                made = _quiet(made)
+                term = _quiet(term)
             elif self.accept("["):
-                made = _after(made, self._bracket())
+                term = _after(term, self._bracket())
             else:
                 self.expect(".")
-                made = _after(made, self._bracket() if self.accept("[") else _field(self._name()))
-        return made
+                term = _after(term, self._bracket() if self.accept("[") else _field(self._name()))
+        return term
 
     def primary(self) -> Filter:  # noqa: PLR0911  one line a kind
         kind, word = self.next()
@@ -97,9 +97,9 @@ class _Reader:
                 return _field(self._name())
             return self._bracket() if self.accept("[") else lambda value: value
         if word == "(":
-            made = self.pipe()
+            inner = self.pipe()
             self.expect(")")
-            return made
+            return inner
         if word == "{":
             return self._object()
         if kind == "text":
@@ -161,10 +161,10 @@ def _after(first: Filter, then: Filter) -> Filter:
 def _or(first: Filter, other: Filter) -> Filter:
     def apply(value: Any) -> Any:
         try:
-            found = first(value)
+            result = first(value)
         except JqError:
-            found = None
-        return found if found is not None and found is not False else other(value)
+            result = None
+        return result if result is not None and result is not False else other(value)
 
     return apply
 
@@ -193,8 +193,8 @@ def _field(name: str) -> Filter:
 def _text(word: str) -> Filter:
     r"""A text, with \(...) filled in."""
     parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
-    made: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compiled(part) for index, part in enumerate(parts)]
-    return lambda value: "".join(part if isinstance(part, str) else _string(part(value)) for part in made)
+    pieces: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compiled(part) for index, part in enumerate(parts)]
+    return lambda value: "".join(part if isinstance(part, str) else _string(part(value)) for part in pieces)
 
 
 def _string(value: Any) -> str:

@@ -22,19 +22,19 @@ _LETTERS = string.ascii_letters + string.digits
 
 def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool) -> str | None:  # noqa: PLR0911  one line a kind
     """What is wrong with a stream's prefixes, in the service's words; None."""
-    found = _EXPRESSION.findall(prefix or "")
-    if not found:
+    expressions = _EXPRESSION.findall(prefix or "")
+    if not expressions:
         if dynamic:
             return "S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled"
         return None
-    for space, _ in found:
+    for space, _ in expressions:
         if space not in ("timestamp", "firehose", "partitionKeyFromQuery", "partitionKeyFromLambda"):
             return f"Invalid namespace {space} in Prefix"
         if space == "firehose" and "error-output-type" in (prefix or ""):
             return "Prefix cannot contain error-output-type"
     if "!{firehose:error-output-type}" not in (error_prefix or ""):
         return "ErrorOutputPrefix must contain at least one instance of !{firehose:error-output-type} when Prefix contains expressions"
-    used = {name for space, name in found if space == "partitionKeyFromQuery"}
+    used = {name for space, name in expressions if space == "partitionKeyFromQuery"}
     if used and not dynamic:
         return "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning is enabled"
     if dynamic and used != keys:
@@ -50,20 +50,22 @@ def filled(prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: 
     if "!{" not in text:
         return f"{text}{at:%Y/%m/%d/%H}/"
 
-    def one(found: re.Match[str]) -> str:
-        space, name = found.groups()
+    def value_of(match: re.Match[str]) -> str:
+        space, name = match.groups()
         if space == "timestamp":
             return _time(name, at)
         if space.startswith("partitionKey"):
             return keys[name]
         return (error or "") if name == "error-output-type" else "".join(secrets.choice(_LETTERS) for _ in range(11))
 
-    return _EXPRESSION.sub(one, text)
+    return _EXPRESSION.sub(value_of, text)
 
 
 def _time(pattern: str, at: datetime) -> str:
-    made = []
-    for found in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
-        word = found.group()
-        made.append((found.group(1) or "'") if word.startswith("'") else at.strftime(_JAVA.get(word, word)) if word[0].isalpha() else word)
-    return "".join(made)
+    formatted = []
+    for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
+        word = match.group()
+        formatted.append(
+            (match.group(1) or "'") if word.startswith("'") else at.strftime(_JAVA.get(word, word)) if word[0].isalpha() else word
+        )
+    return "".join(formatted)

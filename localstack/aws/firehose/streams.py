@@ -66,8 +66,8 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
     ctx.store(Streams).by_name[stream.name] = stream
     if source is not None:
         stream.positions = _latest(ctx, source)
-    kept = ctx.without_request()
-    ctx.clock.call_after(CREATES, lambda: _activate(kept, stream))
+    context = ctx.without_request()
+    ctx.clock.call_after(CREATES, lambda: _activate(context, stream))
     return answer
 
 
@@ -125,8 +125,8 @@ def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
 
 def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
     processing = destination.get("ProcessingConfiguration", {})
-    found: list[dict[str, Any]] = processing.get("Processors", []) if processing.get("Enabled", False) else []
-    return found
+    processors: list[dict[str, Any]] = processing.get("Processors", []) if processing.get("Enabled", False) else []
+    return processors
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
@@ -265,23 +265,23 @@ def flush(ctx: Context, stream: Stream) -> None:
         repeats, stream.twice = (2 if stream.twice else 1), False
         plan = _plan(ctx, stream, destination)
         for _ in range(repeats):
-            for made in delivery.objects(plan, records, ctx.clock.now()):
+            for batch in delivery.objects(plan, records, ctx.clock.now()):
                 with contextlib.suppress(objects.NoSuchBucket):  # a real one tries for a day, then drops the records
-                    objects.write(ctx.client("s3"), f"s3://{bucket}/{made.key}", made.data)
-                stream.failed += made.records if made.failed else 0
-                stream.delivered += 0 if made.failed else made.records
+                    objects.write(ctx.client("s3"), f"s3://{bucket}/{batch.key}", batch.data)
+                stream.failed += batch.records if batch.failed else 0
+                stream.delivered += 0 if batch.failed else batch.records
         del stream.pending[: len(records)]
         stream.size = sum(len(record.data) for record in stream.pending)
 
 
 def _destination(ctx: Context, stream: Stream) -> dict[str, Any] | None:
     """The destination as it is now: UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush."""
-    found = firehose_backends[ctx.account][ctx.region].delivery_streams.get(stream.name)
-    if found is None:
+    of_moto = firehose_backends[ctx.account][ctx.region].delivery_streams.get(stream.name)
+    if of_moto is None:
         return None
-    first = found.destinations[0]
-    made: dict[str, Any] = {**(first.get("ExtendedS3") or first["S3"]), "_version": found.version_id}
-    return made
+    first = of_moto.destinations[0]
+    destination: dict[str, Any] = {**(first.get("ExtendedS3") or first["S3"]), "_version": of_moto.version_id}
+    return destination
 
 
 def _plan(ctx: Context, stream: Stream, destination: dict[str, Any]) -> delivery.Plan:
@@ -332,12 +332,12 @@ def _shards(ctx: Context, arn: str) -> list[str]:
 
 def _ends(ctx: Context, arn: str) -> list[dict[str, str]]:
     """Each shard's last sequence number; "" for an empty one."""
-    made = []
+    ends = []
     for shard in _shards(ctx, arn):
         positions: dict[str, str] = {shard: ""}
         _read_shard(ctx, arn, shard, positions)
-        made.append({"ShardId": shard, "SequenceNumber": positions[shard]})
-    return made
+        ends.append({"ShardId": shard, "SequenceNumber": positions[shard]})
+    return ends
 
 
 def _latest(ctx: Context, arn: str) -> dict[str, str]:
@@ -356,17 +356,17 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
         {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": last} if last else {"ShardIteratorType": "TRIM_HORIZON"}
     )
     iterator = client.get_shard_iterator(StreamName=name, ShardId=shard, **start)["ShardIterator"]
-    found: list[delivery.Record] = []
+    records: list[delivery.Record] = []
     while iterator:
         page = client.get_records(ShardIterator=iterator, Limit=10_000)
-        found += [delivery.Record(record["Data"], _arrived(record, ctx.clock.now())) for record in page["Records"]]
+        records += [delivery.Record(record["Data"], _arrived(record, ctx.clock.now())) for record in page["Records"]]
         if not page["Records"]:
             break
         positions[shard] = page["Records"][-1]["SequenceNumber"]
         iterator = page.get("NextShardIterator")
-    return found
+    return records
 
 
 def _arrived(record: dict[str, Any], now: datetime) -> datetime:
-    found: datetime | None = record.get("ApproximateArrivalTimestamp")
-    return found.astimezone(now.tzinfo) if found is not None else now
+    arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
+    return arrival.astimezone(now.tzinfo) if arrival is not None else now

@@ -58,7 +58,9 @@ class Stores:
         touched = state.take_touched_by_request()
         self._touched |= touched
         return [
-            _frozen(owner, kind, store) for owner, kind, store in _kept(state) if (owner, kind) in touched and not self._large(owner, kind)
+            _frozen(owner, kind, store)
+            for owner, kind, store in _persistent(state)
+            if (owner, kind) in touched and not self._large(owner, kind)
         ]
 
     def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
@@ -69,7 +71,7 @@ class Stores:
         self._touched |= state.take_touched()
         return [
             _frozen(owner, kind, store)
-            for owner, kind, store in _kept(state)
+            for owner, kind, store in _persistent(state)
             if last or (owner, kind) in self._touched or not self._large(owner, kind)
         ]
 
@@ -104,7 +106,7 @@ def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
     return Frozen((owner, kind), _name(owner, kind), freeze(store, left=_LEFT))
 
 
-def _kept(state: State) -> Iterator[tuple[Owner, type, Any]]:
+def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
     for owner, kind, store in state.stores():
         if kind not in FORGOTTEN and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store

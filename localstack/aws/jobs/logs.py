@@ -67,11 +67,11 @@ class Metrics:
         self._patterns = [(definition["Name"], re.compile(definition["Regex"])) for definition in definitions]
 
     def read(self, line: str) -> dict[str, float]:
-        found: dict[str, float] = {}
+        values: dict[str, float] = {}
         for name, pattern in self._patterns:
             for match in pattern.finditer(line):
                 try:
-                    found[name] = float(match.group(1) if pattern.groups else match.group(0))
+                    values[name] = float(match.group(1) if pattern.groups else match.group(0))
                 except (TypeError, ValueError):  # it matched something that is no number: SageMaker drops it
                     continue
-        return found
+        return values

@@ -168,7 +168,7 @@ def stop_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "ListProcessingJobs")
 def list_processing_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     def summary(job: Job) -> dict[str, Any]:
-        found = {
+        required = {
             "ProcessingJobName": job.name,
             "ProcessingJobArn": job.arn,
             "CreationTime": job.created,
@@ -176,7 +176,7 @@ def list_processing_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
             "ProcessingJobStatus": job.status,
         }
         optional = {"ProcessingEndTime": job.ended, "FailureReason": job.failure, "ExitMessage": job.exit_message}
-        return {**found, **{key: value for key, value in optional.items() if value}}
+        return {**required, **{key: value for key, value in optional.items() if value}}
 
     jobs, token = listing.page(list(ctx.store(Jobs).processing.values()), params, by_status_last=ctx.moto_answers)
     return {"ProcessingJobSummaries": [summary(job) for job in jobs], **token}

@@ -127,5 +127,5 @@ def _manifest(client: Any, uri: str, folder: Path) -> int:
 
 
 def _words(error: ClientError) -> str:
-    found = error.response.get("Error", {})
-    return f"{found.get('Code')}: {found.get('Message')}"
+    answer = error.response.get("Error", {})
+    return f"{answer.get('Code')}: {answer.get('Message')}"

@@ -99,9 +99,9 @@ def train(ctx: Context, job: Job, container: Container) -> None:
     containers.write_json(container, "input/config/inputdataconfig.json", config)
     containers.write_json(container, "input/config/resourceconfig.json", contract.resources(resources.get("InstanceType", "ml.m5.large")))
     checkpoints = params.get("CheckpointConfig")
-    kept = container.host((checkpoints or {}).get("LocalPath") or "checkpoints")
+    checkpoint_folder = container.host((checkpoints or {}).get("LocalPath") or "checkpoints")
     if checkpoints:
-        s3.download(storage, checkpoints["S3Uri"], kept, required=False)
+        s3.download(storage, checkpoints["S3Uri"], checkpoint_folder, required=False)
     if job.stop.is_set():
         return job.ends("Stopped", "Stopped", "Training job stopped", now())
     job.started = now()
@@ -118,7 +118,7 @@ def train(ctx: Context, job: Job, container: Container) -> None:
     if ended.why == "reset":
         return None
     if checkpoints:
-        s3.upload(storage, kept, checkpoints["S3Uri"])
+        s3.upload(storage, checkpoint_folder, checkpoints["S3Uri"])
     verdict(ended, container.host("output/failure"))
     job.moves("Uploading", "Uploading generated training model", now())
     _deliver(storage, job, container)
@@ -140,12 +140,12 @@ def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: st
 def _described(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
     """A channel in inputdataconfig.json."""
     source = channel["DataSource"].get("S3DataSource") or {}
-    found = {
+    description = {
         "TrainingInputMode": _mode(channel, specification),
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": channel.get("RecordWrapperType", "None"),
     }
-    return {**found, "ContentType": channel["ContentType"]} if "ContentType" in channel else found
+    return {**description, "ContentType": channel["ContentType"]} if "ContentType" in channel else description
 
 
 def _deliver(storage: Any, job: Job, container: Container) -> None:
@@ -238,7 +238,7 @@ def delete_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "ListTrainingJobs")
 def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     def summary(job: Job) -> dict[str, Any]:
-        found = {
+        required = {
             "TrainingJobName": job.name,
             "TrainingJobArn": job.arn,
             "CreationTime": job.created,
@@ -246,7 +246,7 @@ def list_training_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             "TrainingJobStatus": job.status,
             "SecondaryStatus": job.secondary,
         }
-        return {**found, "TrainingEndTime": job.ended} if job.ended else found
+        return {**required, "TrainingEndTime": job.ended} if job.ended else required
 
     jobs, token = listing.page(list(ctx.store(Jobs).training.values()), params, by_status_last=True)  # API_ListTrainingJobs
     return {"TrainingJobSummaries": [summary(job) for job in jobs], **token}

@@ -95,11 +95,11 @@ def parse(text: str) -> Definition:
     if document.get("Version") != "2020-12-01":
         raise DefinitionError(f"Version must be '2020-12-01', it is {document.get('Version')!r}")
     parameters = {p.name: p for p in _unique([_parameter(raw) for raw in _list(document, "Parameters", "the definition")], "parameter")}
-    found: list[Step] = []
-    _collect(_list(document, "Steps", "the definition"), None, found)
-    if not found:
+    steps: list[Step] = []
+    _collect(_list(document, "Steps", "the definition"), None, steps)
+    if not steps:
         raise DefinitionError("it has no Steps")
-    definition = Definition(parameters=parameters, steps={step.name: step for step in _unique(found, "step")})
+    definition = Definition(parameters=parameters, steps={step.name: step for step in _unique(steps, "step")})
     for step in definition.steps.values():
         _check_references(step, definition)
     circle = cycle({name: before(step) for name, step in definition.steps.items()})

@@ -121,10 +121,10 @@ def _from_cache(ctx: Context, execution: Execution, step: Step, run_of_step: Ste
     except ExpressionError:  # the attempt will say so
         return False
     run_of_step.signature = signature
-    found = cache.hit(execution.pipeline, step, signature, ctx.clock.now()) if step.cache and signature else None
-    if found is None:
+    hit = cache.hit(execution.pipeline, step, signature, ctx.clock.now()) if step.cache and signature else None
+    if hit is None:
         return False
-    run_of_step.cached_from, earlier = found
+    run_of_step.cached_from, earlier = hit
     run_of_step.metadata, run_of_step.properties = earlier.metadata, earlier.properties
     return True
 

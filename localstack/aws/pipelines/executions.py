@@ -64,30 +64,30 @@ def _executes(ctx: Context, definition: Definition | None) -> bool:
     return False
 
 
-def _parameters(version: Version, given: list[dict[str, str]]) -> dict[str, object]:
+def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, object]:
     """The value of every parameter, in its type."""
-    values: dict[str, object] = {item["Name"]: item["Value"] for item in given}
+    values: dict[str, object] = {item["Name"]: item["Value"] for item in arguments}
     if version.definition is None:
         return values
     declared = version.definition.parameters
     unknown = sorted(set(values) - set(declared))
     if unknown:
         raise AwsError("ValidationException", f"The pipeline's definition has no parameter named {', '.join(unknown)}.")
-    found = {name: _typed(parameter, str(values[name])) if name in values else parameter.default for name, parameter in declared.items()}
-    missing = [name for name, value in found.items() if value is None]
+    typed = {name: _typed(parameter, str(values[name])) if name in values else parameter.default for name, parameter in declared.items()}
+    missing = [name for name, value in typed.items() if value is None]
     if missing:
         raise AwsError("ValidationException", f"Parameters without a default need a value: {', '.join(missing)}.")
-    return found
+    return typed
 
 
 def _typed(parameter: Parameter, value: str) -> object:
     try:
-        found = _READ[parameter.type](value)
+        typed = _READ[parameter.type](value)
     except ValueError as error:
         raise AwsError("ValidationException", f"Parameter '{parameter.name}': '{value}' is not of type {parameter.type}.") from error
-    if parameter.allowed and found not in parameter.allowed:
+    if parameter.allowed and typed not in parameter.allowed:
         raise AwsError("ValidationException", f"Parameter '{parameter.name}': '{value}' is not among its EnumValues.")
-    return found
+    return typed
 
 
 def _boolean(value: str) -> bool:

@@ -38,15 +38,15 @@ def resolve(value: object, scope: Scope) -> object:
     return {key: resolve(item, scope) for key, item in value.items()}
 
 
-def _get(found: Reference, scope: Scope) -> object:
-    if found.kind == "Parameters":
-        if found.name not in scope.parameters:
-            raise ExpressionError(f"the parameter '{found.name}' has no value")
-        return scope.parameters[found.name]
-    if found.kind == "Execution":
-        return scope.execution(found.name)
+def _get(source: Reference, scope: Scope) -> object:
+    if source.kind == "Parameters":
+        if source.name not in scope.parameters:
+            raise ExpressionError(f"the parameter '{source.name}' has no value")
+        return scope.parameters[source.name]
+    if source.kind == "Execution":
+        return scope.execution(source.name)
     try:
-        return paths.read(scope.properties(found.name), found.path, found.text)
+        return paths.read(scope.properties(source.name), source.path, source.text)
     except paths.PathError as error:
         raise ExpressionError(str(error)) from error
 

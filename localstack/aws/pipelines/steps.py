@@ -43,8 +43,8 @@ def name_of_job(step: Step, execution: Execution) -> str:
 
     A tuning job's name has 32 characters: `<execution>-<step>-<random>`.
     """
-    given = step.arguments.get(_NAMES.get(step.type, ""))
-    head = given[:24].rstrip("-") if isinstance(given, str) else "pipelines"
+    prefix = step.arguments.get(_NAMES.get(step.type, ""))
+    head = prefix[:24].rstrip("-") if isinstance(prefix, str) else "pipelines"
     middle = "-".join(step.name.replace("_", "-").split())[:20].rstrip("-")
     random = "".join(secrets.choice(_LETTERS) for _ in range(10))
     if step.type == "Tuning":

@@ -86,15 +86,15 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 
 def _standing(calls: Sequence[Call]) -> list[str]:
     """The buckets that were used before anything made them."""
-    made: set[str] = set()
+    created: set[str] = set()
     used: dict[str, None] = {}
     for call in calls:
         if call.service != "s3" or "Bucket" not in call.params:
             continue
         name = str(call.params["Bucket"])
         if call.operation == "CreateBucket" and name not in used:
-            made.add(name)
-        elif name not in made:
+            created.add(name)
+        elif name not in created:
             used[name] = None
     return list(used)
 
@@ -157,7 +157,7 @@ def on_its_way(answer: Any) -> bool:
 def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
     """Without looks at what was on its way that came again before anything was changed: who waits looks often."""
     later: set[tuple[str, str, bytes]] = set()
-    kept: list[Call] = []
+    significant: list[Call] = []
     for call in reversed(calls):
         if is_mutating(call.operation):
             later.clear()
@@ -165,8 +165,8 @@ def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
             continue
         else:
             later.add(key)
-        kept.append(call)
-    return tuple(reversed(kept))
+        significant.append(call)
+    return tuple(reversed(significant))
 
 
 def _asked(client: Any, call: Call, params: dict[str, Any]) -> _Answer:

@@ -78,14 +78,14 @@ class Scrubber:
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
 
     def _request_text(self, text: str) -> str:
-        kept = self._words.get(text) or self.text(text)
-        self._used.add(kept)
-        return kept
+        replacement = self._words.get(text) or self.text(text)
+        self._used.add(replacement)
+        return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
         """Of what is stored the names alone are replaced: it is the caller's own, and others know it by its digest."""
-        kept = form.body(data)
-        return {"$text": self._named(kept["$text"])} if "$text" in kept else kept
+        body = form.body(data)
+        return {"$text": self._named(body["$text"])} if "$text" in body else body
 
     def _named(self, text: str) -> str:
         for pattern, mask in self._names:

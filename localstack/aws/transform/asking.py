@@ -64,10 +64,10 @@ def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
     """What a container may say on GET /execution-parameters; nothing where it does not."""
     try:
         answer = server.connections.ask("GET", "/execution-parameters")
-        said = json.loads(answer.body) if answer.status == 200 else {}
+        parameters = json.loads(answer.body) if answer.status == 200 else {}
     except (NotReached, TimedOut, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return parameters if isinstance(parameters, dict) else {}
 
 
 class Asker:
@@ -77,9 +77,9 @@ class Asker:
         self._job, self._settings, self._log = job, settings, log
         self._connections = Connections(server.connections.port, timeout=settings.timeout)
 
-    def object(self, path: Path, arrived: Path, made: Path) -> str | None:
+    def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
         """Write `<name>.out`; of a bad object nothing is written, the others go on. Why the job fails, or None."""
-        name = path.relative_to(arrived).as_posix()
+        name = path.relative_to(inputs).as_posix()
         try:
             stored = self._stored(path.read_bytes())
         except JobFailed as error:
@@ -89,7 +89,7 @@ class Asker:
             self._log.write(f"{name}: {error}")
             return f"ClientError: {name}: {error}"
         if stored is not None:
-            target = made / f"{name}.out"
+            target = outputs / f"{name}.out"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(stored)
         return None
@@ -111,8 +111,8 @@ class Asker:
         of = self._settings
         if self._job.stop.is_set():
             return b""
-        given = [of.filters.given(record) for record in batch]
-        answer = self._answer(b"\n".join(given))
+        requests = [of.filters.model_input(record) for record in batch]
+        answer = self._answer(b"\n".join(requests))
         if not of.filters.outputs:
             return answer
         answers = records.lines(answer) if of.by_line else [answer]

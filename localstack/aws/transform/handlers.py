@@ -132,18 +132,18 @@ def _ask(ctx: Context, job: Job, container: Container, server: ModelServer, mode
     if problem is not None:
         raise JobFailed(f"AlgorithmError: the container did not answer /ping: {problem}")
     storage, source = ctx.client("s3"), job.params["TransformInput"]["DataSource"]["S3DataSource"]
-    arrived, made = container.host("input"), container.host("output")
-    s3.download(storage, source["S3Uri"], arrived, kind=source["S3DataType"])
+    inputs, outputs = container.host("input"), container.host("output")
+    s3.download(storage, source["S3Uri"], inputs, kind=source["S3DataType"])
     job.started = ctx.clock.now()
     job.moves("Transforming", "Transforming", job.started)
     log = LogStream(ctx.client("logs"), GROUPS["transform"], f"{job.name}/data-log")
     asker = Asker(job, server, settings_of(job.params, server), log)
     with _ending_when_stopped(job, server):
-        failures = [asker.object(path, arrived, made) for path in sorted(path for path in arrived.rglob("*") if path.is_file())]
+        failures = [asker.object(path, inputs, outputs) for path in sorted(path for path in inputs.rglob("*") if path.is_file())]
     log.flush()
     if job.stop.is_set():  # what a stopped job has made is not stored
         return job.ends("Stopped", "Stopped", "Transform job stopped", ctx.clock.now())
-    s3.upload(storage, made, job.params["TransformOutput"]["S3OutputPath"])
+    s3.upload(storage, outputs, job.params["TransformOutput"]["S3OutputPath"])
     if wrong := next(filter(None, failures), None):
         raise JobFailed(wrong)
     return job.ends("Completed", "Completed", "Transform job completed", ctx.clock.now())

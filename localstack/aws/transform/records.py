@@ -60,7 +60,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     def outputs(self) -> bool:
         return self.joins or self.told != _WHOLE
 
-    def given(self, record: bytes) -> bytes:
+    def model_input(self, record: bytes) -> bytes:
         """What the model gets of a record."""
         return record if self.format is None or self.taken == _WHOLE else self._written(select(self._read(record), self.taken))
 
@@ -120,16 +120,16 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
     wrong = BadRecord(f"the JSONPath {path!r} has an operator that batch transform does not take")
     if not path.startswith(_WHOLE):
         raise wrong
-    found: list[Callable[[Any], Any]] = []
+    operators: list[Callable[[Any], Any]] = []
     at = 1
     while at < len(path):
         step = _STEP.match(path, at)
         operator = _operator(step) if step else None
         if step is None or operator is None:
             raise wrong
-        found.append(operator)
+        operators.append(operator)
         at = step.end()
-    return found
+    return operators
 
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:

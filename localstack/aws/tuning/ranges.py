@@ -80,14 +80,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     pending: bool
 
 
-def parse(given: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
+def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
     """The ranges of a request's ParameterRanges. RangeError for what cannot be searched."""
-    if given.get("AutoParameters"):
+    if declared.get("AutoParameters"):
         raise RangeError("The local stack has no AutoParameters: give each hyperparameter a range.")
     ranges: tuple[Range, ...] = (
-        *(_numeric(raw, integer=True) for raw in given.get("IntegerParameterRanges") or ()),
-        *(_numeric(raw, integer=False) for raw in given.get("ContinuousParameterRanges") or ()),
-        *(Categorical(name=raw["Name"], values=tuple(raw["Values"])) for raw in given.get("CategoricalParameterRanges") or ()),
+        *(_numeric(raw, integer=True) for raw in declared.get("IntegerParameterRanges") or ()),
+        *(_numeric(raw, integer=False) for raw in declared.get("ContinuousParameterRanges") or ()),
+        *(Categorical(name=raw["Name"], values=tuple(raw["Values"])) for raw in declared.get("CategoricalParameterRanges") or ()),
     )
     if not ranges:
         raise RangeError("ParameterRanges must have at least one hyperparameter.")

@@ -16,15 +16,15 @@ _COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": 
 def objective(params: dict[str, Any]) -> dict[str, str] | None:
     """Type and MetricName; of the configuration or, for whoever says it there, of the definition."""
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
-    found: dict[str, str] | None = config.get("HyperParameterTuningJobObjective") or definition.get("TuningObjective")
-    return found
+    metric: dict[str, str] | None = config.get("HyperParameterTuningJobObjective") or definition.get("TuningObjective")
+    return metric
 
 
 def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
     """RangeError, see ranges.parse."""
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
-    found = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}
-    return parse(found, definition.get("StaticHyperParameters") or {})
+    declared = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}
+    return parse(declared, definition.get("StaticHyperParameters") or {})
 
 
 def launched(ctx: Context, tuning: Job) -> list[Job]:

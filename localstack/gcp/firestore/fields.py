@@ -78,11 +78,11 @@ def _check(database: Database, name: FieldName, field: Any) -> None:
 def _field(database: Database, name: FieldName, full_name: str) -> Any:
     """A copy of its settings; of one that nobody set, those that it inherits."""
     field = types.Field.pb()(name=full_name)
-    kept = database.fields.get((name.collection, name.path))
-    if kept is None:
+    settings = database.fields.get((name.collection, name.path))
+    if settings is None:
         _inherit(field)
     else:
-        field.CopyFrom(kept)
+        field.CopyFrom(settings)
     return field
 
 

@@ -113,9 +113,9 @@ def of_number(amount: float) -> Any:
     return Value(double_value=amount)
 
 
-def same(one: Any, other: Any) -> bool:
+def same(left: Any, right: Any) -> bool:
     """As arrays compare: 3 and 3.0 are equal, and so are two NaN."""
-    numbers = [amount for amount in (number(one), number(other)) if amount is not None]
+    numbers = [amount for amount in (number(left), number(right)) if amount is not None]
     if len(numbers) == 2:
         return numbers[0] == numbers[1] or all(map(math.isnan, numbers))
-    return bool(one == other)
+    return bool(left == right)

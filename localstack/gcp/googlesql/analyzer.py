@@ -40,8 +40,8 @@ def analyzer_options(parameters: Mapping[str, str] | Sequence[str]) -> Any:
     """The message of the analyzer's options: everything that was released to Google's customers."""
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import AnalyzerOptionsProto
 
-    made: Any = AnalyzerOptionsProto
-    options = made(language_options=_language(), error_message_mode=_ONE_LINE, default_timezone="UTC")
+    message: Any = AnalyzerOptionsProto
+    options = message(language_options=_language(), error_message_mode=_ONE_LINE, default_timezone="UTC")
     if isinstance(parameters, Mapping):
         for name, text in parameters.items():
             options.query_parameters.add(name=name.lower(), type=encoded(text))

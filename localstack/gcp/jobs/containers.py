@@ -66,7 +66,7 @@ def environment(call: Call, container: Container, program: Program, contract: Ma
     env["ISTHMUS_GCS"] = f"{container.root}/"
     env["ISTHMUS_PIP_SITE"] = str(site)
     env["ISTHMUS_PIP_STACK"] = sysconfig.get_path("purelib")
-    env["ISTHMUS_PIP_KEPT"] = str(_kept())
+    env["ISTHMUS_PIP_KEPT"] = str(_package_cache())
     env["ISTHMUS_PIP_ENVIRONMENT"] = str(container.folder / "network.json")
     return env
 
@@ -85,7 +85,7 @@ def _put_pip(container: Container) -> None:
     file = container.folder / "network.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(own))
-    _kept().mkdir(parents=True, exist_ok=True)
+    _package_cache().mkdir(parents=True, exist_ok=True)
 
 
 def _running(path: str) -> str:
@@ -93,7 +93,7 @@ def _running(path: str) -> str:
     return f"from runpy import run_path\n\nrun_path({path!r}, run_name='__main__')\n"
 
 
-def _kept() -> Path:
+def _package_cache() -> Path:
     """Packages that containers asked for, a folder for each set of requirements: in the user's cache, for the next stack, too."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "isthmus" / "packages"

@@ -51,8 +51,8 @@ def online(project: str) -> list[Any]:
 
 
 def descriptor(project: str, name: str, metric: Metric) -> Any:
-    made: Any = metric_pb2.MetricDescriptor
-    result = made(
+    message: Any = metric_pb2.MetricDescriptor
+    result = message(
         name=f"projects/{project}/metricDescriptors/{name}",
         type=name,
         metric_kind=metric_pb2.MetricDescriptor.MetricKind.Value(metric.kind),

@@ -49,7 +49,7 @@ class Version(msgspec.Struct, kw_only=True):
     def etag(self) -> str:
         return etag(self.generation, self.metageneration)
 
-    def held(self) -> str | None:
+    def hold(self) -> str | None:
         """The hold that the object is under."""
         names = {"eventBasedHold": "Event-Based", "temporaryHold": "Temporary"}
         return next((words for key, words in names.items() if self.fields.get(key)), None)
@@ -245,7 +245,7 @@ def _varint(number: int) -> bytes:
 def may_go(version: Version, now: datetime) -> None:
     """GcpError when a hold or a retention keeps the object."""
     what = f"Object '{version.bucket}/{version.name}'"
-    if hold := version.held():
+    if hold := version.hold():
         text = f"{what} is under active {hold} hold and cannot be deleted, overwritten or archived until hold is removed."
         raise GcpError("PERMISSION_DENIED", text, reason="objectUnderActiveHold")
     own = (version.fields.get("retention") or {}).get("retainUntilTime")

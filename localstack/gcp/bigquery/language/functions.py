@@ -156,8 +156,8 @@ def _in_array(t: Translator, node: Node) -> str:
     if kind(node) in (_FLOAT, _STRUCT, _ARRAY):
         raise not_run("IN UNNEST of FLOAT64 or STRUCT")
     unknown = f"{value} IS NULL OR list_has_any(list_transform({array}, lambda v: v IS NULL), [TRUE])"
-    found = f"list_contains({array}, {value})"
-    return f"CASE WHEN len(coalesce({array}, [])) = 0 THEN FALSE WHEN {found} THEN TRUE WHEN {unknown} THEN NULL ELSE FALSE END"
+    contains = f"list_contains({array}, {value})"
+    return f"CASE WHEN len(coalesce({array}, [])) = 0 THEN FALSE WHEN {contains} THEN TRUE WHEN {unknown} THEN NULL ELSE FALSE END"
 
 
 def _distinct(word: str) -> Callable[[Translator, Node], str]:
