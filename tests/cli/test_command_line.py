@@ -46,7 +46,7 @@ def test_help_shows_the_example():
     assert "Example:\n  isthmus traffic home challenger=20" in main_help("traffic")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["aws", "--help"], ["gcp", "-h"]])
+@pytest.mark.parametrize("words", [["--help"], ["aws", "--help"], ["gcp", "--help"]])
 def test_help_of_stack_run_may_stand_behind_the_cloud(words, capsys):
     with pytest.raises(click.exceptions.Exit):
         COMMAND_OF["stack run"].make_context("run", words)
