@@ -151,24 +151,29 @@ def _last_cut(text: str) -> int:
 
 
 def _resources(asked: Asked, params: Mapping[str, Any]) -> Iterator[str]:
-    service, operation = asked.service, asked.operation
-    prefix = PREFIXES.get(service, service)
+    """The ARNs of what a call's parameters name."""
+    prefix = PREFIXES.get(asked.service, asked.service)
     base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else asked.region}:{asked.account}:"
-    if service == "glue":
-        yield from _glue(base, operation, params)
+    if asked.service == "glue":
+        yield from _glue(base, asked.operation, params)
         return
     types = RESOURCES.get(prefix, {})
     for key, value in params.items():
         if isinstance(value, str) and _ARN.fullmatch(value) and value.split(":")[2] == prefix:
-            yield _of_type(value, service)
+            yield _of_type(value, asked.service)
         elif key in types:
-            for name in value if isinstance(value, list) else [value]:
-                if isinstance(name, str):
-                    yield name if _ARN.fullmatch(name) else base + types[key].format(name.lower() if prefix == "sagemaker" else name)
-        elif key == "Identifiers" and isinstance(value, list) and service == "sagemaker-featurestore-runtime":
+            yield from (
+                _named(prefix, base + types[key], name) for name in (value if isinstance(value, list) else [value]) if isinstance(name, str)
+            )
+        elif key == "Identifiers" and isinstance(value, list) and asked.service == "sagemaker-featurestore-runtime":
             yield from (resource for item in value for resource in _resources(asked, item))
-    if service == "athena" and operation == "StartQueryExecution" and "WorkGroup" not in params:
+    if (asked.service, asked.operation) == ("athena", "StartQueryExecution") and "WorkGroup" not in params:
         yield f"{base}workgroup/primary"
+
+
+def _named(prefix: str, pattern: str, name: str) -> str:
+    """SageMaker's ARNs have names in lower case."""
+    return name if _ARN.fullmatch(name) else pattern.format(name.lower() if prefix == "sagemaker" else name)
 
 
 def _of_type(arn: str, service: str) -> str:

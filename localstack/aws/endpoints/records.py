@@ -138,25 +138,32 @@ class Endpoint:
 
 
 def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
+    """Where requests go while `share` (0 to 1) of the traffic is on the fleet `green` that takes the place of `live`."""
     fleets = {False: live, True: green or live}
     weights = {side: {v.name: v.weight for v in fleet.variants.values()} for side, fleet in fleets.items()}
     chances = two_fleets(weights[False], weights[True], share if green else 0.0)
     targets = {key: Target(fleets[key[0]].variants[key[1]], fleets[key[0]]) for key in chances if green or not key[0]}
-    names = {name for _, name in targets}
-    by_name: dict[str, Choice[Target]] = {}
-    for name in names:
-        sides = [side for side in (False, True) if (side, name) in targets]
-        part = {True: share, False: 1 - share} if len(sides) == 2 else {True: 1.0, False: 1.0}
-        by_name[name] = choice((targets[side, name], part[side]) for side in sides)
-    shadows = list((green if green and share >= 1 else live).shadows.values())
-    shadow = Target(shadows[0], green if green and share >= 1 else live) if shadows else None
+    shadow = _shadow(green if green and share >= 1 else live)
     production = sum(weights[False].values())
     return Routing(
         by_weight=choice((targets[key], chances[key]) for key in targets),
-        by_name=by_name,
+        by_name={name: _of_name(targets, name, share) for name in {name for _, name in targets}},
         shadow=shadow,
-        shadow_share=min(1.0, shadows[0].weight / production) if shadows and production else 0.0,
+        shadow_share=min(1.0, shadow.variant.weight / production) if shadow and production else 0.0,
     )
+
+
+def _of_name(targets: Mapping[tuple[bool, str], Target], name: str, share: float) -> Choice[Target]:
+    """A variant that both fleets have takes the requests that name it by the fleets' shares; one that a single fleet has, all."""
+    old, new = targets.get((False, name)), targets.get((True, name))
+    if old and new:
+        return choice(((old, 1 - share), (new, share)))
+    return choice((target, 1.0) for target in (old, new) if target)
+
+
+def _shadow(fleet: Fleet) -> Target | None:
+    first = next(iter(fleet.shadows.values()), None)
+    return Target(first, fleet) if first else None
 
 
 class Endpoints:

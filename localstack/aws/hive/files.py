@@ -196,33 +196,36 @@ def nulls(count: int, kind: pa.DataType) -> Any:
 
 
 def _as_table_says(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
-    """Files and tables may differ as far as Trino's reader allows: numbers whose value fits; times are cut to milliseconds."""
+    """Values of a file in the type that the table declares. Files and tables may differ as far as Trino's reader allows: numbers whose
+    value fits; times are cut to milliseconds. QueryFailed with HIVE_BAD_DATA where they differ further.
+    """
     import pyarrow as pa
     import pyarrow.types as t
 
-    stored = values.type
-    if t.is_dictionary(stored):
-        values, stored = values.cast(stored.value_type), stored.value_type
-    if t.is_timestamp(kind) and t.is_timestamp(stored):
+    if t.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if t.is_timestamp(kind) and t.is_timestamp(values.type):
         return values.cast(pa.timestamp("ms"), safe=False).cast(pa.timestamp("us"))
-    fine = (
-        stored == kind
-        or (t.is_integer(stored) and t.is_integer(kind))
-        or (t.is_floating(stored) and t.is_floating(kind))
-        or (t.is_decimal(stored) and t.is_decimal(kind))
-        or ((t.is_string(stored) or t.is_large_string(stored) or t.is_binary(stored)) and (t.is_string(kind) or t.is_binary(kind)))
-        or (t.is_nested(stored) and t.is_nested(kind))
-        or t.is_null(stored)
-    )
+    if not _readable(values.type, kind):
+        text = f"Field {column.name}'s type {str(values.type).upper()} in {place} is incompatible with type {column.type} "
+        raise QueryFailed("HIVE_BAD_DATA", f"{text}defined in table schema", category=3)
     try:
-        if fine:
-            return values.cast(kind)
+        return values.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise QueryFailed(
             "HIVE_BAD_DATA", f"Field {column.name} in {place} does not fit type {column.type}: {error}", category=3
         ) from error
-    raise QueryFailed(
-        "HIVE_BAD_DATA",
-        f"Field {column.name}'s type {str(stored).upper()} in {place} is incompatible with type {column.type} defined in table schema",
-        category=3,
-    )
+
+
+def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
+    """Whether Trino reads the one as the other: both of one family, or a file's column that is null throughout."""
+    import pyarrow.types as t
+
+    families = (t.is_integer, t.is_floating, t.is_decimal, t.is_nested, _is_bytes)
+    return stored == kind or t.is_null(stored) or any(family(stored) and family(kind) for family in families)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind))

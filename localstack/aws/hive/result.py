@@ -6,6 +6,7 @@ import math
 import re
 from datetime import datetime, time
 from decimal import Decimal
+from functools import singledispatch
 from typing import Any
 
 import msgspec
@@ -19,31 +20,43 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     read_rows: int = 0
 
 
-def text(value: object) -> str | None:  # noqa: C901, PLR0911  one line a kind
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _double(value)
-    if isinstance(value, datetime):
-        moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
-        return f"{moment} UTC" if value.tzinfo else moment
-    if isinstance(value, time):
-        return f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}"
-    if isinstance(value, bytes):
-        return " ".join(f"{byte:02x}" for byte in value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_field(key)}={text(inner) if inner is not None else 'null'}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        if value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # a map
-            return text(dict(value))
-        return "[" + ", ".join("null" if inner is None else str(text(inner)) for inner in value) + "]"
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if hasattr(value, "nanoseconds"):  # pyarrow's MonthDayNano
-        return _interval(value)
-    return str(value)
+def text(value: object) -> str | None:
+    """A cell as Athena writes it, in GetQueryResults and in the file of the results. None: NULL."""
+    return value if value is None or isinstance(value, str) else _text(value)
+
+
+@singledispatch
+def _text(value: object) -> str:
+    return _interval(value) if hasattr(value, "nanoseconds") else str(value)  # pyarrow's MonthDayNano
+
+
+@_text.register
+def _(value: datetime) -> str:
+    moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
+    return f"{moment} UTC" if value.tzinfo else moment
+
+
+@_text.register(dict)
+def _(value: dict[object, object]) -> str:
+    return "{" + ", ".join(f"{_field(key)}={_inner(inner)}" for key, inner in value.items()) + "}"
+
+
+@_text.register(list)
+def _(value: list[Any]) -> str:
+    if value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # a map
+        return _text(dict(value))
+    return "[" + ", ".join(map(_inner, value)) + "]"
+
+
+_text.register(bool, lambda value: "true" if value else "false")
+_text.register(time, lambda value: f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}")
+_text.register(bytes, lambda value: " ".join(f"{byte:02x}" for byte in value))
+_text.register(Decimal, lambda value: format(value, "f"))
+
+
+def _inner(value: object) -> str:
+    written = text(value)
+    return "null" if written is None else written
 
 
 def _interval(value: Any) -> str:
@@ -63,6 +76,7 @@ def _field(name: object) -> object:
     return f"field{int(match.group(1)) - 1}" if match else name
 
 
+@_text.register
 def _double(value: float) -> str:
     """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
     if math.isnan(value):

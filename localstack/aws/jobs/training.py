@@ -88,46 +88,68 @@ def train(ctx: Context, job: Job, container: Container) -> None:
     specification = params.get("AlgorithmSpecification") or {}
     command = argv(ctx, program_of(specification, specification.get("TrainingImage"), ["train"]), container)
     job.moves("Downloading", "Downloading input data", now())
-    resources = params.get("ResourceConfig") or {}
-    channels = {channel["ChannelName"]: channel for channel in params.get("InputDataConfig") or ()}
-    for name, channel in channels.items():
-        _fetch(storage, channel, container, name)
-    config = {name: _described(channel, specification) for name, channel in channels.items()}
-    for folder in ("model", "output/data", "input/data", "checkpoints"):
-        container.host(folder).mkdir(parents=True, exist_ok=True)
-    containers.write_json(container, "input/config/hyperparameters.json", params.get("HyperParameters") or {})
-    containers.write_json(container, "input/config/inputdataconfig.json", config)
-    containers.write_json(container, "input/config/resourceconfig.json", contract.resources(resources.get("InstanceType", "ml.m5.large")))
-    checkpoints = params.get("CheckpointConfig")
-    checkpoint_folder = container.host((checkpoints or {}).get("LocalPath") or "checkpoints")
-    if checkpoints:
-        s3.download(storage, checkpoints["S3Uri"], checkpoint_folder, required=False)
+    channels = _inputs(storage, params, container)
+    checkpoints = _Checkpoints(storage, params.get("CheckpointConfig"), container)
+    checkpoints.download()
     if job.stop.is_set():
-        return job.ends("Stopped", "Stopped", "Training job stopped", now())
+        return _end(ctx, job, "stopped")
     job.started = now()
     job.moves("Training", "Training image download completed. Training in progress.", job.started)
-    variables = contract.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, config)
-    ended = contain(
-        ctx,
-        job,
-        container,
-        command,
-        {**variables, **(params.get("Environment") or {})},
-        metrics=Metrics(specification.get("MetricDefinitions") or ()),
-    )
+    variables = contract.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, channels)
+    metrics = Metrics(specification.get("MetricDefinitions") or ())
+    ended = contain(ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, metrics=metrics)
     if ended.why == "reset":
         return None
-    if checkpoints:
-        s3.upload(storage, checkpoint_folder, checkpoints["S3Uri"])
+    checkpoints.upload()
     verdict(ended, container.host("output/failure"))
     job.moves("Uploading", "Uploading generated training model", now())
     _deliver(storage, job, container)
     _publish(ctx, job)
-    if ended.why == "stopped":
-        return job.ends("Stopped", "Stopped", "Training job stopped", now())
-    if ended.why == "overdue":
-        return job.ends("Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided", now())
-    return job.ends("Completed", "Completed", "Training job completed", now())
+    return _end(ctx, job, ended.why)
+
+
+# why a container's run ended -> Status, SecondaryStatus and its message
+_ENDS = {
+    "itself": ("Completed", "Completed", "Training job completed"),
+    "stopped": ("Stopped", "Stopped", "Training job stopped"),
+    "overdue": ("Stopped", "MaxRuntimeExceeded", "Training job runtime exceeded MaxRuntimeInSeconds provided"),
+}
+
+
+def _end(ctx: Context, job: Job, why: str) -> None:
+    job.ends(*_ENDS[why], ctx.clock.now())
+
+
+def _inputs(storage: Any, params: dict[str, Any], container: Container) -> dict[str, dict[str, str]]:
+    """Put the channels' data and input/config where the container looks. The channels, as inputdataconfig.json has them."""
+    specification = params.get("AlgorithmSpecification") or {}
+    channels = {channel["ChannelName"]: channel for channel in params.get("InputDataConfig") or ()}
+    for name, channel in channels.items():
+        _fetch(storage, channel, container, name)
+    for folder in ("model", "output/data", "input/data", "checkpoints"):
+        container.host(folder).mkdir(parents=True, exist_ok=True)
+    described_channels = {name: _described(channel, specification) for name, channel in channels.items()}
+    instance = (params.get("ResourceConfig") or {}).get("InstanceType", "ml.m5.large")
+    containers.write_json(container, "input/config/hyperparameters.json", params.get("HyperParameters") or {})
+    containers.write_json(container, "input/config/inputdataconfig.json", described_channels)
+    containers.write_json(container, "input/config/resourceconfig.json", contract.resources(instance))
+    return described_channels
+
+
+class _Checkpoints:
+    """The folder that is as S3 has it before the container runs, and goes there after it; nothing without a CheckpointConfig."""
+
+    def __init__(self, storage: Any, config: dict[str, Any] | None, container: Container) -> None:
+        self._storage, self._config = storage, config
+        self._folder = container.host((config or {}).get("LocalPath") or "checkpoints")
+
+    def download(self) -> None:
+        if self._config:
+            s3.download(self._storage, self._config["S3Uri"], self._folder, required=False)
+
+    def upload(self) -> None:
+        if self._config:
+            s3.upload(self._storage, self._folder, self._config["S3Uri"])
 
 
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:

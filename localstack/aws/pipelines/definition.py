@@ -142,39 +142,54 @@ def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[S
 
 
 def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
-    if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
-        raise DefinitionError(f"a step needs a Name: {str(raw)[:200]}")
-    name, kind = raw["Name"], raw.get("Type")
+    name, kind, arguments = _head(raw)
     where = f"step '{name}'"
-    if not _NAME.fullmatch(name):
-        raise DefinitionError(f"{where}: a step's Name has at most 64 letters, digits, '-' and '_'")
-    if kind not in KNOWN:
-        raise DefinitionError(f"{where}: unknown step Type {kind!r}")
-    arguments = raw.get("Arguments", {})
-    if not isinstance(arguments, dict):
-        raise DefinitionError(f"{where}: Arguments must be an object")
-    if kind == "Condition":
-        _check_conditions(_list(arguments, "Conditions", where), where)
-    if kind == "Fail" and not arguments.get("ErrorMessage"):
-        raise DefinitionError(f"{where}: a Fail step needs an ErrorMessage")
     cache = raw.get("CacheConfig") or {}
-    own = {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")} if kind == "Condition" else arguments
-    explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
-    named = {dependency.step for dependency in explicit}
-    read = sorted({reference.name for reference in _references(own, where) if reference.kind == "Steps"} - named)
     return Step(
         name=name,
         type=kind,
         arguments=arguments,
         display_name=raw.get("DisplayName"),
         description=raw.get("Description"),
-        depends=(*explicit, *(Dependency(step=other, trigger="Completed") for other in read)),
+        depends=_dependencies(raw, _own(kind, arguments), where),
         property_files=dict(_property_file(entry, where) for entry in _list(raw, "PropertyFiles", where)),
         cache=bool(cache.get("Enabled")),
         cache_for=duration(cache["ExpireAfter"], where) if cache.get("ExpireAfter") else None,
         retries=tuple(_retry(entry, where) for entry in _list(raw, "RetryPolicies", where)),
         branch=branch,
     )
+
+
+def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
+    """A step's Name, Type and Arguments, checked."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
+        raise DefinitionError(f"a step needs a Name: {str(raw)[:200]}")
+    name, kind, arguments = raw["Name"], raw.get("Type"), raw.get("Arguments", {})
+    where = f"step '{name}'"
+    if not _NAME.fullmatch(name):
+        raise DefinitionError(f"{where}: a step's Name has at most 64 letters, digits, '-' and '_'")
+    if kind not in KNOWN:
+        raise DefinitionError(f"{where}: unknown step Type {kind!r}")
+    if not isinstance(arguments, dict):
+        raise DefinitionError(f"{where}: Arguments must be an object")
+    if kind == "Condition":
+        _check_conditions(_list(arguments, "Conditions", where), where)
+    if kind == "Fail" and not arguments.get("ErrorMessage"):
+        raise DefinitionError(f"{where}: a Fail step needs an ErrorMessage")
+    return name, kind, arguments
+
+
+def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments without the steps of a condition's branches: those are steps of their own."""
+    return {key: value for key, value in arguments.items() if kind != "Condition" or key not in ("IfSteps", "ElseSteps")}
+
+
+def _dependencies(raw: dict[str, Any], arguments: dict[str, Any], where: str) -> tuple[Dependency, ...]:
+    """What DependsOn names, then the steps whose values the arguments read."""
+    explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
+    named = {dependency.step for dependency in explicit}
+    read = sorted({reference.name for reference in _references(arguments, where) if reference.kind == "Steps"} - named)
+    return (*explicit, *(Dependency(step=other, trigger="Completed") for other in read))
 
 
 def _check_conditions(conditions: list[Any], where: str) -> None:
@@ -224,8 +239,7 @@ def _check_references(step: Step, definition: Definition) -> None:
     for dependency in step.depends:
         if dependency.step not in definition.steps:
             raise DefinitionError(f"{where} refers to the step '{dependency.step}', which is not in the definition")
-    own = {key: value for key, value in step.arguments.items() if step.type != "Condition" or key not in ("IfSteps", "ElseSteps")}
-    for reference in _references(own, where):
+    for reference in _references(_own(step.type, step.arguments), where):
         if reference.kind == "Parameters" and reference.name not in definition.parameters:
             raise DefinitionError(f"{where} refers to the parameter '{reference.name}', which is not declared in Parameters")
         if reference.kind == "Execution" and reference.name not in EXECUTION_VARIABLES:

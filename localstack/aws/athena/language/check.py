@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from sqlglot import expressions as exp
@@ -116,30 +117,42 @@ def _malformed(error: ParseError) -> Malformed:
     return Malformed(f"mismatched input '{word}'. Expecting: ... ({what})", at=(line, max(1, column - len(word) + 1)))
 
 
-def _tokens(text: str, tokens: list[Token]) -> None:  # noqa: C901  one line a token
-    """What a tolerant parser would let through."""
+_NOT_TRINOS = (TokenType.L_BRACE, TokenType.DCOLON, TokenType.PARAMETER)
+_AFTER_A_LIST = (TokenType.FROM, TokenType.R_PAREN, TokenType.WHERE)
+_Refusal = Callable[[list[Token], Token, Token], bool]
+# Of the tokens, one and the one after it: what a tolerant parser would let through.
+_REFUSED_PAIRS: tuple[_Refusal, ...] = (
+    # a list is written ARRAY[...]
+    lambda _tokens, before, token: token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT,
+    # an interval's number is written as text: INTERVAL '7' DAY
+    lambda _tokens, before, token: (before.token_type, token.token_type) == (TokenType.INTERVAL, TokenType.NUMBER),
+    # its unit is one of Trino's
+    lambda tokens, before, token: (
+        before.token_type == TokenType.STRING and token.text.upper() not in _UNITS and _word_before(tokens, before) == "INTERVAL"
+    ),
+    # nothing after a comma
+    lambda _tokens, before, token: before.token_type == TokenType.COMMA and token.token_type in _AFTER_A_LIST,
+    # OFFSET comes before LIMIT
+    lambda tokens, before, token: (
+        (before.token_type, token.token_type) == (TokenType.NUMBER, TokenType.OFFSET) and _word_before(tokens, before) == "LIMIT"
+    ),
+)
+
+
+def _tokens(text: str, tokens: list[Token]) -> None:
+    """Malformed for tokens, and pairs of them, that are not Trino's; QueryFailed with TYPE_NOT_FOUND for a type in a cast that is not."""
     if not tokens:
         raise Malformed("mismatched input '<EOF>'. Expecting: <statement>", at=(1, 1))
-    if tokens[0].token_type == TokenType.FROM:
-        raise _mismatched(text, tokens[0])
-    for before, token in zip([None, *tokens[:-1]], tokens, strict=True):
-        upper = token.text.upper()
-        if token.text == "`" or token.token_type in (TokenType.L_BRACE, TokenType.DCOLON, TokenType.PARAMETER) or _dollar(token):
-            raise _mismatched(text, token)
-        if before is None:
-            continue
-        if token.token_type == TokenType.L_BRACKET and before.token_type not in _BEFORE_SUBSCRIPT:
-            raise _mismatched(text, token)  # a list is written ARRAY[...]
-        if before.token_type == TokenType.INTERVAL and token.token_type == TokenType.NUMBER:
-            raise _mismatched(text, token)  # an interval's number is written as text: INTERVAL '7' DAY
-        if before.token_type == TokenType.STRING and _word_before(tokens, before) == "INTERVAL" and upper not in _UNITS:
-            raise _mismatched(text, token)
-        if before.token_type == TokenType.COMMA and (token.token_type in (TokenType.FROM, TokenType.R_PAREN, TokenType.WHERE)):
-            raise _mismatched(text, token)
-        if before.token_type == TokenType.ALIAS and upper in allowed.NOT_TYPES and _closes_a_cast(tokens, token):
+    _check_token(text, tokens[0], refused=tokens[0].token_type == TokenType.FROM)
+    for before, token in pairwise(tokens):
+        _check_token(text, token, refused=any(refused(tokens, before, token) for refused in _REFUSED_PAIRS))
+        if before.token_type == TokenType.ALIAS and token.text.upper() in allowed.NOT_TYPES and _closes_a_cast(tokens, token):
             raise QueryFailed("TYPE_NOT_FOUND", f"Unknown type: {token.text.lower()}", at=position(text, token.start))
-        if token.token_type == TokenType.OFFSET and before.token_type == TokenType.NUMBER and _word_before(tokens, before) == "LIMIT":
-            raise _mismatched(text, token)  # Trino: OFFSET comes before LIMIT
+
+
+def _check_token(text: str, token: Token, *, refused: bool) -> None:
+    if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
+        raise _mismatched(text, token)
 
 
 def _dollar(token: Token) -> bool:
