@@ -73,15 +73,15 @@ def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
 
 def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None) -> EventEntry:
     """One event in full. `versions`: what is registered (`readers.versions_of`). NotFound for an unknown event."""
-    found = spec.events.get(event)
-    if found is None:
+    declared = spec.events.get(event)
+    if declared is None:
         raise NotFound(f"there is no event {event}", remedy=f"project.yaml has {', '.join(spec.events) or 'no events'}")
     return EventEntry(
         name=event,
-        owner=found.owner,
-        description=found.description,
-        max_lateness_days=found.max_lateness.total_seconds() / 86_400,
-        attributes=tuple(_attribute(spec, found, a, versions) for a in found.attributes),
+        owner=declared.owner,
+        description=declared.description,
+        max_lateness_days=declared.max_lateness.total_seconds() / 86_400,
+        attributes=tuple(_attribute(spec, declared, a, versions) for a in declared.attributes),
         objectives=_objectives(spec, event),
         referred_by=tuple(f"{other.name}.{a.name}" for other in spec.events.values() for a in other.attributes if a.event == event),
         readers=readers(spec, event, versions=versions),

@@ -43,13 +43,15 @@ def diff(
     old: ProjectSpec, new: ProjectSpec, *, versions: Versions | None = None, places: Mapping[str, Place] | None = None
 ) -> tuple[Change, ...]:
     """Every change of events and attributes, breaking ones first. `places`: the new Description's, so that a change names its line."""
-    found = []
+    changes = []
     for event, attribute, what, breaking, advice in _changes(old, new):
         key = f"events.{event}" if attribute is None else f"events.{event}.attributes.{attribute}"
         place = (places or {}).get(key) or (places or {}).get(f"events.{event}") or (places or {}).get("events")
         who = dict.fromkeys((*_readers(old, event, attribute, versions), *_readers(new, event, attribute, versions)))
-        found.append(Change(event=event, attribute=attribute, what=what, breaking=breaking, readers=tuple(who), advice=advice, place=place))
-    return tuple(sorted(found, key=lambda change: not change.breaking))
+        changes.append(
+            Change(event=event, attribute=attribute, what=what, breaking=breaking, readers=tuple(who), advice=advice, place=place)
+        )
+    return tuple(sorted(changes, key=lambda change: not change.breaking))
 
 
 def _readers(spec: ProjectSpec, event: str, attribute: str | None, versions: Versions | None) -> tuple[str, ...]:

@@ -128,13 +128,13 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
     return tuple(done.values())
 
 
-def _chosen(project: Project, event: str | None, given: bool) -> tuple[Event, ...]:
+def _chosen(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
     events = project.spec.events
     if event is not None:
         if event not in events:
             raise NotFound(f"there is no event {event}", remedy=f"project.yaml has {', '.join(events) or 'no events'}")
         return (events[event],)
-    if given:
+    if has_data:
         raise Invalid("data without its event's name", remedy=f"say which event it holds: --event, one of {', '.join(events)}")
     chosen = tuple(spec for spec in in_order(project.spec) if is_declared(project.folder, spec))
     if not chosen:

@@ -74,11 +74,11 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
     typed: dict[str, ColumnData] = {}
     for attribute in attributes_of(event):
         column = chunk.columns.get(attribute.name)
-        array, found = (
+        array, faults = (
             (pa.array([None] * chunk.rows, _arrow(attribute)), {}) if column is None else _convert(column, attribute, text=chunk.text)
         )
         typed[attribute.name] = array
-        _merge(reasons, attribute, found)
+        _merge(reasons, attribute, faults)
         _merge(reasons, attribute, _missing(array, attribute))
         _merge(reasons, attribute, _bounds(array, attribute))
     good = pa.table(typed)
@@ -149,7 +149,7 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
         if array is not None:
             return array, {}
         column = [_value(column, row) for row in range(len(column))]
-    found: Faults = {}
+    faults: Faults = {}
     converted: list[object] = []
     for row, value in enumerate(column):
         if value is None or (text and value == ""):
@@ -159,8 +159,8 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
             converted.append(values.convert(value, attribute, text=text))
         except values.BadValueError as error:
             converted.append(None)
-            found[row] = error.fault
-    return pa.array(converted, _arrow(attribute)), found
+            faults[row] = error.fault
+    return pa.array(converted, _arrow(attribute)), faults
 
 
 def _arrow(attribute: Attribute) -> pa.DataType:
@@ -282,11 +282,11 @@ def _mask(rows: int, reasons: Reasons) -> ColumnData:
 
 
 def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
-    found = []
+    rejected = []
     for row in sorted(reasons):
         attribute, fault = reasons[row]
         read = {name: _value(column, row) for name, column in chunk.columns.items()}
-        found.append(
+        rejected.append(
             Bad(
                 row=row,
                 event_id=typed["event_id"][row].as_py() or None,
@@ -297,7 +297,7 @@ def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[
                 payload=values.as_json({name: value for name, value in read.items() if value is not None}),
             )
         )
-    return found
+    return rejected
 
 
 def _value(column: Any, row: int) -> object:

@@ -150,39 +150,39 @@ def _wrong(value: object, kind: str) -> BadValueError:
 def _int(value: object, text: bool) -> int:
     if type(value) is int and -_INT64 <= value < _INT64:
         return value
-    found = value
+    number = value
     if text and isinstance(value, str):
         try:
-            found = int(value) if value.isascii() and "_" not in value else None
+            number = int(value) if value.isascii() and "_" not in value else None
         except ValueError:
-            found = None
+            number = None
     elif (isinstance(value, float) and value.is_integer()) or (isinstance(value, Decimal) and value.is_finite() and value == int(value)):
-        found = int(value)
-    if not isinstance(found, int) or isinstance(found, bool):
+        number = int(value)
+    if not isinstance(number, int) or isinstance(number, bool):
         raise _wrong(value, "int")
-    if not -_INT64 <= found < _INT64:
+    if not -_INT64 <= number < _INT64:
         raise BadValueError("does not fit 64 bits", shown(value))
-    return found
+    return number
 
 
 def _float(value: object, text: bool) -> float:
     if type(value) is float and math.isfinite(value):
         return value + 0.0  # -0.0 is 0.0
-    found = value
+    number = value
     if text and isinstance(value, str):
         try:
-            found = float(value) if value.isascii() and "_" not in value else None
+            number = float(value) if value.isascii() and "_" not in value else None
         except ValueError:
-            found = None
-    if not isinstance(found, int | float | Decimal) or isinstance(found, bool):
+            number = None
+    if not isinstance(number, int | float | Decimal) or isinstance(number, bool):
         raise _wrong(value, "float")
     try:
-        found = float(found)
+        number = float(number)
     except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
+        number = math.inf
+    if not math.isfinite(number):
         raise BadValueError("is not a finite number", shown(value))
-    return found + 0.0
+    return number + 0.0
 
 
 def _bool(value: object, text: bool) -> bool:

@@ -64,8 +64,8 @@ def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, s
 def _features(model: Model, description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
     first: dict[str, Feature] = {}
     for position, feature in enumerate(model.features):
-        if found := _unknown(feature, model, description, schemas):
-            message, remedy = found
+        if unknown := _unknown(feature, model, description, schemas):
+            message, remedy = unknown
         elif feature.name in first:
             message = f"{feature} is called {feature.name}, as {first[feature.name]} is"
             remedy = "names of features are unique within a model: take one out, or rename it in its view's SQL"

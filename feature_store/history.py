@@ -79,9 +79,9 @@ def next_sql(source: ViewSource) -> str:
     Reads published rows only, so that repeating a batch that was cut gives the same rows.
     """
     names = "".join(f", {feature.name}" for feature in source.features)
-    fresh, held = "isthmus_fresh", "isthmus_held"
+    fresh, latest = "isthmus_fresh", "isthmus_latest"
     own, others = ", ".join(f"{fresh}.{name}" for name in source.columns[:3]), "".join(f", {fresh}.{f.name}" for f in source.features)
-    differs = "".join(f" OR {changed(feature, f'{fresh}.{feature.name}', f'{held}.{feature.name}')}" for feature in source.features)
+    differs = "".join(f" OR {changed(feature, f'{fresh}.{feature.name}', f'{latest}.{feature.name}')}" for feature in source.features)
     newest = "row_number() OVER (PARTITION BY entity_key, event_timestamp ORDER BY created_timestamp DESC) AS isthmus_age"
     published = f"SELECT entity_key, event_timestamp{names}, {newest} FROM {source.view.name} WHERE created_timestamp <= $since"
     created = f"CASE WHEN {fresh}.created_timestamp > $since THEN {fresh}.created_timestamp ELSE $until END AS created_timestamp"
@@ -90,9 +90,9 @@ def next_sql(source: ViewSource) -> str:
         f"isthmus_published AS (\n{published}\n)\n"
         f"SELECT {own}, {created}{others}\n"
         f"FROM (SELECT {', '.join(source.columns)}, {newest} FROM isthmus_computed) AS {fresh}\n"
-        f"LEFT JOIN (SELECT * FROM isthmus_published WHERE isthmus_age = 1) AS {held} "
-        f"ON {held}.entity_key = {fresh}.entity_key AND {held}.event_timestamp = {fresh}.event_timestamp\n"
-        f"WHERE {fresh}.created_timestamp > $since OR ({fresh}.isthmus_age = 1 AND ({held}.entity_key IS NULL{differs}))"
+        f"LEFT JOIN (SELECT * FROM isthmus_published WHERE isthmus_age = 1) AS {latest} "
+        f"ON {latest}.entity_key = {fresh}.entity_key AND {latest}.event_timestamp = {fresh}.event_timestamp\n"
+        f"WHERE {fresh}.created_timestamp > $since OR ({fresh}.isthmus_age = 1 AND ({latest}.entity_key IS NULL{differs}))"
     )
 
 

@@ -37,7 +37,7 @@ from .history import ViewSource, first_sql, next_sql
 from .relations import history_table
 from .sql import digest
 from .views import online_spec, view_sources
-from .watermarks import Held, Watermark
+from .watermarks import Versioned, Watermark
 
 _TICK = timedelta(milliseconds=1)
 
@@ -92,51 +92,51 @@ def _unchecked(project: Project, source: ViewSource) -> bool:
 def _materialize(project: Project, source: ViewSource, until: datetime, check: AsKnown | None) -> MaterializeReport:
     started = time.monotonic()
     view = source.view.name
-    held = _prepare(project, source)
-    checked = digest(source.view.sql) if check is not None and check.moments else held.mark.checked
-    before = held.mark.rows
-    if held.mark.pending is not None:
-        held = _publish(project, source, held)
-    last = held.mark.until
+    current = _prepare(project, source)
+    checked = digest(source.view.sql) if check is not None and check.moments else current.mark.checked
+    before = current.mark.rows
+    if current.mark.pending is not None:
+        current = _publish(project, source, current)
+    last = current.mark.until
     if last is None or until > last:
-        held = _begin(project, source, held, until, checked)
+        current = _begin(project, source, current, until, checked)
     elif _anything_new(project, source, since=last, until=last + _TICK):
-        held = _begin(project, source, held, last + _TICK, checked)
-    elif checked != held.mark.checked:
-        held = watermarks.move(project, view, held, checked=checked)
-    held = _sync(project, source, held)
+        current = _begin(project, source, current, last + _TICK, checked)
+    elif checked != current.mark.checked:
+        current = watermarks.move(project, view, current, checked=checked)
+    current = _sync(project, source, current)
     return MaterializeReport(
         view=view,
-        rows=held.mark.rows - before,
-        keys_online=_keys(project, source, held.mark),
-        until=held.mark.until or until,
+        rows=current.mark.rows - before,
+        keys_online=_keys(project, source, current.mark),
+        until=current.mark.until or until,
         seconds=time.monotonic() - started,
         as_known=check,
     )
 
 
-def _prepare(project: Project, source: ViewSource) -> Held:
+def _prepare(project: Project, source: ViewSource) -> Versioned:
     """The tables are there, and the watermark speaks of them: a history that was removed since starts again."""
     view, target = source.view.name, project.target
-    held = watermarks.read(project, view)
+    current = watermarks.read(project, view)
     table = history_table(project.spec, source.view, source.features)
     state = target.warehouse.observe(view)
-    if held.token is not None and (state is None or (state.rows == 0 and held.mark.rows > 0)):
+    if current.token is not None and (state is None or (state.rows == 0 and current.mark.rows > 0)):
         # The sequence goes on: a name that was used for other rows is never used again.
-        fresh = Watermark(sequence=held.mark.sequence + 1, checked=held.mark.checked)
-        held = watermarks.move(project, view, Held(mark=fresh, token=held.token))
+        fresh = Watermark(sequence=current.mark.sequence + 1, checked=current.mark.checked)
+        current = watermarks.move(project, view, Versioned(mark=fresh, token=current.token))
     target.warehouse.apply(table)
     target.online.apply(online_spec(source))
-    return held
+    return current
 
 
-def _begin(project: Project, source: ViewSource, held: Held, until: datetime, checked: str | None) -> Held:
-    return _publish(project, source, watermarks.move(project, source.view.name, held, pending=until, checked=checked))
+def _begin(project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None) -> Versioned:
+    return _publish(project, source, watermarks.move(project, source.view.name, current, pending=until, checked=checked))
 
 
-def _publish(project: Project, source: ViewSource, held: Held) -> Held:
+def _publish(project: Project, source: ViewSource, current: Versioned) -> Versioned:
     """Write the pending batch and move the watermark over it."""
-    view, mark, until = source.view.name, held.mark, held.mark.pending
+    view, mark, until = source.view.name, current.mark, current.mark.pending
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
     batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
@@ -148,7 +148,7 @@ def _publish(project: Project, source: ViewSource, held: Held) -> Held:
     return watermarks.move(
         project,
         view,
-        held,
+        current,
         until=until,
         sequence=mark.sequence + 1,
         rows=mark.rows + rows,
@@ -184,15 +184,15 @@ def _anything_new(project: Project, source: ViewSource, *, since: datetime, unti
     )
 
 
-def _sync(project: Project, source: ViewSource, held: Held) -> Held:
-    until = held.mark.until
+def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+    until = current.mark.until
     if until is None:
-        return held
-    since = None if _online_lost(project, source, held.mark) else held.mark.synced
+        return current
+    since = None if _online_lost(project, source, current.mark) else current.mark.synced
     if since == until:
-        return held
+        return current
     project.target.online.sync(online_spec(source), since=since, until=until)
-    return watermarks.move(project, source.view.name, held, synced=until)
+    return watermarks.move(project, source.view.name, current, synced=until)
 
 
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:

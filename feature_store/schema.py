@@ -51,8 +51,8 @@ def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple
     relations, problems = _relations(description)
     if not (_last and _last[0][0] is description and _last[0][1] == relations):
         _last[:] = [(description, relations, _judged(description, relations))]
-    found, of_views = _last[0][2]
-    return dict(found), (*problems, *of_views)
+    schemas, of_views = _last[0][2]
+    return dict(schemas), (*problems, *of_views)
 
 
 _Judged = tuple[dict[str, ViewSchema], tuple[Problem, ...]]
@@ -64,7 +64,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
     from .sql import check, parse
 
     problems: list[Problem] = []
-    found: dict[str, ViewSchema] = {}
+    schemas: dict[str, ViewSchema] = {}
     with _database(relations) as database:
         for view in description.spec.feature_views.values():
             wrong = check(view.sql)
@@ -82,8 +82,8 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
             problems += mistakes
             if not any(mistake.severity == "error" for mistake in mistakes):
                 key = description.spec.entities[view.entity].key
-                found[view.name] = ViewSchema(name=view.name, features=features, has_created=has_created, key=key)
-    return found, tuple(problems)
+                schemas[view.name] = ViewSchema(name=view.name, features=features, has_created=has_created, key=key)
+    return schemas, tuple(problems)
 
 
 def _of_meaning(view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]) -> list[Problem]:
@@ -113,17 +113,17 @@ def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
 
 def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
     spec = description.spec
-    found = {view_name(event.name): event_columns(event) for event in spec.events.values()}
-    found |= {o.name: objective_columns(spec, o) for o in spec.objectives.values() if o.exposure in spec.events}
+    relations = {view_name(event.name): event_columns(event) for event in spec.events.values()}
+    relations |= {o.name: objective_columns(spec, o) for o in spec.objectives.values() if o.exposure in spec.events}
     problems: list[Problem] = []
     for table in spec.tables.values():
         path = Path(description.folder) / table.path
         try:
-            found[table.name] = _file_columns(path, f"tables.{table.name}", path.stat().st_mtime_ns if path.is_file() else 0)
+            relations[table.name] = _file_columns(path, f"tables.{table.name}", path.stat().st_mtime_ns if path.is_file() else 0)
         except IsthmusError as error:
             at = place(description, f"tables.{table.name}")
             problems.append(Problem(file=at.file, line=at.line, message=error.message, remedy=error.remedy))
-    return found, problems
+    return relations, problems
 
 
 @lru_cache(maxsize=256)
@@ -232,5 +232,5 @@ def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
 
 def _location(detail: Mapping[str, str]) -> int:
     """`[17,0]`: where, and how long."""
-    found = re.match(r"\[(\d+)", detail.get("location", ""))
-    return int(found.group(1)) if found else -1
+    offset = re.match(r"\[(\d+)", detail.get("location", ""))
+    return int(offset.group(1)) if offset else -1

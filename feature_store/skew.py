@@ -55,10 +55,10 @@ def skew(project: Project, sample: int = 200, seed: int = 0) -> SkewReport:
         raise Invalid("no view has been materialized", remedy="isthmus materialize")
     population = [(name, key) for name, moment in synced.items() for key in _keys(project, name, moment)]
     chosen = sorted(random.Random(seed).sample(population, min(sample, len(population))))  # noqa: S311  a sample, not a secret
-    found: list[list[Difference]] = []
+    differences_by_pair: list[list[Difference]] = []
     for name, pairs in groupby(chosen, key=lambda pair: pair[0]):
-        found += _compare(project, sources[name], [key for _, key in pairs], synced[name])
-    differing = [differences for differences in found if differences]
+        differences_by_pair += _compare(project, sources[name], [key for _, key in pairs], synced[name])
+    differing = [differences for differences in differences_by_pair if differences]
     return SkewReport(
         keys=len(chosen),
         differ=len(differing),

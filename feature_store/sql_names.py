@@ -29,8 +29,8 @@ def reused_aliases(tree: exp.Query, relations: Mapping[str, Collection[str]]) ->
         scopes = traverse_scope(tree)
     except SqlglotError:  # two sources of one name: the engine says so, with the place
         return ()
-    found = (problem for scope in scopes for problem in _reused(scope, relations))
-    return tuple(sorted(set(found), key=lambda problem: problem.line))
+    problems = (problem for scope in scopes for problem in _reused(scope, relations))
+    return tuple(sorted(set(problems), key=lambda problem: problem.line))
 
 
 def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[SqlProblem]:
@@ -54,13 +54,13 @@ def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[
 
 def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozenset[str] | None:
     """Every column in reach of a SELECT, in lower case; None when it cannot be told (a * of something unknown)."""
-    found: set[str] = set()
+    columns: set[str] = set()
     for source in scope.sources.values():
         names = _outputs(source, relations)
         if names is None:
             return None
-        found |= names
-    return frozenset(found)
+        columns |= names
+    return frozenset(columns)
 
 
 def _outputs(source: exp.Expr | Scope, relations: Mapping[str, Collection[str]]) -> set[str] | None:

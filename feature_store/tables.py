@@ -48,9 +48,9 @@ def load_static(project: Project, name: str) -> StaticLoad:
     with project.lock("apply"):
         data, digest = _read(project, name)
         key, state = f"tables/{name}", project.target.state
-        found = state.get(key)
-        token = found.token if found else None
-        last = decode(found.value, _Loaded, what=f"state {key}") if found else None
+        document = state.get(key)
+        token = document.token if document else None
+        last = decode(document.value, _Loaded, what=f"state {key}") if document else None
         warehouse = project.target.warehouse
         raw, view = static_table(name, columns(data, f"tables.{name}"))
         gone = (there := warehouse.observe(raw.name)) is None or there.rows == 0
@@ -71,8 +71,8 @@ def load_static(project: Project, name: str) -> StaticLoad:
 def inspect_static(project: Project, name: str) -> StaticLoad:
     """What `load_static` would do; nothing is written."""
     data, digest = _read(project, name)
-    found = project.target.state.get(f"tables/{name}")
-    last = decode(found.value, _Loaded, what=f"state tables/{name}") if found else None
+    document = project.target.state.get(f"tables/{name}")
+    last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None
     same = last is not None and last.done and last.digest == digest and project.target.warehouse.observe(static_raw_name(name)) is not None
     return StaticLoad(name=name, rows=data.num_rows, changed=not same)
 

@@ -81,8 +81,8 @@ def _mistakes(view: FeatureView, output: Output, wanted: ColumnType | None, *, t
     if wanted is None and not re.fullmatch(r"\w+", name):
         yield problem(f"the column {name} has no name of its own", "give it one: AS ...")
         return
-    if wanted is None and (found := _name_problem(name)):
-        yield problem(f"feature {name}: {found[0]}", found[1])
+    if wanted is None and (mistake := _name_problem(name)):
+        yield problem(f"feature {name}: {mistake[0]}", mistake[1])
         return
     if output.type == "TIMESTAMP WITH TIME ZONE":
         yield problem(

@@ -23,7 +23,9 @@ class Watermark(StoredDocument, frozen=True, kw_only=True, omit_defaults=True):
     checked: str | None = None  # digest of the SQL that was last found to see no later data (as_known.py)
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Versioned(msgspec.Struct, frozen=True, kw_only=True):
+    """A view's watermark with the token that its next move expects; None where it was never moved."""
+
     mark: Watermark
     token: str | None
 
@@ -32,15 +34,15 @@ def _key(view: str) -> str:
     return f"views/{view}"
 
 
-def read(project: Project, view: str) -> Held:
-    found = project.target.state.get(_key(view))
-    if found is None:
-        return Held(mark=Watermark(), token=None)
-    return Held(mark=decode(found.value, Watermark, what=f"state {_key(view)}"), token=found.token)
+def read(project: Project, view: str) -> Versioned:
+    document = project.target.state.get(_key(view))
+    if document is None:
+        return Versioned(mark=Watermark(), token=None)
+    return Versioned(mark=decode(document.value, Watermark, what=f"state {_key(view)}"), token=document.token)
 
 
-def move(project: Project, view: str, held: Held, **changes: object) -> Held:
+def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:
     """Conflict when another process moved it first."""
-    mark = msgspec.structs.replace(held.mark, **changes)
-    token = project.target.state.put(_key(view), msgspec.json.encode(mark), expect=held.token)
-    return Held(mark=mark, token=token)
+    mark = msgspec.structs.replace(current.mark, **changes)
+    token = project.target.state.put(_key(view), msgspec.json.encode(mark), expect=current.token)
+    return Versioned(mark=mark, token=token)

@@ -90,12 +90,12 @@ def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = N
         raise Invalid(f"table {spec.name}: its time column is {old.time_column} and cannot become {spec.time_column}")
     wanted = {column.name: column for column in spec.columns}
     known = {column.name.lower() for column in old.columns}
-    before = tuple(_kept(spec.name, column, wanted.get(column.name)) for column in old.columns)
+    before = tuple(_checked_column(spec.name, column, wanted.get(column.name)) for column in old.columns)
     added = tuple(column for column in spec.columns if column.name.lower() not in known)
     return msgspec.structs.replace(old, columns=(*before, *added), stream_key=old.stream_key if stream_key is None else stream_key)
 
 
-def _kept(table: str, old: Column, new: Column | None) -> Column:
+def _checked_column(table: str, old: Column, new: Column | None) -> Column:
     remedy = f"a table only gains columns: keep {old.name} as it was, or make a new table ({table}_v2)"
     if new is None:
         raise Invalid(f"table {table}: column {old.name} cannot be dropped or renamed", remedy=remedy)

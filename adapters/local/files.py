@@ -29,9 +29,9 @@ def make_folder(folder: Path) -> None:
     while not current.exists():
         missing.append(current)
         current = current.parent
-    for made in reversed(missing):
-        made.mkdir(exist_ok=True)
-        sync_folder(made.parent)
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
 
 def temporary_name() -> str:

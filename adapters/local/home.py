@@ -92,8 +92,8 @@ def prepare(connection: sqlite3.Connection, schema: str) -> None:
         return
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     for statement in filter(str.strip, schema.split(";")):
-        made = re.match(r"\s*CREATE TABLE IF NOT EXISTS (\w+)", statement)
-        if made and made[1] not in there:
+        table = re.match(r"\s*CREATE TABLE IF NOT EXISTS (\w+)", statement)
+        if table and table[1] not in there:
             connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
 
 

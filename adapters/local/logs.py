@@ -57,11 +57,11 @@ class LocalLogSource:
 
 def _last(path: Path, size: int, limit: int) -> list[bytes]:
     """Read backwards, so that a long log costs no more than its end."""
-    found, start = b"", size
+    tail, start = b"", size
     with path.open("rb") as file:
-        while start > 0 and found.count(b"\n") <= limit:
+        while start > 0 and tail.count(b"\n") <= limit:
             step = min(CHUNK, start)
             start -= step
             file.seek(start)
-            found = file.read(step) + found
-    return found.splitlines(keepends=True)[-limit:] if limit else []
+            tail = file.read(step) + tail
+    return tail.splitlines(keepends=True)[-limit:] if limit else []

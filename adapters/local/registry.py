@@ -42,18 +42,18 @@ class LocalModelRegistry:
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
         with self._calls.mutating("registry.register", model), self._database.transaction(f"registering {model}") as db:
-            found = db.execute(
+            row = db.execute(
                 "SELECT version FROM model_versions WHERE project = ? AND model = ? AND digest = ?", (self._project, model, digest)
             ).fetchone()
-            if found is None:
-                found = db.execute(
+            if row is None:
+                row = db.execute(
                     "INSERT INTO model_versions (project, model, version, digest, uri, image) "
                     "SELECT ?1, ?2, coalesce(max(version), 0) + 1, ?3, ?4, ?5 FROM model_versions WHERE project = ?1 AND model = ?2 "
                     "RETURNING version",
                     (self._project, model, digest, below(self._root, uri), image),
                 ).fetchone()
                 inventory.record(self._target, "model", model, connection=db)
-            return self._version(db, model, found[0])
+            return self._version(db, model, row[0])
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
         self._calls.reading("registry.get", f"{model}@{ref}")

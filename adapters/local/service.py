@@ -88,11 +88,11 @@ def _quoted(word: str) -> str:
     return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 
-def main(given: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.service")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
-    options, limits = parser.parse_known_args(given)
+    options, limits = parser.parse_known_args(arguments)
     folder = endpoint_folder(options.home, options.name)
     row, lock = _row(options.home, options.name), -1
     while row is not None and not _same(lock, folder / "supervisor.lock"):

@@ -32,8 +32,8 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        held: tuple[int, sqlite3.Connection | None] = getattr(self._local, "held", (0, None))
-        pid, connection = held
+        cached: tuple[int, sqlite3.Connection | None] = getattr(self._local, "cached", (0, None))
+        pid, connection = cached
         if connection is None or pid != os.getpid():
             connection = self._open()
         return connection
@@ -44,7 +44,7 @@ class Database:
             prepare(connection, self._schema)
             if not self._synced:
                 connection.execute("PRAGMA synchronous = NORMAL")
-        self._local.held = (os.getpid(), connection)
+        self._local.cached = (os.getpid(), connection)
         with self._lock:
             self._all.append((os.getpid(), connection))
         return connection
@@ -57,8 +57,8 @@ class Database:
 
     def close(self) -> None:
         with self._lock:
-            held, self._all = self._all, []
-        for pid, connection in held:
+            connections, self._all = self._all, []
+        for pid, connection in connections:
             if pid == os.getpid():
                 connection.close()
         self._local = threading.local()

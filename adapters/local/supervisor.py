@@ -243,8 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep-log", type=float, default=KEPT.total_seconds(), help="seconds")
     parser.add_argument("--fds", required=True)
     parser.add_argument("--again", action="store_true", help="an earlier supervisor has died: take over what it left")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(given)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(argv)
     logs.configure()
     fds = Descriptors(*map(int, options.fds.split(",")))
     for descriptor in msgspec.structs.astuple(fds):
@@ -259,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     listening = socket.socket(fileno=os.dup(fds.listen))  # the server closes its own; this one is the next watcher's
     listening.setblocking(False)
-    own = given[: given.index("--fds")]
+    own = argv[: argv.index("--fds")]
 
     async def supervise() -> None:
         await Supervisor(options.home, options.name, address, limits=limits, fds=fds, arguments=own, again=options.again).run(listening)

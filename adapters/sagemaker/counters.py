@@ -89,8 +89,8 @@ class DynamoCounters:
 
     def _item(self, name: str, unit: str) -> Mapping[str, Any]:
         with translated(f"GetItem {name}"):
-            found = self._client().get_item(TableName=name, Key=_key(unit), ConsistentRead=True)
-        item: Mapping[str, Any] = found.get("Item", {})
+            response = self._client().get_item(TableName=name, Key=_key(unit), ConsistentRead=True)
+        item: Mapping[str, Any] = response.get("Item", {})
         return item
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
@@ -116,7 +116,7 @@ def remove(aws: Aws, endpoint: str) -> None:
 
 def listed(aws: Aws) -> list[tuple[str, str]]:
     """(endpoint, ARN) of this project's tables, by their names and tags: tagging's own list may lag."""
-    client, start = aws.client("dynamodb"), names.kept(aws.project, "")
+    client, start = aws.client("dynamodb"), names.underscored(aws.project, "")
     with aws.reading("ListTables", start):
         pages = client.get_paginator("list_tables").paginate()
         tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
@@ -156,7 +156,7 @@ def _key(unit: str) -> dict[str, dict[str, str]]:
 
 
 def _name(aws: Aws, endpoint: str) -> str:
-    return f"{names.kept(aws.project, endpoint)}-{KIND}"
+    return f"{names.underscored(aws.project, endpoint)}-{KIND}"
 
 
 def _again(call: Callable[[], T]) -> T:

@@ -51,16 +51,16 @@ def none(target: str, *, why: str = "", called: bool = False, now: datetime | No
     config = _config()
     name = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
     sso = session_of(config, name, Path.home() / _CACHE)
-    said = f"environment {environment(os.environ)}; profile {name} {profile(config, name)}; SSO session {_login(sso, now)}"
+    sources = f"environment {environment(os.environ)}; profile {name} {profile(config, name)}; SSO session {_login(sso, now)}"
     login = f"aws sso login --sso-session {sso.name}" if sso else "aws configure sso, or set AWS_PROFILE"
-    found = Denied(
-        f"no AWS credentials: {said}",
+    denied = Denied(
+        f"no AWS credentials: {sources}",
         remedy=f"{login}       or, with no account: isthmus plan --target {target} --offline"
         + ("" if called else "\nno cloud call was made"),
     )
     if why:
-        found.add_note(why)
-    return found
+        denied.add_note(why)
+    return denied
 
 
 def environment(environ: Mapping[str, str]) -> str:
@@ -75,8 +75,8 @@ def profile(config: Mapping[str, Any], name: str) -> str:
     """Whether a profile of ~/.aws/config or ~/.aws/credentials has something to log in with."""
     if name not in config.get("profiles", {}):
         return "none" if name == "default" else "is not in ~/.aws"
-    found = config["profiles"][name]
-    return next((f"has {key} only" for key in _KEYS if key in found), "none")
+    settings = config["profiles"][name]
+    return next((f"has {key} only" for key in _KEYS if key in settings), "none")
 
 
 def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
@@ -118,7 +118,7 @@ def _config() -> Mapping[str, Any]:
     from botocore.exceptions import BotoCoreError
 
     try:
-        found: Mapping[str, Any] = botocore.session.Session(profile="default").full_config
+        config: Mapping[str, Any] = botocore.session.Session(profile="default").full_config
     except BotoCoreError:
         return {}
-    return found
+    return config

@@ -12,8 +12,13 @@ from .endpoints import adoption
 from .errors import translated
 from .session import Aws
 
-_CONFIGS = {"operation": "list_endpoint_configs", "many": "EndpointConfigs", "one": "EndpointConfigName", "arn": "EndpointConfigArn"}
-_MODELS = {"operation": "list_models", "many": "Models", "one": "ModelName", "arn": "ModelArn"}
+_CONFIGS = {
+    "operation": "list_endpoint_configs",
+    "items_key": "EndpointConfigs",
+    "name_key": "EndpointConfigName",
+    "arn_key": "EndpointConfigArn",
+}
+_MODELS = {"operation": "list_models", "items_key": "Models", "name_key": "ModelName", "arn_key": "ModelArn"}
 
 
 def endpoint(aws: Aws, name: str) -> None:
@@ -23,9 +28,9 @@ def endpoint(aws: Aws, name: str) -> None:
     if adoption.release(aws, whole):
         return
     _gone(sagemaker.delete_endpoint, EndpointName=whole)
-    for config in _made_for(aws, name, **_CONFIGS):
+    for config in _used_by(aws, name, **_CONFIGS):
         _gone(sagemaker.delete_endpoint_config, EndpointConfigName=config)
-    for model_name in _made_for(aws, name, **_MODELS):
+    for model_name in _used_by(aws, name, **_MODELS):
         _gone(sagemaker.delete_model, ModelName=model_name)
 
 
@@ -60,30 +65,30 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
             config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     except NotFound:
         return Decimal(0)
-    counts = {each["VariantName"]: each.get("CurrentInstanceCount") for each in described.get("ProductionVariants", ())}
+    counts = {variant["VariantName"]: variant.get("CurrentInstanceCount") for variant in described.get("ProductionVariants", ())}
     machines = []
-    for each in config["ProductionVariants"]:
-        if "InstanceType" not in each:
+    for variant in config["ProductionVariants"]:
+        if "InstanceType" not in variant:
             return None
-        count = counts.get(each["VariantName"])
+        count = counts.get(variant["VariantName"])
         machines.append(
-            prices.Machines(machine=each["InstanceType"], count=each.get("InitialInstanceCount", 1) if count is None else count)
+            prices.Machines(machine=variant["InstanceType"], count=variant.get("InitialInstanceCount", 1) if count is None else count)
         )
     return prices.total(prices.of(aws.profile, aws.region), machines)
 
 
-def _made_for(aws: Aws, name: str, *, operation: str, many: str, one: str, arn: str) -> Iterator[str]:
+def _used_by(aws: Aws, name: str, *, operation: str, items_key: str, name_key: str, arn_key: str) -> Iterator[str]:
     sagemaker = aws.client("sagemaker")
     start = aws.endpoint_name(name)
     with translated(f"listing what endpoint {name} uses"):
-        found = [item for page in sagemaker.get_paginator(operation).paginate(NameContains=start) for item in page[many]]
-    for item in found:
-        if not item[one].startswith(start):
+        items = [item for page in sagemaker.get_paginator(operation).paginate(NameContains=start) for item in page[items_key]]
+    for item in items:
+        if not item[name_key].startswith(start):
             continue
-        with translated(f"reading tags of {item[one]}"):
-            tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=item[arn])["Tags"]}
+        with translated(f"reading tags of {item[name_key]}"):
+            tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=item[arn_key])["Tags"]}
         if tags.get(names.PROJECT_TAG) == aws.project and tags.get(names.NAME_TAG) == name:
-            yield item[one]
+            yield item[name_key]
 
 
 def _gone(delete: Any, **which: str) -> None:

@@ -140,8 +140,8 @@ def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
     """One ClientError as ours, by the table."""
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
-    said = error.response.get("Error", {})
-    code, message = str(said.get("Code", "")), str(said.get("Message", ""))
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     page = _html_page(status, code, error.response)
     if page:
         message = f"status {status} with an HTML page"
@@ -153,8 +153,8 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
         return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
     if page:
         return Unavailable(text, remedy=_NOT_AWS)
-    if (found := _known(code, message)) is not None:
-        kind, remedy = found
+    if (rule := _known(code, message)) is not None:
+        kind, remedy = rule
         return kind(text, remedy=remedy)
     if status >= 500:
         return Unavailable(text, remedy="try again in a moment")

@@ -39,15 +39,15 @@ class AwsInventory:
 
     def list(self, project: str) -> Iterator[Resource]:
         """Of another project than the target's: what the tags say."""
-        found = _tagged(self._aws, project)
+        arns = _tagged(self._aws, project)
         if project == self._aws.project:
             for kind, list_ in ((events.KIND, events.listed), (online.KIND, online.listed), (KIND, counters.listed)):
                 for name, arn in list_(self._aws):
-                    found.setdefault((kind, name), arn)
-            found |= _tables(self._aws)
+                    arns.setdefault((kind, name), arn)
+            arns |= _tables(self._aws)
         order = list(DELETERS)
-        for kind, name in sorted(found, key=lambda pair: (order.index(pair[0]), pair[1])):
-            arn = found[kind, name]
+        for kind, name in sorted(arns, key=lambda pair: (order.index(pair[0]), pair[1])):
+            arn = arns[kind, name]
             yield Resource(
                 kind=kind, name=name, native_id=arn, hourly_cost=_cost(self._aws, kind, name), console_url=_url(self._aws, kind, name)
             )
@@ -61,7 +61,7 @@ class AwsInventory:
 
 
 def _tagged(aws: Aws, project: str) -> dict[tuple[str, str], str]:
-    found: dict[tuple[str, str], str] = {}
+    arns: dict[tuple[str, str], str] = {}
     filters = [{"Key": names.PROJECT_TAG, "Values": [project]}]
     with aws.reading("GetResources", project):
         for page in aws.client("resourcegroupstaggingapi").get_paginator("get_resources").paginate(TagFilters=filters):
@@ -69,23 +69,23 @@ def _tagged(aws: Aws, project: str) -> dict[tuple[str, str], str]:
                 tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
                 kind = tags.get(names.KIND_TAG, "")
                 whole = _PART_OF.get(kind, kind)
-                if whole in DELETERS and names.NAME_TAG in tags and (kind == whole or (whole, tags[names.NAME_TAG]) not in found):
-                    found[whole, tags[names.NAME_TAG]] = item["ResourceARN"]
-    return found
+                if whole in DELETERS and names.NAME_TAG in tags and (kind == whole or (whole, tags[names.NAME_TAG]) not in arns):
+                    arns[whole, tags[names.NAME_TAG]] = item["ResourceARN"]
+    return arns
 
 
 def _tables(aws: Aws) -> dict[tuple[str, str], str]:
     """Glue's, and folders of rows whose table is gone: a deletion that was cut, or Firehose's last objects."""
-    found: dict[tuple[str, str], str] = {}
+    places: dict[tuple[str, str], str] = {}
     for name, stored in catalogue.read_all(aws).items():
-        found["table" if stored.document.view_sql is None else "view", name] = f"{aws.database}.{name}"
+        places["table" if stored.document.view_sql is None else "view", name] = f"{aws.database}.{name}"
     folder = aws.key("warehouse") + "/"
     with aws.reading("ListObjectsV2", folder):
         for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=folder, Delimiter="/"):
             for item in page.get("CommonPrefixes", ()):
                 name = item["Prefix"].removeprefix(folder).rstrip("/")
-                found.setdefault(("table", name), f"s3://{aws.bucket}/{item['Prefix']}")
-    return found
+                places.setdefault(("table", name), f"s3://{aws.bucket}/{item['Prefix']}")
+    return places
 
 
 def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
@@ -96,7 +96,7 @@ def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
 
 _PAGES: dict[str, Callable[[Aws, str], str]] = {
     "endpoint": lambda aws, name: f"sagemaker/home?region={aws.region}#/endpoints/{aws.endpoint_name(name)}",
-    events.KIND: lambda aws, name: f"kinesis/home?region={aws.region}#/streams/details/{names.kept(aws.project, name)}/monitoring",
+    events.KIND: lambda aws, name: f"kinesis/home?region={aws.region}#/streams/details/{names.underscored(aws.project, name)}/monitoring",
     "table": lambda aws, name: f"athena/home?region={aws.region}#/query-editor/databases/{aws.database}/tables/{name}",
 }
 

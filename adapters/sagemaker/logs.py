@@ -49,22 +49,22 @@ class CloudWatchLogs:
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
         now = epoch_milliseconds(self._target.clock())
-        found: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         for back in _BACK:
-            found = list(self._events(group, prefix, start=now - back * 1000 if back else 0))
-            if len(found) >= limit:
+            events = list(self._events(group, prefix, start=now - back * 1000 if back else 0))
+            if len(events) >= limit:
                 break
-        return _page(found[-limit:] if limit else [], before=_Cursor(now, ()))
+        return _page(events[-limit:] if limit else [], before=_Cursor(now, ()))
 
     def _following(self, group: str, prefix: str | None, cursor: _Cursor, limit: int) -> LogPage:
-        found: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         for event in self._events(group, prefix, start=cursor.timestamp):
             if event["timestamp"] == cursor.timestamp and event["eventId"] in cursor.ids:
                 continue
-            if len(found) == limit:
+            if len(events) == limit:
                 break
-            found.append(event)
-        return _page(found, before=cursor)
+            events.append(event)
+        return _page(events, before=cursor)
 
     def _events(self, group: str, prefix: str | None, *, start: int) -> Iterator[dict[str, Any]]:
         asked: dict[str, Any] = {"logGroupName": group, "startTime": start}

@@ -29,8 +29,8 @@ def job_machine(profile: Profile) -> str:
 
 def image(profile: Profile) -> str:
     """The image of jobs, and of versions registered without one. Invalid when an account's profile has none."""
-    if found := profile.options.get("image"):
-        return str(found)
+    if uri := profile.options.get("image"):
+        return str(uri)
     if profile.options.get("endpoint_url"):
         return IMAGE
     raise Invalid(f"target {profile.name} has no image", remedy="build deploy/Dockerfile, push it, and set `image:` in profiles.yaml")
@@ -48,5 +48,5 @@ def job_environment(profile: Profile, region: str) -> dict[str, str]:
 
 
 def _serving(profile: Profile) -> dict[str, Any]:
-    found = profile.options.get("serving")
-    return found if isinstance(found, dict) else {}
+    serving = profile.options.get("serving")
+    return serving if isinstance(serving, dict) else {}

@@ -28,7 +28,7 @@ def variant(name: str) -> str:
     return name.replace("_", "-")
 
 
-def kept(project: str, name: str) -> str:
+def underscored(project: str, name: str) -> str:
     """`<project>-<name>` of streams and feature groups, which keep `_`: the first `-` ends the project."""
     return f"{project}-{name}"
 

@@ -59,7 +59,7 @@ class SageMakerObjects:
 
     def feature_group(self, view: str) -> Any:
         """sagemaker.core.resources.FeatureGroup that serves an online view. NotFound."""
-        return self._resource("FeatureGroup", "DescribeFeatureGroup", feature_group_name=names.kept(self._aws.project, view))
+        return self._resource("FeatureGroup", "DescribeFeatureGroup", feature_group_name=names.underscored(self._aws.project, view))
 
     @cached_property
     def wr(self) -> Any:

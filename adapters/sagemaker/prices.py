@@ -81,11 +81,11 @@ def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
 
 def wanted(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
     """What variants need at least, by machine."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)
-        found[machine] = found.get(machine, 0) + serving_counts(profile, variant)[0]
-    return tuple(Machines(machine=machine, count=count) for machine, count in found.items())
+        counts[machine] = counts.get(machine, 0) + serving_counts(profile, variant)[0]
+    return tuple(Machines(machine=machine, count=count) for machine, count in counts.items())
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:

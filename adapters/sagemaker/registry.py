@@ -64,11 +64,11 @@ class SageMakerRegistry:
         return self._version(model, there, self._aliases(group))
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
-        return self._version(model, *self._found(model, ref))
+        return self._version(model, *self._lookup(model, ref))
 
     def arn(self, model: str, ref: int | str) -> str:
         """The package of a version, by number or alias. NotFound."""
-        return str(self._found(model, ref)[0]["ModelPackageArn"])
+        return str(self._lookup(model, ref)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         name = dashed(self._aws.project, model)
@@ -96,16 +96,16 @@ class SageMakerRegistry:
         check_approval(approval)
         name = dashed(self._aws.project, model)
         packages = self._list(name) if self._group(name) else ()
-        found = next((each for each in packages if each["ModelPackageVersion"] == version), None)
-        if found is None:
+        package = next((each for each in packages if each["ModelPackageVersion"] == version), None)
+        if package is None:
             raise _absent(model, version, packages, {})
         with self._aws.mutating("UpdateModelPackage", f"{model}@{version}"):
             more = {"ApprovalDescription": note[:1024]} if note else {}
             self._aws.client("sagemaker").update_model_package(
-                ModelPackageArn=found["ModelPackageArn"], ModelApprovalStatus=_APPROVALS[approval], **more
+                ModelPackageArn=package["ModelPackageArn"], ModelApprovalStatus=_APPROVALS[approval], **more
             )
 
-    def _found(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
+    def _lookup(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
         """A version's summary, and the model's aliases. NotFound."""
         name = dashed(self._aws.project, model)
         group = self._group(name)
@@ -120,10 +120,10 @@ class SageMakerRegistry:
     def _group(self, name: str) -> _Group | None:
         try:
             with self._aws.reading("DescribeModelPackageGroup", name):
-                found = self._aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
+                group = self._aws.client("sagemaker").describe_model_package_group(ModelPackageGroupName=name)
         except NotFound:
             return None
-        return _Group(arn=found["ModelPackageGroupArn"], created=found["CreationTime"].isoformat())
+        return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
 
     def _make_group(self, name: str, model: str) -> _Group:
         try:
@@ -133,9 +133,9 @@ class SageMakerRegistry:
                 )
         except AlreadyExists:  # somebody else was a little faster
             pass
-        made = wait(lambda: self._group(name), lambda group: group is not None, deadline=_READY, what=f"model package group {name}")
-        assert made is not None  # noqa: S101  wait saw it
-        return made
+        group = wait(lambda: self._group(name), lambda seen: seen is not None, deadline=_READY, what=f"model package group {name}")
+        assert group is not None  # noqa: S101  wait saw it
+        return group
 
     def _list(self, name: str) -> Sequence[dict[str, Any]]:
         """Summaries of the usable packages, oldest first."""
@@ -145,8 +145,10 @@ class SageMakerRegistry:
                 .get_paginator("list_model_packages")
                 .paginate(ModelPackageGroupName=name, SortBy="CreationTime", SortOrder="Ascending")
             )
-            found = [each for page in pages for each in page["ModelPackageSummaryList"]]
-        usable = [each for each in found if each.get("ModelPackageStatus", "Completed") == "Completed" and "ModelPackageVersion" in each]
+            summaries = [each for page in pages for each in page["ModelPackageSummaryList"]]
+        usable = [
+            each for each in summaries if each.get("ModelPackageStatus", "Completed") == "Completed" and "ModelPackageVersion" in each
+        ]
         return sorted(usable, key=lambda each: int(each["ModelPackageVersion"]))
 
     def _by_digest(self, name: str, digest: str) -> dict[str, Any] | None:
@@ -174,8 +176,8 @@ class SageMakerRegistry:
     def _package(self, arn: str) -> _Package:
         if arn not in self._packages:
             with self._aws.reading("DescribeModelPackage", arn):
-                found = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
-            self._packages[arn] = _package(found)
+                package = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
+            self._packages[arn] = _package(package)
         return self._packages[arn]
 
 
@@ -191,12 +193,12 @@ def _inference(uri: str, image: str) -> dict[str, Any]:
     }
 
 
-def _package(found: Mapping[str, Any]) -> _Package:
+def _package(package: Mapping[str, Any]) -> _Package:
     """Of a package that somebody else registered, what it says; its digest is unknown."""
-    said = found.get("CustomerMetadataProperties", {})
-    container: Mapping[str, Any] = next(iter(found.get("InferenceSpecification", {}).get("Containers", ())), {})
+    properties = package.get("CustomerMetadataProperties", {})
+    container: Mapping[str, Any] = next(iter(package.get("InferenceSpecification", {}).get("Containers", ())), {})
     source = container.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri") or container.get("ModelDataUrl", "")
-    return _Package(digest=said.get("digest", ""), uri=said.get("uri") or source.rstrip("/"), image=container.get("Image", ""))
+    return _Package(digest=properties.get("digest", ""), uri=properties.get("uri") or source.rstrip("/"), image=container.get("Image", ""))
 
 
 def _absent(model: str, ref: int | str, packages: Sequence[Mapping[str, Any]], aliases: Mapping[str, int]) -> NotFound:

@@ -61,8 +61,8 @@ class Aws:
     @property
     def role(self) -> str:
         """The role of jobs, endpoints and Firehose. Invalid when the profile has none."""
-        if found := self.profile.options.get("role"):
-            return str(found)
+        if role := self.profile.options.get("role"):
+            return str(role)
         if self.offline:
             return f"arn:aws:iam::{_OFFLINE_ACCOUNT}:role/{OFFLINE}"
         raise Invalid(f"target {self.profile.name} has no role", remedy="set `role:` in profiles.yaml: what jobs and Firehose act as")
@@ -102,10 +102,10 @@ class Aws:
         """Before the first call of all: Denied when there are no credentials (nothing is called then), or another account's."""
         if not self.offline:
             with credentials.explained(self.profile.name):
-                found = self.boto3.get_credentials()
-                if found is None:
+                login = self.boto3.get_credentials()
+                if login is None:
                     raise credentials.none(self.profile.name)
-                found.get_frozen_credentials()  # a login that has run out shows only here
+                login.get_frozen_credentials()  # a login that has run out shows only here
             self.pin()
         self._admitted = True
 
@@ -120,9 +120,9 @@ class Aws:
         """Denied unless the credentials are of the profile's account. The local stack has one account, which stands for any."""
         if self._expected is None or self.offline:
             return
-        if (found := self.account()) != self._expected:
+        if (account := self.account()) != self._expected:
             raise Denied(
-                f"the credentials are of account {found}, and target {self.profile.name} is pinned to {self._expected}",
+                f"the credentials are of account {account}, and target {self.profile.name} is pinned to {self._expected}",
                 remedy="use the other account's credentials (AWS_PROFILE), or change `account:` in profiles.yaml",
             )
 

@@ -117,14 +117,14 @@ def _commits(database: str, unit: str, amounts: Mapping[str, int], forget: Colle
     """One, where an answer has no more than 500 places. Each names the time, and the first one what is to go."""
     from google.cloud.firestore_v1 import types
 
-    kept = [(name, amount) for name, amount in amounts.items() if name not in forget]
-    for start in range(0, max(len(kept), 1), _MOST):
+    increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
+    for start in range(0, max(len(increments), 1), _MOST):
         request = types.CommitRequest.pb()(database=database)
         write = request.writes.add()
         write.update.name = _document(database, unit)
         write.update.fields[_UNTIL].timestamp_value.FromDatetime(until)
         write.update_mask.field_paths.extend([_UNTIL, *(map(_path, forget) if start == 0 else ())])
-        for name, amount in kept[start : start + _MOST]:
+        for name, amount in increments[start : start + _MOST]:
             write.update_transforms.add(field_path=_path(name)).increment.integer_value = amount
         yield types.CommitRequest.wrap(request)
 

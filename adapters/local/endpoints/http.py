@@ -79,12 +79,12 @@ class Client:
     def _take(self, what: str) -> socket.socket:
         while True:
             try:
-                kept, since = self._idle.pop()
+                idle, since = self._idle.pop()
             except IndexError:
                 break
-            if monotonic() - since < KEPT and not _readable(kept):
-                return kept
-            kept.close()  # readable while nothing was asked: the other side has closed it
+            if monotonic() - since < KEPT and not _readable(idle):
+                return idle
+            idle.close()  # readable while nothing was asked: the other side has closed it
         try:
             connection = socket.create_connection(("127.0.0.1", self.port), timeout=self._timeout)
         except OSError as error:

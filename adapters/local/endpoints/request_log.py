@@ -65,12 +65,12 @@ def file_name(hour: datetime) -> str:
 def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
     """The files that may hold requests finished in [start, end)."""
     hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    found = []
+    paths = []
     while hour < end:
         if (path := folder / file_name(hour)).exists():
-            found.append(path)
+            paths.append(path)
         hour += timedelta(hours=1)
-    return found
+    return paths
 
 
 def remove_before(folder: Path, moment: datetime) -> None:

@@ -126,10 +126,10 @@ def _locked(descriptor: int) -> bool:
     return False
 
 
-def ask(client: Client, found: Address, *, follow: bool, again: bool = False) -> Report:
+def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
     """What runs now; with `follow`, after it has read its row; with `again`, failed variants start at once. Unavailable, OutcomeUnknown."""
     method, path = ("POST", "/_isthmus/again" if again else "/_isthmus/follow") if follow else ("GET", "/_isthmus/state")
-    response = client.request(method, path, headers=(("x-isthmus-key", found.key),), what="asking the router")
+    response = client.request(method, path, headers=(("x-isthmus-key", address.key),), what="asking the router")
     if response.status != 200:
         raise Unavailable(f"the router's control route answered {response.status}")
     return decoder(Report).decode(response.body)
@@ -137,16 +137,16 @@ def ask(client: Client, found: Address, *, follow: bool, again: bool = False) ->
 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
     """After its row is gone: tell the supervisor, and kill its process group if it does not end. Then nothing of it is left."""
-    found = address(home, name)
-    if found is not None and alive(home, name):
-        client = Client(found.port, timeout=2)
+    before = address(home, name)
+    if before is not None and alive(home, name):
+        client = Client(before.port, timeout=2)
         with suppress(Unavailable, OutcomeUnknown):  # it looks at its row twice a second anyway
-            ask(client, found, follow=True)
+            ask(client, before, follow=True)
         client.close()
         deadline = time.monotonic() + within
         while alive(home, name) and time.monotonic() < deadline:
             time.sleep(0.02)
-        last = address(home, name) or found
+        last = address(home, name) or before
         if alive(home, name) and (group := last.group or last.pid):
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)

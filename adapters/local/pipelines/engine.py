@@ -37,8 +37,8 @@ class LocalPipelineEngine:
     def submit(self, run: PipelineRun) -> None:
         with self._calls.mutating("pipelines.submit", run.run_id), translated(f"submitting {run.pipeline}"):
             table.insert(self._db, run)
-            found = table.row(self._db, run.run_id)
-            if found and found.pid is None and found.phase == "running":  # a submit that was cut before it started the runner is completed
+            row = table.row(self._db, run.run_id)
+            if row and row.pid is None and row.phase == "running":  # a submit that was cut before it started the runner is completed
                 self._start(run)
 
     def observe(self, run_id: str) -> RunState | None:
@@ -61,15 +61,15 @@ class LocalPipelineEngine:
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
-        found = table.row(self._db, run_id)
-        if found is None or found.phase not in ("running", "cancelling"):
+        row = table.row(self._db, run_id)
+        if row is None or row.phase not in ("running", "cancelling"):
             return
         with self._calls.mutating("pipelines.cancel", run_id), translated(f"cancelling run {run_id}"):
             table.ask_to_cancel(self._db, run_id)
-            found = table.row(self._db, run_id)
-            if found and found.pid is not None and found.has_runner():
+            row = table.row(self._db, run_id)
+            if row and row.pid is not None and row.has_runner():
                 with suppress(ProcessLookupError):
-                    os.kill(found.pid, signal.SIGTERM)
+                    os.kill(row.pid, signal.SIGTERM)
             else:
                 table.bury(self._db, run_id)
 

@@ -83,8 +83,8 @@ class Runner:
             self._run()
 
     def _run(self) -> None:
-        found = table.row(self.db, self.run.run_id)
-        if found and found.phase == "cancelling":  # asked for before there was a process to tell
+        row = table.row(self.db, self.run.run_id)
+        if row and row.phase == "cancelling":  # asked for before there was a process to tell
             self._cancel()
         while True:
             self._start_ready()
@@ -154,12 +154,12 @@ class Runner:
             self._ended(self.running.pop(name))
 
     def _enforce(self, now: float) -> None:
-        for found in self.running.values():
+        for running in self.running.values():
             if self.kill_at is not None and now >= self.kill_at:
-                found.kill(signal.SIGKILL)
-            elif now >= found.deadline and not found.overran:
-                found.overran = True
-                found.kill(signal.SIGKILL)
+                running.kill(signal.SIGKILL)
+            elif now >= running.deadline and not running.overran:
+                running.overran = True
+                running.kill(signal.SIGKILL)
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
 
@@ -171,17 +171,17 @@ class Runner:
         for found in self.running.values():
             found.kill(signal.SIGTERM)
 
-    def _ended(self, found: _Running) -> None:
-        found.sweep()
-        code, name = found.process.returncode, found.spec.name
+    def _ended(self, running: _Running) -> None:
+        running.sweep()
+        code, name = running.process.returncode, running.spec.name
         if code == 0:
-            self._end(found.spec, "done")
+            self._end(running.spec, "done")
         elif self.cancelling:
-            self._end(found.spec, "cancelled", "the run was cancelled")
-        elif found.overran:
-            self._end(found.spec, "failed", f"it did not end within {found.spec.timeout} and did not react to being told so")
+            self._end(running.spec, "cancelled", "the run was cancelled")
+        elif running.overran:
+            self._end(running.spec, "failed", f"it did not end within {running.spec.timeout} and did not react to being told so")
         else:
-            self._end(found.spec, "failed", self._reason(name, code))
+            self._end(running.spec, "failed", self._reason(name, code))
 
     def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
         self.phases[spec.name] = phase
@@ -216,11 +216,11 @@ def main(argv: list[str]) -> int:
     folder, run_id = argv
     target = Target(Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER)
     db = database(home(target))
-    found = table.row(db, run_id)
-    if found is None or not table.claim(db, run_id, *me()):
+    row = table.row(db, run_id)
+    if row is None or not table.claim(db, run_id, *me()):
         return 0  # another runner has it
     db.close()
-    Runner(target, found.run).main()
+    Runner(target, row.run).main()
     return 0
 
 

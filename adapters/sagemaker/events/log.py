@@ -53,7 +53,7 @@ class KinesisEventLog:
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
         warehouse.apply(self._aws, spec, stream_key=stream.key)
         self._ready.pop(stream.name, None)
-        name = names.kept(self._aws.project, stream.name)
+        name = names.underscored(self._aws.project, stream.name)
         if (source := _stream(self._aws, name)) is None:
             with self._aws.mutating("CreateStream", name), _there_is_fine():
                 self._aws.client("kinesis").create_stream(
@@ -85,7 +85,7 @@ class KinesisEventLog:
             self._aws.client("firehose").create_delivery_stream(**_firehose(self._aws, stream, name, source["StreamARN"], prefix))
 
     def observe(self, stream: str) -> Phase | None:
-        name = names.kept(self._aws.project, stream)
+        name = names.underscored(self._aws.project, stream)
         source, delivery = _stream(self._aws, name), _delivery(self._aws, name)
         if source is None and delivery is None:
             return None
@@ -147,7 +147,7 @@ class KinesisEventLog:
             phase = wait(lambda: self.observe(stream), lambda seen: seen != "creating", deadline=_PATIENCE, what=f"stream {stream}")
         if phase != "ready":
             raise Busy(f"stream {stream} is {phase}", remedy="run `isthmus apply` again")
-        ready = self._ready[stream] = _Ready(stored=stored, name=names.kept(self._aws.project, stream))
+        ready = self._ready[stream] = _Ready(stored=stored, name=names.underscored(self._aws.project, stream))
         return ready
 
 
@@ -235,7 +235,7 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
 
 def remove(aws: Aws, stream: str) -> None:
     """The Inventory's: Firehose first. The table stays, with what was delivered. Absent is success."""
-    name = names.kept(aws.project, stream)
+    name = names.underscored(aws.project, stream)
     for service, operation, key in (
         ("firehose", "delete_delivery_stream", "DeliveryStreamName"),
         ("kinesis", "delete_stream", "StreamName"),

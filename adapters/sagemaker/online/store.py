@@ -49,12 +49,12 @@ class _View(StoredDocument, frozen=True, kw_only=True):
     """The document beside a feature group."""
 
     features: tuple[Column, ...]
-    made: str  # the group's creation time: another group of the name has another document
+    created: str = msgspec.field(name="made")  # the group's creation time: another group of the name has another document
     stamp: int = 0  # ms; the greatest EventTime that a sync has used
     synced: int | None = None  # ms; everything created up to then is served. None: it must be rebuilt
 
 
-class _Held(msgspec.Struct, frozen=True, kw_only=True):
+class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     view: _View
     token: str
 
@@ -72,20 +72,20 @@ class FeatureStoreOnline:
         names.check("view", view.name)
         name = self._name(view.name)
         group = self._group(name)
-        held = self._held(view.name, group)
-        features = view.features if held is None else merged(view.name, held.view.features, view.features)
+        stored = self._stored(view.name, group)
+        features = view.features if stored is None else merged(view.name, stored.view.features, view.features)
         wanted = records.definitions(features)
         if group is None:
             group = self._create(view.name, name, wanted)
         elif group.get("RecordIdentifierFeatureName") != records.KEY or group.get("EventTimeFeatureName") != records.SYNCED:
             raise AlreadyExists(f"feature group {name} exists and is not this project's", remedy="rename the view or the project")
-        elif held is not None and held.view.features == features and not _missing(group, wanted):
+        elif stored is not None and stored.view.features == features and not _missing(group, wanted):
             return
         else:
             self._add(name, group, wanted)
         # a new feature may be in history already: the next sync reads everything
-        made, stamp = _made(group), held.view.stamp if held is not None else 0
-        self._keep(view.name, lambda old: _View(features=features, made=made, stamp=max(stamp, old.stamp if old else 0)), made)
+        created, stamp = _creation_time(group), stored.view.stamp if stored is not None else 0
+        self._keep(view.name, lambda old: _View(features=features, created=created, stamp=max(stamp, old.stamp if old else 0)), created)
         self._readers.pop(view.name, None)
 
     def _create(self, view: str, name: str, wanted: list[dict[str, str]]) -> dict[str, Any]:
@@ -103,12 +103,12 @@ class FeatureStoreOnline:
                     )
             except (AlreadyExists, Busy):  # another process was quicker
                 pass
-        found = self._group(name)
-        if found is None or found["FeatureGroupStatus"] == "Deleting":
+        group = self._group(name)
+        if group is None or group["FeatureGroupStatus"] == "Deleting":
             raise Busy(
-                f"feature group {name} is {'not to be seen yet' if found is None else 'being deleted'}", remedy="run this again later"
+                f"feature group {name} is {'not to be seen yet' if group is None else 'being deleted'}", remedy="run this again later"
             )
-        return found
+        return group
 
     def _add(self, name: str, group: dict[str, Any], wanted: list[dict[str, str]]) -> None:
         missing = _missing(group, wanted)
@@ -121,21 +121,21 @@ class FeatureStoreOnline:
         group = self._group(self._name(view))
         if group is None:
             return None
-        held = self._held(view, group)
+        stored = self._stored(view, group)
         phase = _PHASES[group["FeatureGroupStatus"]]
-        if held is None:
+        if stored is None:
             return OnlineViewState(phase="creating" if phase == "ready" else phase, columns=())  # half-made: `apply` makes the rest
-        return OnlineViewState(phase="updating" if phase == "ready" and _updating(group) else phase, columns=held.view.features)
+        return OnlineViewState(phase="updating" if phase == "ready" and _updating(group) else phase, columns=stored.view.features)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """`since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
         name = self._name(view.name)
         group = self._group(name)
-        held = self._held(view.name, group)
-        if group is None or held is None:
+        stored = self._stored(view.name, group)
+        if group is None or stored is None:
             raise not_found(view.name)
         group = self._settled(name)
-        known = held.view
+        known = stored.view
         start = None if since is None or known.synced is None else min(epoch_milliseconds(since), known.synced)
         end = max(epoch_milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
         latest = self._latest(view, known, start, end)
@@ -143,7 +143,7 @@ class FeatureStoreOnline:
             stamp = max(end, known.stamp + 1)
             try:  # the stamp is taken before it is used: no other sync has the same
                 taken = msgspec.json.encode(msgspec.structs.replace(known, stamp=stamp))
-                self._documents.put(view.name, taken, expect=held.token)
+                self._documents.put(view.name, taken, expect=stored.token)
             except Conflict as error:
                 raise Busy(f"online view {view.name}: another sync began while this one was reading", remedy="run it again") from error
             with self._aws.mutating("BatchWriteRecord", name):
@@ -154,7 +154,7 @@ class FeatureStoreOnline:
                 raise Busy(f"online view {view.name} was changed while it was synced", remedy="run it again")
             return msgspec.structs.replace(old, synced=max(end, old.synced or 0))
 
-        self._keep(view.name, done, _made(group))
+        self._keep(view.name, done, _creation_time(group))
         return SyncReport(rows=latest.num_rows, until=from_epoch(end))
 
     def _latest(self, view: OnlineViewSpec, known: _View, start: int | None, end: int) -> pa.Table:
@@ -182,60 +182,60 @@ class FeatureStoreOnline:
     def _reader(self, view: str) -> tuple[Column, ...]:
         expires, features = self._readers.get(view, (0.0, ()))
         if expires < time.monotonic():
-            held = self._held(view, self._group(self._name(view)))
-            if held is None:
+            stored = self._stored(view, self._group(self._name(view)))
+            if stored is None:
                 self._readers.pop(view, None)
                 raise not_found(view)
-            features = held.view.features
+            features = stored.view.features
             self._readers[view] = (time.monotonic() + _KNOWN, features)
         return features
 
     def _settled(self, name: str) -> dict[str, Any]:
         """The group when it takes records: both its creation and its growing take a while."""
-        found = wait(
+        group = wait(
             lambda: self._group(name),
             lambda seen: seen is None or (seen["FeatureGroupStatus"] != "Creating" and not _updating(seen)),
             deadline=_PATIENCE,
             what=f"feature group {name}",
         )
-        if found is None or found["FeatureGroupStatus"] != "Created":
-            state = "absent" if found is None else f"{found['FeatureGroupStatus']}: {found.get('FailureReason', '')}"
+        if group is None or group["FeatureGroupStatus"] != "Created":
+            state = "absent" if group is None else f"{group['FeatureGroupStatus']}: {group.get('FailureReason', '')}"
             raise Busy(f"feature group {name} is {state}", remedy="destroy it and run `isthmus apply` again")
-        return found
+        return group
 
     def _group(self, name: str) -> dict[str, Any] | None:
         with self._aws.reading("DescribeFeatureGroup", name):
             try:
                 with translated(f"looking at feature group {name}"):
-                    found: dict[str, Any] = self._aws.client("sagemaker").describe_feature_group(FeatureGroupName=name)
+                    group: dict[str, Any] = self._aws.client("sagemaker").describe_feature_group(FeatureGroupName=name)
             except NotFound:
                 return None
-        return found
+        return group
 
-    def _held(self, view: str, group: dict[str, Any] | None) -> _Held | None:
-        found = self._documents.get(view) if group is not None else None
-        if found is None or group is None:
+    def _stored(self, view: str, group: dict[str, Any] | None) -> _Stored | None:
+        document = self._documents.get(view) if group is not None else None
+        if document is None or group is None:
             return None
-        decoded = _decode(view, found.value)
-        return _Held(view=decoded, token=found.token) if decoded.made == _made(group) else None
+        decoded = _decode(view, document.value)
+        return _Stored(view=decoded, token=document.token) if decoded.created == _creation_time(group) else None
 
-    def _keep(self, view: str, change: Callable[[_View | None], _View], made: str) -> None:
+    def _keep(self, view: str, change: Callable[[_View | None], _View], created: str) -> None:
         """Change the document; again when somebody else was quicker. One of an earlier group counts as none."""
         for _ in range(_ATTEMPTS):
-            found = self._documents.get(view)
-            old = _decode(view, found.value) if found is not None else None
-            wanted = change(old if old is not None and old.made == made else None)
+            document = self._documents.get(view)
+            old = _decode(view, document.value) if document is not None else None
+            wanted = change(old if old is not None and old.created == created else None)
             if wanted == old:
                 return
             try:
-                self._documents.put(view, msgspec.json.encode(wanted), expect=found.token if found is not None else None)
+                self._documents.put(view, msgspec.json.encode(wanted), expect=document.token if document is not None else None)
             except Conflict:
                 continue
             return
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def _name(self, view: str) -> str:
-        return names.kept(self._aws.project, view)
+        return names.underscored(self._aws.project, view)
 
 
 def _decode(view: str, document: bytes) -> _View:
@@ -251,14 +251,14 @@ def _updating(group: dict[str, Any]) -> bool:
     return str(group.get("LastUpdateStatus", {}).get("Status")) == "InProgress"
 
 
-def _made(group: dict[str, Any]) -> str:
-    made: datetime = group["CreationTime"]
-    return made.isoformat()
+def _creation_time(group: dict[str, Any]) -> str:
+    created: datetime = group["CreationTime"]
+    return created.isoformat()
 
 
 def remove(aws: Aws, view: str) -> None:
     """The Inventory's. The group first: its document means nothing without it. Absent is success."""
-    name = names.kept(aws.project, view)
+    name = names.underscored(aws.project, view)
     try:
         with translated(f"deleting feature group {name}", effect=True):
             aws.client("sagemaker").delete_feature_group(FeatureGroupName=name)
@@ -270,7 +270,7 @@ def remove(aws: Aws, view: str) -> None:
 
 def listed(aws: Aws) -> list[tuple[str, str]]:
     """(neutral name, ARN) of this project's feature groups, by their names and tags: tagging's own list may lag."""
-    found: list[tuple[str, str]] = []
+    views: list[tuple[str, str]] = []
     start = f"{aws.project}-"
     sagemaker = aws.client("sagemaker")
     with aws.reading("ListFeatureGroups", start):
@@ -279,5 +279,5 @@ def listed(aws: Aws) -> list[tuple[str, str]]:
                 if group["FeatureGroupName"].startswith(start) and group["FeatureGroupStatus"] != "Deleting":
                     tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=group["FeatureGroupArn"])["Tags"]}
                     if tags.get(names.PROJECT_TAG) == aws.project:
-                        found.append((tags.get(names.NAME_TAG, group["FeatureGroupName"].removeprefix(start)), group["FeatureGroupArn"]))
-    return found
+                        views.append((tags.get(names.NAME_TAG, group["FeatureGroupName"].removeprefix(start)), group["FeatureGroupArn"]))
+    return views

@@ -50,13 +50,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def definition(run: PipelineRun, settings: Settings) -> str:
     """JSON for CreatePipeline and UpdatePipeline."""
     conditions = inherited(run.steps)
-    watched = {condition.step for found in conditions.values() for condition in found}
+    watched = {condition.step for when in conditions.values() for condition in when}
     steps: list[dict[str, Any]] = []
     branches: dict[tuple[Condition, ...], list[dict[str, Any]]] = {}
     for spec in run.steps:
-        made = _step(spec, settings, watched=spec.name in watched)
-        (branches.setdefault(conditions[spec.name], []) if conditions[spec.name] else steps).append(made)
-    steps += [_branch(found, inside) for found, inside in branches.items()]
+        step = _step(spec, settings, watched=spec.name in watched)
+        (branches.setdefault(conditions[spec.name], []) if conditions[spec.name] else steps).append(step)
+    steps += [_branch(when, inside) for when, inside in branches.items()]
     return json.dumps(
         {
             "Version": VERSION,
@@ -106,7 +106,7 @@ def _common(settings: Settings) -> dict[str, Any]:
 
 def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
     arguments = _arguments(spec)
-    made: dict[str, Any] = _common(settings) | {
+    request: dict[str, Any] = _common(settings) | {
         "ProcessingResources": {
             "ClusterConfig": {"InstanceCount": 1, "InstanceType": spec.machine or settings.machine, "VolumeSizeInGB": settings.disk_gb}
         },
@@ -116,9 +116,9 @@ def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[st
         arguments += ["--output-dir", _OUTPUT_PATH]
         place = {"Std:Join": {"On": "/", "Values": [{"Get": f"Parameters.{RUN_FOLDER}"}, spec.name, "provider"]}}
         output = {"S3Uri": place, "LocalPath": _OUTPUT_PATH, "S3UploadMode": "EndOfJob"}
-        made["ProcessingOutputConfig"] = {"Outputs": [{"OutputName": _OUTPUT, "S3Output": output}]}
-    made["AppSpecification"] = {"ImageUri": settings.image, "ContainerEntrypoint": list(_COMMAND), "ContainerArguments": arguments}
-    return made
+        request["ProcessingOutputConfig"] = {"Outputs": [{"OutputName": _OUTPUT, "S3Output": output}]}
+    request["AppSpecification"] = {"ImageUri": settings.image, "ContainerEntrypoint": list(_COMMAND), "ContainerArguments": arguments}
+    return request
 
 
 def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:

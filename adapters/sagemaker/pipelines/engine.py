@@ -75,28 +75,28 @@ class SageMakerPipelines:
         """None: the execution went with its pipeline."""
         try:
             with self._aws.reading("DescribePipelineExecution", run_id):
-                found = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
+                execution = self._aws.client("sagemaker").describe_pipeline_execution(PipelineExecutionArn=arn)
         except NotFound:
             return None
-        return str(found["PipelineExecutionStatus"])
+        return str(execution["PipelineExecutionStatus"])
 
     def _version(self, name: str, run: PipelineRun) -> int:
         """Write the definition and return the version to pin. Only UpdatePipeline tells it, so a new pipeline is updated at once too."""
         client = self._aws.client("sagemaker")
         text = definition(run, self._settings(run.pipeline))
-        given = {"PipelineName": name, "PipelineDefinition": text, "RoleArn": self._aws.role}
+        parameters = {"PipelineName": name, "PipelineDefinition": text, "RoleArn": self._aws.role}
         try:
             with self._aws.mutating("UpdatePipeline", name):
-                return int(client.update_pipeline(**given)["PipelineVersionId"])
+                return int(client.update_pipeline(**parameters)["PipelineVersionId"])
         except NotFound:
             pass
         try:
             with self._aws.mutating("CreatePipeline", name):
-                client.create_pipeline(**given, ClientRequestToken=run.run_id, Tags=self._aws.tags("pipeline", run.pipeline))
+                client.create_pipeline(**parameters, ClientRequestToken=run.run_id, Tags=self._aws.tags("pipeline", run.pipeline))
         except AlreadyExists:  # somebody else's submit was a little faster
             pass
         with self._aws.mutating("UpdatePipeline", name):
-            return int(client.update_pipeline(**given)["PipelineVersionId"])
+            return int(client.update_pipeline(**parameters)["PipelineVersionId"])
 
     def _start(self, execution: Execution) -> str:
         """The token makes a repeat, the SDK's own included, return the execution that is there."""

@@ -16,9 +16,9 @@ def started(aws: Aws, execution: Execution) -> str | None:
         try:
             pages = aws.client("sagemaker").get_paginator("list_pipeline_executions").paginate(PipelineName=execution.pipeline)
             for page in pages:
-                for found in page["PipelineExecutionSummaries"]:
-                    if found.get("PipelineExecutionDisplayName") == execution.run.run_id:
-                        return str(found["PipelineExecutionArn"])
+                for summary in page["PipelineExecutionSummaries"]:
+                    if summary.get("PipelineExecutionDisplayName") == execution.run.run_id:
+                        return str(summary["PipelineExecutionArn"])
         except aws.client("sagemaker").exceptions.ResourceNotFound:
             return None  # the pipeline itself was never made
     return None
@@ -30,5 +30,5 @@ def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
         pages = (
             aws.client("sagemaker").get_paginator("list_pipeline_execution_steps").paginate(PipelineExecutionArn=arn, SortOrder="Ascending")
         )
-        found = {step["StepName"]: step for page in pages for step in page["PipelineExecutionSteps"]}
-    return list(found.values())
+        last_tries = {step["StepName"]: step for page in pages for step in page["PipelineExecutionSteps"]}
+    return list(last_tries.values())

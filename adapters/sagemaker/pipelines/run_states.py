@@ -51,16 +51,16 @@ def run_state(run: PipelineRun, status: str, started: Iterable[Mapping[str, Any]
     return common_state(run, phase_of(status), begun, judged)
 
 
-def _started(found: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
-    name = str(found["StepName"])
-    phase = _STEP.get(found.get("StepStatus", ""), "running")
-    job = next((found["Metadata"][kind].get("Arn") for kind in _JOBS if kind in found.get("Metadata", {})), None)
+def _started(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
+    name = str(step["StepName"])
+    phase = _STEP.get(step.get("StepStatus", ""), "running")
+    job = next((step["Metadata"][kind].get("Arn") for kind in _JOBS if kind in step.get("Metadata", {})), None)
     return StepState(
         name=name,
         phase=phase,
-        started=_moment(found.get("StartTime")),
-        ended=_moment(found.get("EndTime")) if phase in _ENDED else None,
-        reason=(why(name) or found.get("FailureReason")) if phase == "failed" else None,
+        started=_moment(step.get("StartTime")),
+        ended=_moment(step.get("EndTime")) if phase in _ENDED else None,
+        reason=(why(name) or step.get("FailureReason")) if phase == "failed" else None,
         log=log(name),
         url=url(job) if job else None,
     )

@@ -67,8 +67,8 @@ def run(aws: Aws, statement: str, prefix: str) -> None:
 
     def observe() -> dict[str, Any]:
         with translated("watching a query"):
-            found: dict[str, Any] = athena.get_query_execution(QueryExecutionId=name)["QueryExecution"]
-        return found
+            execution: dict[str, Any] = athena.get_query_execution(QueryExecutionId=name)["QueryExecution"]
+        return execution
 
     try:
         ended = wait(observe, lambda seen: _state(seen) not in {"QUEUED", "RUNNING"}, deadline=_LONGEST, what=f"query {name}")
@@ -99,18 +99,18 @@ def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
 
 def objects(aws: Aws, prefix: str) -> list[Object]:
     """What is below a prefix with bytes in it, in the order of keys."""
-    found = []
+    nonempty = []
     with translated(f"listing s3://{aws.bucket}/{prefix}"):
         for page in aws.s3().get_paginator("list_objects_v2").paginate(Bucket=aws.bucket, Prefix=prefix):
-            found += [Object(key=item["Key"], size=item["Size"]) for item in page.get("Contents", ()) if item["Size"]]
-    return found
+            nonempty += [Object(key=item["Key"], size=item["Size"]) for item in page.get("Contents", ()) if item["Size"]]
+    return nonempty
 
 
-def rows(aws: Aws, found: Sequence[Object], schema: pa.Schema) -> pa.Table:
+def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
     """The rows of Parquet files by the columns' places (Athena writes names in small letters), as `schema` says."""
     import pyarrow as pa
 
-    def one(item: Object) -> pa.Table:
+    def table_of(item: Object) -> pa.Table:
         import pyarrow.parquet as pq
 
         with translated(f"reading s3://{aws.bucket}/{item.key}"):
@@ -120,16 +120,16 @@ def rows(aws: Aws, found: Sequence[Object], schema: pa.Schema) -> pa.Table:
             raise Invalid(f"s3://{aws.bucket}/{item.key} has {table.num_columns} columns, not {len(schema)}")
         return table.rename_columns(schema.names).cast(schema, safe=False)
 
-    if not found:
+    if not files:
         return schema.empty_table()
     with ThreadPoolExecutor(_THREADS) as pool:
-        return pa.concat_tables(pool.map(one, found))
+        return pa.concat_tables(pool.map(table_of, files))
 
 
-def footers(aws: Aws, found: Sequence[Object]) -> list[pq.FileMetaData]:
+def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
     """The files' own notes: rows, nulls a column. Read from their ends only."""
 
-    def one(item: Object) -> pq.FileMetaData:
+    def footer(item: Object) -> pq.FileMetaData:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -139,10 +139,10 @@ def footers(aws: Aws, found: Sequence[Object]) -> list[pq.FileMetaData]:
             tail = _end(aws, item, needed)
         return pq.read_metadata(pa.BufferReader(tail))
 
-    if len(found) < 2:
-        return [one(item) for item in found]
+    if len(files) < 2:
+        return [footer(item) for item in files]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(one, found))
+        return list(pool.map(footer, files))
 
 
 def _end(aws: Aws, item: Object, size: int) -> bytes:
