@@ -10,7 +10,7 @@ import msgspec
 from ..errors import Invalid, NotFound
 from ..formats import StoredDocument
 from ..storage import BlobStore, below, located
-from .document import Kept, find, local_path, write
+from .document import StoredFolder, find, local_path, write
 
 
 class File(msgspec.Struct, frozen=True):
@@ -44,39 +44,39 @@ def manifest_of(folder: Path) -> Manifest:
     return Manifest(digest_text(msgspec.json.encode(files, order="sorted")), files)
 
 
-def keep(blobs: BlobStore, folder: Path, uri: str) -> Kept:
+def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
     """Publish a written folder as an artifact. Under a file URI it was written in place; elsewhere it is uploaded."""
     manifest = manifest_of(folder)
     if local_path(uri) is None:
         blobs.upload(folder, uri)
     write(blobs, f"{uri}.manifest.json", manifest)
-    return Kept(below(blobs.root, uri), manifest.digest)
+    return StoredFolder(below(blobs.root, uri), manifest.digest)
 
 
-def damage(blobs: BlobStore, kept: Kept) -> str | None:
+def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
     """What is wrong with an artifact by now, or None. Local files are read again; elsewhere names and sizes are compared."""
-    uri = located(blobs.root, kept.uri)
+    uri = located(blobs.root, artifact.uri)
     folder = local_path(uri)
     if folder is not None:
         if not folder.is_dir():
             return "missing"
-        return None if manifest_of(folder).digest == kept.digest else "changed since it was written"
+        return None if manifest_of(folder).digest == artifact.digest else "changed since it was written"
     manifest = find(blobs, f"{uri}.manifest.json", Manifest)
-    if manifest is None or manifest.digest != kept.digest:
+    if manifest is None or manifest.digest != artifact.digest:
         return "missing"
     prefix = uri + "/"
     seen = {info.uri.removeprefix(prefix): info.size for info in blobs.list(prefix)}
     return None if seen == {name: file.size for name, file in manifest.files.items()} else "changed since it was written"
 
 
-def fetch(blobs: BlobStore, kept: Kept, scratch: Path) -> Path:
+def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
     """A local folder with the artifact: itself under a file URI, else a checked download. Invalid when it is not what was written."""
-    uri = located(blobs.root, kept.uri)
+    uri = located(blobs.root, artifact.uri)
     folder = local_path(uri)
     if folder is None:
         blobs.download(uri, scratch)
         folder = scratch
-    if not folder.is_dir() or manifest_of(folder).digest != kept.digest:
+    if not folder.is_dir() or manifest_of(folder).digest != artifact.digest:
         raise Invalid(f"{uri} is not what its step wrote", remedy="submit the pipeline again: the step that made it runs again")
     return folder
 

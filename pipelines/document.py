@@ -29,7 +29,7 @@ class _Given(msgspec.Struct, frozen=True, tag="given"):
     value: Any
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredFolder(msgspec.Struct, frozen=True):
     """An artifact: where it is below the store's root (storage.located), and the digest of its tree."""
 
     uri: str
@@ -51,7 +51,7 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
     parameters: dict[str, Any]
     steps: tuple[Step, ...]  # in order
     settled: dict[str, Settled]  # what submit found that need not run
-    code: Kept | None = None  # the project's files, when `folder` is not where the steps run
+    code: StoredFolder | None = None  # the project's files, when `folder` is not where the steps run
 
     def step(self, name: str) -> Step:
         for step in self.steps:
@@ -68,7 +68,7 @@ class StepResult(StoredDocument, frozen=True, kw_only=True):
     key: str
     parts: dict[str, str]
     outputs: dict[str, Scalar]
-    artifacts: dict[str, Kept]
+    artifacts: dict[str, StoredFolder]
     started: datetime
     ended: datetime
     attempts: int
@@ -123,8 +123,8 @@ def decode_run(data: bytes, uri: str) -> RunDocument:
 
 
 def _unwrapped(step: Step) -> Step:
-    found = {name: msgspec.convert(wrapped, _Given | Value | Parameter) for name, wrapped in step.parameters.items()}
-    return msgspec.structs.replace(step, parameters={name: v.value if isinstance(v, _Given) else v for name, v in found.items()})
+    values = {name: msgspec.convert(wrapped, _Given | Value | Parameter) for name, wrapped in step.parameters.items()}
+    return msgspec.structs.replace(step, parameters={name: v.value if isinstance(v, _Given) else v for name, v in values.items()})
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:

@@ -80,12 +80,12 @@ def fits(value: object, kind: ValueType) -> bool:
 
 def needed(step: Step) -> tuple[str, ...]:
     """The names of the steps that must end before this one, in a fixed order."""
-    found = [*step.needs]
-    found += [source.step for source in step.inputs.values() if isinstance(source, Artifact)]
-    found += [source.step for source in step.parameters.values() if isinstance(source, Value)]
+    names = [*step.needs]
+    names += [source.step for source in step.inputs.values() if isinstance(source, Artifact)]
+    names += [source.step for source in step.parameters.values() if isinstance(source, Value)]
     if step.when:
-        found.append(step.when.step)
-    return tuple(dict.fromkeys(found))
+        names.append(step.when.step)
+    return tuple(dict.fromkeys(names))
 
 
 def ordered(pipeline: Pipeline) -> tuple[Step, ...]:
@@ -108,16 +108,16 @@ def check(pipeline: Pipeline) -> tuple[Step, ...]:
     return ordered(pipeline)
 
 
-def check_parameters(pipeline: Pipeline, given: Mapping[str, object]) -> None:
+def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
     """Every declared parameter, nothing else, each of its type. Invalid."""
-    problems = [f"parameter {name} is missing ({kind})" for name, kind in pipeline.parameters.items() if name not in given]
+    problems = [f"parameter {name} is missing ({kind})" for name, kind in pipeline.parameters.items() if name not in values]
     problems += [
-        f"{name} is no parameter of it (it has {_names(pipeline.parameters)})" for name in given if name not in pipeline.parameters
+        f"{name} is no parameter of it (it has {_names(pipeline.parameters)})" for name in values if name not in pipeline.parameters
     ]
     problems += [
-        f"parameter {name} is {given[name]!r}, not {_article(kind)}"
+        f"parameter {name} is {values[name]!r}, not {_article(kind)}"
         for name, kind in pipeline.parameters.items()
-        if name in given and not fits(given[name], kind)
+        if name in values and not fits(values[name], kind)
     ]
     if problems:
         raise Invalid(_listed(pipeline.name, problems) if len(problems) > 1 else f"pipeline {pipeline.name}: {problems[0]}")
@@ -172,22 +172,22 @@ def _reference_problems(step: Step, steps: Mapping[str, Step], parameters: Mappi
                 yield f"input {name}: {source!r} is no URI (file:///..., s3://..., gs://...)"
         elif source.step in steps and source.name not in steps[source.step].artifacts:
             yield f"input {name}: step {source.step} has no artifact {source.name} (it has {_names(steps[source.step].artifacts)})"
-    for name, given in step.parameters.items():
-        if isinstance(given, Parameter) and given.name not in parameters:
-            yield f"parameter {name}: {given.name} is no parameter of the pipeline (it has {_names(parameters)})"
-        if isinstance(given, Value) and given.step in steps:
-            outputs = [output.name for output in steps[given.step].outputs]
-            if given.output not in outputs:
-                yield f"parameter {name}: step {given.step} has no output {given.output} (it has {_names(outputs)})"
+    for name, parameter in step.parameters.items():
+        if isinstance(parameter, Parameter) and parameter.name not in parameters:
+            yield f"parameter {name}: {parameter.name} is no parameter of the pipeline (it has {_names(parameters)})"
+        if isinstance(parameter, Value) and parameter.step in steps:
+            outputs = [output.name for output in steps[parameter.step].outputs]
+            if parameter.output not in outputs:
+                yield f"parameter {name}: step {parameter.step} has no output {parameter.output} (it has {_names(outputs)})"
 
 
 def _placeholder_problems(step: Step) -> Iterator[str]:
     known = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
     for argument in step.command or ():
-        for found in PLACEHOLDER.finditer(argument):
-            where, name, _ = found.groups()
+        for placeholder in PLACEHOLDER.finditer(argument):
+            where, name, _ = placeholder.groups()
             if where and name not in known[where]:
-                yield f"its command uses {found[0]}, but its {where} are {_names(known[where])}"
+                yield f"its command uses {placeholder[0]}, but its {where} are {_names(known[where])}"
 
 
 def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:

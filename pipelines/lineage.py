@@ -55,29 +55,29 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
     """What each thing is made of. A view's sources are read from its SQL."""
-    found: list[Edge] = []
+    arrows: list[Edge] = []
     for objective in spec.objectives.values():
         events = dict.fromkeys((objective.exposure, objective.outcome))
-        found += [Edge(Node("event", event), Node("objective", objective.name)) for event in events]
+        arrows += [Edge(Node("event", event), Node("objective", objective.name)) for event in events]
     for view in spec.feature_views.values():
-        found += [Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec)]
+        arrows += [Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec)]
     for model in spec.models.values():
         target = Node("model", model.name)
-        found.append(Edge(Node("objective", model.objective), target, "label"))
+        arrows.append(Edge(Node("objective", model.objective), target, "label"))
         by_view: dict[str, list[str]] = {}
         for feature in model.features:
             if feature.view is not None:
                 by_view.setdefault(feature.view, []).append(feature.name)
-        found += [Edge(Node("view", view), target, ", ".join(names)) for view, names in by_view.items()]
+        arrows += [Edge(Node("view", view), target, ", ".join(names)) for view, names in by_view.items()]
         exposure = spec.objectives[model.objective].exposure
         own = [feature.name for feature in model.features if feature.view is None]
-        found += [Edge(Node("event", exposure), target, ", ".join(own))] if own else []
+        arrows += [Edge(Node("event", exposure), target, ", ".join(own))] if own else []
     for endpoint in spec.endpoints.values():
         for variant in endpoint.variants:
             makers = [m for m in spec.models.values() if m.model == variant.model and m.alias in (variant.ref, None)]
             target = Node("endpoint", endpoint.name)
-            found += [Edge(Node("model", maker.name), target, f"{variant.model}@{variant.ref}") for maker in makers]
-    return tuple(dict.fromkeys(found))
+            arrows += [Edge(Node("model", maker.name), target, f"{variant.model}@{variant.ref}") for maker in makers]
+    return tuple(dict.fromkeys(arrows))
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:

@@ -17,7 +17,7 @@ import msgspec
 from ..errors import Invalid
 from ..storage import located
 from .artifacts import damage, fetch, keep, manifest_of
-from .document import Kept, RunDocument, local_path
+from .document import RunDocument, StoredFolder, local_path
 
 if TYPE_CHECKING:
     from ..runtime import Project
@@ -28,7 +28,7 @@ _DATA = "data"  # what `ingest` reads is in the warehouse by then
 _LEFT_OUT = frozenset({"__pycache__", "node_modules", "build", "dist"})
 
 
-def keep_code(project: Project) -> Kept | None:
+def keep_code(project: Project) -> StoredFolder | None:
     """Upload what a job needs of the project's folder, unless the same is there. None: the steps run where the files are.
 
     Invalid for a file that is too large to be code.
@@ -42,27 +42,27 @@ def keep_code(project: Project) -> Kept | None:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             copyfile(project.folder / name, copy / name)
         digest = manifest_of(copy).digest
-        kept = Kept(f"code/{digest}", digest)
-        if damage(blobs, kept) is None:
-            return kept
-        return keep(blobs, copy, located(blobs.root, kept.uri))
+        copied = StoredFolder(f"code/{digest}", digest)
+        if damage(blobs, copied) is None:
+            return copied
+        return keep(blobs, copy, located(blobs.root, copied.uri))
 
 
 def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The paths, relative to the folder, of what travels: no hidden files, no data/, no caches or virtual environments; and `also`."""
-    found = sorted(
+    names = sorted(
         {
             *_walk(folder),
             *(name for name in also if (folder / name).is_file() and (folder / name).resolve().is_relative_to(folder.resolve())),
         }
     )
-    for name in found:
+    for name in names:
         if (size := (folder / name).stat().st_size) > LARGEST:
             raise Invalid(
                 f"{name} has {size >> 20} MB: the project's files travel with every run, and this one is too large to be code",
                 remedy=f"move it to {_DATA}/, which stays here; declare what jobs must read as events",
             )
-    return tuple(found)
+    return tuple(names)
 
 
 def _walk(folder: Path) -> Iterator[str]:

@@ -18,12 +18,12 @@ from .graph import Artifact, Parameter, Step, Value
 def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
     """A step's parameters as values."""
 
-    def one(given: object) -> object:
-        if isinstance(given, Parameter):
-            return document.parameters[given.name]
-        return results[given.step].outputs[given.output] if isinstance(given, Value) else given
+    def value_of(source: object) -> object:
+        if isinstance(source, Parameter):
+            return document.parameters[source.name]
+        return results[source.step].outputs[source.output] if isinstance(source, Value) else source
 
-    return {name: one(given) for name, given in step.parameters.items()}
+    return {name: value_of(source) for name, source in step.parameters.items()}
 
 
 def input_digests(blobs: BlobStore, step: Step, results: Mapping[str, StepResult]) -> dict[str, str]:
@@ -33,10 +33,10 @@ def input_digests(blobs: BlobStore, step: Step, results: Mapping[str, StepResult
     }
 
 
-def adopt(blobs: BlobStore, document: RunDocument, step: Step, found: StepResult, now: datetime) -> StepResult:
+def adopt(blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime) -> StepResult:
     """Make a cached result this run's own: the same values and artifacts, nothing copied."""
     result = msgspec.structs.replace(
-        found, run=document.run, started=now, ended=now, attempts=0, cached_from=found.cached_from or found.run
+        cached, run=document.run, started=now, ended=now, attempts=0, cached_from=cached.cached_from or cached.run
     )
     publish(blobs, document, step, result)
     return result

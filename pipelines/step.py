@@ -115,15 +115,15 @@ class _Work:
         results = {name: read(self.blobs, f"{folder_of(self.uri)}/{name}/step.json", StepResult) for name in needed(step)}
         parameters = resolve(document, step, results)
         parts = key_parts(document, step, parameters, input_digests(self.blobs, step, results))
-        found = look_up(self.blobs, document, step, parts)
-        if isinstance(found, StepResult):
-            print(f"nothing to do: run {found.cached_from or found.run} has this result", flush=True)
-            return adopt(self.blobs, document, step, found, _now())
-        write(self.blobs, f"{self.uri}/key.json", found)
+        lookup = look_up(self.blobs, document, step, parts)
+        if isinstance(lookup, StepResult):
+            print(f"nothing to do: run {lookup.cached_from or lookup.run} has this result", flush=True)
+            return adopt(self.blobs, document, step, lookup, _now())
+        write(self.blobs, f"{self.uri}/key.json", lookup)
         inputs = {name: self._input(name, source, results) for name, source in step.inputs.items()}
         started = _now()
         values = self._attempts(parameters, inputs, log)
-        return self._publish(found, values, started)
+        return self._publish(lookup, values, started)
 
     def _input(self, name: str, source: Artifact | str, results: Mapping[str, StepResult]) -> Path:
         place = self.scratch / "inputs" / name
@@ -158,8 +158,8 @@ class _Work:
             try:
                 run_command(argv, folder=folder, timeout=step.timeout, started=self.supervisor.started)
             except StepFailed as error:
-                said = last_line(log)
-                raise StepFailed(f"{error}: {said}" if said else str(error)) from error
+                line = last_line(log)
+                raise StepFailed(f"{error}: {line}" if line else str(error)) from error
             values = _written(file)
         return _checked(step, values)
 

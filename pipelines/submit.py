@@ -58,9 +58,9 @@ def prepare(
     blobs = project.target.blobs
     if parameters is None and retry_of is not None:
         parameters = open_run(blobs, retry_of).parameters
-    given = dict(parameters or {})
-    check_parameters(pipeline, given)
-    document = _document(project, pipeline, steps, given, run=run, retry_of=retry_of)
+    values = dict(parameters or {})
+    check_parameters(pipeline, values)
+    document = _document(project, pipeline, steps, values, run=run, retry_of=retry_of)
     uri = run_uri(blobs.root, run)
     if (known := _known(blobs, uri, document)) is None:
         if settle:
@@ -147,9 +147,9 @@ def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str,
         if any(name not in results for name in needed(step)):
             continue
         parts = key_parts(document, step, resolve(document, step, results), input_digests(blobs, step, results))
-        found = look_up(blobs, document, step, parts)
-        if isinstance(found, KeyRecord):
+        lookup = look_up(blobs, document, step, parts)
+        if isinstance(lookup, KeyRecord):
             continue
-        results[step.name] = adopt(blobs, document, step, found, now)
+        results[step.name] = adopt(blobs, document, step, lookup, now)
         settled[step.name] = "cached"
     return settled

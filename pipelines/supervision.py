@@ -23,17 +23,17 @@ class Supervisor:
     @classmethod
     def attach(cls) -> Supervisor:
         """Take over standard input and output if a runner supervises; otherwise do nothing."""
-        found = cls()
+        supervisor = cls()
         if os.environ.pop(VARIABLE, None) is None:
-            return found
+            return supervisor
         lifeline = os.dup(0)
-        found.channel = os.dup(1)
+        supervisor.channel = os.dup(1)
         nothing = os.open(os.devnull, os.O_RDWR)
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)
         os.close(nothing)
-        threading.Thread(target=found._watch, args=(lifeline,), daemon=True).start()
-        return found
+        threading.Thread(target=supervisor._watch, args=(lifeline,), daemon=True).start()
+        return supervisor
 
     def started(self, group: int) -> None:
         self.group = group

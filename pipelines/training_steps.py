@@ -52,11 +52,11 @@ def fit(context: StepContext) -> None:
 
     model, folder = _model(context), _folder(context)
     table, known = read_data(context.inputs["data"])
-    made = trainers.fit(trainers.find(model, folder), model, table, folder)
+    fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
     spec = context.project().spec
     keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
-    digest = predictor.save(made, context.outputs["model"], model=model, types=known.types, keys=keys)
-    context.log(f"{type(made).__name__}, digest {digest}")
+    digest = predictor.save(fitted, context.outputs["model"], model=model, types=known.types, keys=keys)
+    context.log(f"{type(fitted).__name__}, digest {digest}")
     context.set("digest", digest)
 
 

@@ -115,10 +115,10 @@ def values(project: Project, run: str, step: str) -> dict[str, Scalar]:
 
 def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
     """Where an output folder of a finished step is: under another run when the step was a cache hit. NotFound."""
-    found = _result(project, run, step).artifacts
-    if name not in found:
-        raise NotFound(f"step {step} of run {run} has no artifact {name} (it has {', '.join(sorted(found)) or 'none'})")
-    return located(project.target.blobs.root, found[name].uri)
+    artifacts = _result(project, run, step).artifacts
+    if name not in artifacts:
+        raise NotFound(f"step {step} of run {run} has no artifact {name} (it has {', '.join(sorted(artifacts)) or 'none'})")
+    return located(project.target.blobs.root, artifacts[name].uri)
 
 
 def failure(project: Project, run: str, step: str) -> StepFailure | None:

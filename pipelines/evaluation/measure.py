@@ -109,11 +109,11 @@ def differences(common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
     among = clusters(common)
     scores = common["prediction"].to_numpy()
     ours, theirs = (metrics.totals(common, side, cutoffs, among) for side in (scores, other))
-    found = units.differences(ours, theirs)
+    estimates = units.differences(ours, theirs)
     if not among.dependent:
-        found["auc"] = statistics.auc_difference(scores, other, common["outcome"].to_numpy(), day_of(common))
+        estimates["auc"] = statistics.auc_difference(scores, other, common["outcome"].to_numpy(), day_of(common))
     value = _finite(ours["auc"].value) - _finite(theirs["auc"].value)
-    return {"auc": Estimate(value=value, low=-1.0, high=1.0)} | found
+    return {"auc": Estimate(value=value, low=-1.0, high=1.0)} | estimates
 
 
 def against(
@@ -123,13 +123,13 @@ def against(
     common, other = paired(ours, theirs)
     if not common.num_rows:
         return Champion(version=version, run=run, why_not=f"{version} ({run}) was evaluated on other rows: train its configuration again")
-    found = differences(common, other, cutoffs)
+    estimates = differences(common, other, cutoffs)
     return Champion(
         version=version,
         run=run,
         rows=common.num_rows,
-        difference=found.pop("auc"),
-        differences=found,
+        difference=estimates.pop("auc"),
+        differences=estimates,
         ceiling=best_possible(other, day_of(common)),
         ceiling_of=rates_of,
     )

@@ -75,10 +75,12 @@ def totals(predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Cl
     def by_unit(numerator: Any, denominator: Any, degree: int = 1) -> Totals:
         return units.totals(numerator, denominator, among.unit, among.units, degree=degree)
 
-    found = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
+    by_metric = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
     if chances(scores):
-        found |= {"log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0), "calibration": by_unit(outcomes, scores)}
-    return found | (ranked(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {})
+        by_metric |= {"log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0), "calibration": by_unit(outcomes, scores)}
+    return by_metric | (
+        ranked(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {}
+    )
 
 
 def ranked(groups: Groups, among: Clusters) -> dict[str, Totals]:

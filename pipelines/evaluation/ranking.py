@@ -93,7 +93,7 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     some = np.flatnonzero(runs.hits)
     some = some[np.unique(runs.group[some], return_index=True)[1]]  # the first run of each group that holds an outcome
     first, size, hits = (side[some].astype(float) for side in (runs.first, runs.size, runs.hits))
-    found = np.full(number, np.nan)
+    reciprocal = np.full(number, np.nan)
     value, open_still, place = np.zeros(len(some)), np.ones(len(some)), 0  # `open_still`: the chance that none came before
     active = np.arange(len(some))
     while len(active):
@@ -102,8 +102,8 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
         open_still[active] *= 1 - here
         place += 1
         active = active[size[active] - place >= hits[active]]
-    found[runs.group[some]] = value
-    return found
+    reciprocal[runs.group[some]] = value
+    return reciprocal
 
 
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:

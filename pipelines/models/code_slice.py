@@ -116,17 +116,17 @@ def _used(node: ast.stmt, text: str) -> set[str]:
         for child in table.get_children():
             yield from scopes(child)
 
-    found = set[str]()
+    names = set[str]()
     for table in scopes(symtable.symtable(text, "<slice>", "exec")):
         for symbol in table.get_symbols():
             at_top = table.get_type() == "module" and symbol.is_referenced()
             if at_top or symbol.is_global():
-                found.add(symbol.get_name())
+                names.add(symbol.get_name())
     # Fields of dataclasses and structs: their annotations are read at run time, quoted or not
     for inner in ast.walk(node):
         if isinstance(inner, ast.AnnAssign):
-            found |= {n.id for n in ast.walk(inner.annotation) if isinstance(n, ast.Name)}
-    return {n for n in found if n in _UNFOLLOWABLE or not hasattr(builtins, n)}
+            names |= {n.id for n in ast.walk(inner.annotation) if isinstance(n, ast.Name)}
+    return {n for n in names if n in _UNFOLLOWABLE or not hasattr(builtins, n)}
 
 
 def _place(module: str, source: str, body: list[ast.stmt], root: Path, files: dict[str, str], *, is_package: bool) -> None:
@@ -210,10 +210,10 @@ def libraries(files: Mapping[str, str]) -> dict[str, str]:
     names = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module.split(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
     by_name = packages_distributions()
-    found = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for distribution in sorted({one for name in names for one in by_name.get(name, ())}):
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for distribution in sorted({distribution for name in names for distribution in by_name.get(name, ())}):
         try:
-            found[distribution] = version(distribution)
+            versions[distribution] = version(distribution)
         except PackageNotFoundError:  # a namespace without a distribution of its own
             continue
-    return found
+    return versions

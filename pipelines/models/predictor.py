@@ -254,12 +254,12 @@ def _write_code(kind: type, folder: Path, *, whole: bool) -> tuple[str, Literal[
     if _is_installed(path):
         return kind.__module__, "installed", None
     root = path.parents[kind.__module__.count(".") + (path.name == "__init__.py")]
-    found = code_slice.cut(kind.__module__, path.read_text(encoding="utf-8"), root, kind.__name__, whole=whole)
-    for name, text in found.files.items():
+    cut = code_slice.cut(kind.__module__, path.read_text(encoding="utf-8"), root, kind.__name__, whole=whole)
+    for name, text in cut.files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    return kind.__module__, "module" if found.whole else "slice", found.whole
+    return kind.__module__, "module" if cut.whole else "slice", cut.whole
 
 
 def _is_installed(path: Path) -> bool:
@@ -271,12 +271,12 @@ def _attributes(predictor: Predictor) -> dict[str, Any]:
     """The public attributes, checked: each is JSON and a parameter of __init__. A leading underscore marks what __init__ derives."""
     kind = type(predictor)
     slots = [name for base in kind.__mro__ for name in _slots(base)]
-    found = {name: getattr(predictor, name) for name in slots if hasattr(predictor, name)} | getattr(predictor, "__dict__", {})
-    found = {name: value for name, value in found.items() if not name.startswith("_")}
+    attributes = {name: getattr(predictor, name) for name in slots if hasattr(predictor, name)} | getattr(predictor, "__dict__", {})
+    attributes = {name: value for name, value in attributes.items() if not name.startswith("_")}
     parameters = inspect.signature(kind).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     remedy = "or give the class save(folder) and load(folder)"
-    for name, value in found.items():
+    for name, value in attributes.items():
         if name not in parameters and not takes_any:
             raise Invalid(
                 f"{kind.__name__}.{name} is not a parameter of {kind.__name__}.__init__, so it could not be given back",
@@ -286,11 +286,11 @@ def _attributes(predictor: Predictor) -> dict[str, Any]:
             raise Invalid(problem, remedy=f"convert it in the trainer (float(...), .tolist(), str keys), {remedy}")
     for name, parameter in parameters.items():
         required = parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        if required and name not in found:
+        if required and name not in attributes:
             raise Invalid(
                 f"{kind.__name__}.__init__ needs {name}, which is no attribute of the predictor", remedy=f"set self.{name}, {remedy}"
             )
-    return found
+    return attributes
 
 
 def _slots(base: type) -> tuple[str, ...]:

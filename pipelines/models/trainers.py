@@ -30,7 +30,9 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
     try:
         loaded = import_module(module)
     except Exception as error:  # importing runs the user's code, which may raise anything
-        raise Invalid(f"{model.path}: trainer {model.trainer}: {module} does not import: {_said(error)}{_place(error, folder)}") from error
+        raise Invalid(
+            f"{model.path}: trainer {model.trainer}: {module} does not import: {_message(error)}{_place(error, folder)}"
+        ) from error
     trainer: Callable[..., Any] | None = getattr(loaded, name, None)
     if not callable(trainer):
         raise Invalid(f"{model.path}: trainer {model.trainer}: {module} has no function {name}")
@@ -50,7 +52,7 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
     try:
         predictor: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
     except Exception as error:  # the user's code may raise anything
-        raise Invalid(f"{model.trainer} raised {_said(error)}{_place(error, folder)}") from error
+        raise Invalid(f"{model.trainer} raised {_message(error)}{_place(error, folder)}") from error
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)")
     return predictor
@@ -70,7 +72,7 @@ def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) ->
             parts = (predictor.predict(batch.to_pylist()) for batch in features.to_batches(max_chunksize=_ROWS))
             predictions = np.fromiter((float(value) for part in parts for value in part), np.float64)
     except Exception as error:  # the user's code may raise anything
-        raise Invalid(f"{kind} ({model.trainer}) raised {_said(error)}{_place(error, folder)}") from error
+        raise Invalid(f"{kind} ({model.trainer}) raised {_message(error)}{_place(error, folder)}") from error
     if predictions.shape != (data.num_rows,):
         raise Invalid(f"{kind} ({model.trainer}) returned {predictions.size:,} predictions for {data.num_rows:,} rows")
     wrong = np.flatnonzero(~np.isfinite(predictions))
@@ -80,7 +82,7 @@ def predict(predictor: Predictor, data: pa.Table, model: Model, folder: Path) ->
     return predictions
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

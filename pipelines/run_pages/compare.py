@@ -117,11 +117,11 @@ def text(comparison: Comparison) -> str:
     lines = [
         f"  {name:<13}{left:<{max(31, widths[0] + 3)}}{right:<{max(27, widths[1] + 3)}}{rest}".rstrip() for name, left, right, rest in rows
     ]
-    one, two = figures(first), figures(second)
+    first_evaluation, second_evaluation = figures(first), figures(second)
     note = []
-    if comparison.rows < max(one.rows, two.rows):
+    if comparison.rows < max(first_evaluation.rows, second_evaluation.rows):
         note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
-    return "\n".join([*lines, *note, f"intervals {figure_text.drawn(two)}", f"verdict   {spoken_verdict(comparison)}"])
+    return "\n".join([*lines, *note, f"intervals {figure_text.drawn(second_evaluation)}", f"verdict   {spoken_verdict(comparison)}"])
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
@@ -157,8 +157,8 @@ def several(number: int) -> str:
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
     """(metric, first, second, difference) of every figure that either has."""
-    one, two = figures(comparison.first), figures(comparison.second)
-    first, second = one.figures(), two.figures()
+    first_evaluation, second_evaluation = figures(comparison.first), figures(comparison.second)
+    first, second = first_evaluation.figures(), second_evaluation.figures()
 
     def difference(name: str) -> str:
         between = comparison.difference if name == "auc" else comparison.differences.get(name)
@@ -166,13 +166,13 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
 
     rows = [
         (name.replace("_", " "), first.get(name), second.get(name), name)
-        for name in ("auc", *ranking_figures({**one.metrics, **two.metrics}))
+        for name in ("auc", *ranking_figures({**first_evaluation.metrics, **second_evaluation.metrics}))
     ]
     lines = [(label, _short(left, gap), _short(right, gap), difference(name)) for label, left, right, name in rows]
-    if one.log_loss is not None or two.log_loss is not None:
-        lines.append(("log loss", _loss(one), _loss(two), f"base rate {two.base_log_loss:.5f}"))
-    if one.calibration is not None or two.calibration is not None:
-        lines.append(("obs/exp", _short(one.calibration, gap, 2), _short(two.calibration, gap, 2), ""))
+    if first_evaluation.log_loss is not None or second_evaluation.log_loss is not None:
+        lines.append(("log loss", _loss(first_evaluation), _loss(second_evaluation), f"base rate {second_evaluation.base_log_loss:.5f}"))
+    if first_evaluation.calibration is not None or second_evaluation.calibration is not None:
+        lines.append(("obs/exp", _short(first_evaluation.calibration, gap, 2), _short(second_evaluation.calibration, gap, 2), ""))
     return lines
 
 
@@ -202,9 +202,9 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 def power(comparison: Comparison) -> str:
     """What so much data can show of the deciding figure."""
-    two = figures(comparison.second)
-    if two.unit is not None:
-        return figure_text.power_of_units(comparison.deciding(), two.units, two.unit, f"a difference in {comparison.metric}")
+    evaluation = figures(comparison.second)
+    if evaluation.unit is not None:
+        return figure_text.power_of_units(comparison.deciding(), evaluation.units, evaluation.unit, f"a difference in {comparison.metric}")
     return figure_text.power(comparison.positives, outcome_of(comparison.second))
 
 

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 _POWER = "would be found in 80 % of cases"
 
 
-def estimate(found: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
+def estimate(figure: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
     """`0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
-    value = signed(found.value, digits) if sign else f"{found.value:.{digits}f}"
-    return f"{value}{what}   95 % {interval(found, digits, sign=sign)}"
+    value = signed(figure.value, digits) if sign else f"{figure.value:.{digits}f}"
+    return f"{value}{what}   95 % {interval(figure, digits, sign=sign)}"
 
 
-def interval(found: Estimate, digits: int = 3, *, sign: bool = False) -> str:
+def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
     """`0.403 .. 0.541`, or `-0.135 .. +0.007`."""
     if sign:
-        return f"{signed(found.low, digits)} .. {signed(found.high, digits)}"
-    return f"{found.low:.{digits}f} .. {found.high:.{digits}f}"
+        return f"{signed(figure.low, digits)} .. {signed(figure.high, digits)}"
+    return f"{figure.low:.{digits}f} .. {figure.high:.{digits}f}"
 
 
 def signed(value: float, digits: int) -> str:

@@ -120,8 +120,8 @@ def _reads_outcomes(description: Description, model: Model, feature: Feature) ->
     return is_made_of(description, view, feature.name, relation=model.objective, column="outcome")
 
 
-def _short(found: Estimate) -> str:
-    return f"{found.value:.3f} ({figure_text.interval(found)})"
+def _short(figure: Estimate) -> str:
+    return f"{figure.value:.3f} ({figure_text.interval(figure)})"
 
 
 def _page(leak: Leak, configuration: str, known: Data, honest: pa.Table, leaked: pa.Table, *, intervals: str) -> str:

@@ -65,7 +65,7 @@ def _configured(run: Run) -> str:
 
 
 def _gate(run: Run) -> str:
-    said = {
+    sentence = {
         None: "No gate: the configuration asks for none.",
         "pass": "Gate: pass",
         "fail": "Gate: fail. The version is registered as rejected and gets no alias.",
@@ -74,17 +74,21 @@ def _gate(run: Run) -> str:
     checks = [f"{check.name} {check.wanted}: {check.verdict} ({check.reason})" for check in run.checks.checks]
     alias = f" as {run.alias}" if run.alias else f" ({run.alias_why_not})" if run.alias_why_not else ""
     checks += [run.checks.note] if run.checks.note else []
-    return page.verdict([said, *checks, f"Registered {run.version}{alias}."], run.gate or "")
+    return page.verdict([sentence, *checks, f"Registered {run.version}{alias}."], run.gate or "")
 
 
-def _figures(run: Run, found: Evaluation) -> str:
+def _figures(run: Run, evaluation: Evaluation) -> str:
     ceiling = run.champion.ceiling
     known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
-    rows = [("AUC within days", _short(found.auc), f"chance is 0.5{known}")]
-    if found.ranked is not None:
-        about = run_text.told(found.ranked)
-        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in run_text.ranking_figures(found.metrics).items()]
-        rows += [("first places", f"gini {found.ranked.gini:.2f}", run_text.first_places(found.ranked))] if found.ranked.item else []
+    rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{known}")]
+    if evaluation.ranked is not None:
+        about = run_text.told(evaluation.ranked)
+        rows += [(name.replace("_", " "), _short(figure), about) for name, figure in run_text.ranking_figures(evaluation.metrics).items()]
+        rows += (
+            [("first places", f"gini {evaluation.ranked.gini:.2f}", run_text.first_places(evaluation.ranked))]
+            if evaluation.ranked.item
+            else []
+        )
     paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
     for name, figure in run.champion.figures().items():
         digits = run_text.digits_of(name)
@@ -92,33 +96,33 @@ def _figures(run: Run, found: Evaluation) -> str:
         rows.append((f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion", value, paired))
     if run.champion.difference is None and run.champion.why_not:
         rows.append(("AUC against the champion", "not known", run.champion.why_not))
-    rows.append(("log loss", _loss(found), f"always answering the base rate: {found.base_log_loss:.5f}"))
-    sure = "1 is perfect" if found.units else "1 is perfect; exact Poisson interval"
-    rows.append(("observed / expected", _short(found.calibration, 2), sure))
+    rows.append(("log loss", _loss(evaluation), f"always answering the base rate: {evaluation.base_log_loss:.5f}"))
+    sure = "1 is perfect" if evaluation.units else "1 is perfect; exact Poisson interval"
+    rows.append(("observed / expected", _short(evaluation.calibration, 2), sure))
     return page.table(("", "value (95 %)", ""), rows, wordy=2)
 
 
-def _power(found: Evaluation, outcome: str) -> str:
-    tested = f"{len(found.periods)} test periods, {found.rows:,} rows. "
-    if found.unit is None:
-        return f"{tested}{figure_text.power(found.positives, outcome)} Intervals: {figure_text.drawn(found)}."
-    power = figure_text.power_of_units(found.auc, found.units, found.unit, "a distance of AUC from chance")
-    return f"{tested}{power}Intervals {figure_text.drawn(found)}."
+def _power(evaluation: Evaluation, outcome: str) -> str:
+    tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
+    if evaluation.unit is None:
+        return f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: {figure_text.drawn(evaluation)}."
+    power = figure_text.power_of_units(evaluation.auc, evaluation.units, evaluation.unit, "a distance of AUC from chance")
+    return f"{tested}{power}Intervals {figure_text.drawn(evaluation)}."
 
 
-def _periods(found: Evaluation, outcome: str) -> str:
+def _periods(evaluation: Evaluation, outcome: str) -> str:
     rows = [
         (
-            f"{period.start:%a %-d %b %Y}" if found.forward_days >= 1 else f"{period.start:%-d %b %H:%M}",
+            f"{period.start:%a %-d %b %Y}" if evaluation.forward_days >= 1 else f"{period.start:%-d %b %H:%M}",
             f"{period.trained_rows:,}",
             f"{period.trained_positives:,}",
             f"{period.rows:,}",
             f"{period.positives:,}",
             "none" if period.auc is None else f"{period.auc:.3f}",
         )
-        for period in found.periods
+        for period in evaluation.periods
     ]
-    length = "day" if found.forward_days == 1 else f"period of {found.forward_days:g} days"
+    length = "day" if evaluation.forward_days == 1 else f"period of {evaluation.forward_days:g} days"
     told = f"Each {length} is predicted by a model that was trained on what was known when it began; younger outcomes are left out."
     head = ("from", "rows before", f"{outcome}s before", "rows", f"{outcome}s", "AUC")
     return page.words(told, "soft") + page.table(head, rows, numbers=True)
@@ -141,14 +145,14 @@ def _data(run: Run) -> list[str]:
     return parts
 
 
-def _short(found: object, digits: int = 3) -> str:
+def _short(figure: object, digits: int = 3) -> str:
     from ..evaluation.statistics import Estimate
 
-    return f"{found.value:.{digits}f}   ({figure_text.interval(found, digits)})" if isinstance(found, Estimate) else "not known"
+    return f"{figure.value:.{digits}f}   ({figure_text.interval(figure, digits)})" if isinstance(figure, Estimate) else "not known"
 
 
-def _loss(found: Evaluation) -> str:
-    return "no rates" if found.log_loss is None else f"{found.log_loss:.5f}"
+def _loss(evaluation: Evaluation) -> str:
+    return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"
 
 
 def when(run: Run) -> str:

@@ -62,23 +62,23 @@ def described(data: Data) -> str:
     return "; ".join([rows, f"{data.features} feature{plural}{in_time}", *([", ".join(empty)] if empty else [])])
 
 
-def _figures(run: Run, found: Evaluation) -> list[str]:
-    number = len(found.periods)
+def _figures(run: Run, evaluation: Evaluation) -> list[str]:
+    number = len(evaluation.periods)
     plural = "s" if number != 1 else ""
-    length = f"day{plural}" if found.forward_days == 1 else f"period{plural} of {found.forward_days:g} days"
-    tested = f"{number} test {length}: {found.rows:,} rows"
-    lines = [_line("forward", f"{tested}, {number_of(found.positives, outcome_of(run))}")]
-    lines.append(_line("auc", _judged(run, "auc", f"{estimate(found.auc)}     chance 0.5{_ceiling(run.champion)}")))
-    lines += _ranking(run, found)
-    if found.log_loss is not None and found.log_loss_difference is not None:
-        to_base = found.log_loss_difference
-        between = f", 95 % {interval(to_base, 5, sign=True)}" if found.units else f" +- {to_base.high - to_base.value:.5f}"
-        base = f"{found.base_log_loss:.5f} for always answering the base rate"
+    length = f"day{plural}" if evaluation.forward_days == 1 else f"period{plural} of {evaluation.forward_days:g} days"
+    tested = f"{number} test {length}: {evaluation.rows:,} rows"
+    lines = [_line("forward", f"{tested}, {number_of(evaluation.positives, outcome_of(run))}")]
+    lines.append(_line("auc", _judged(run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}")))
+    lines += _ranking(run, evaluation)
+    if evaluation.log_loss is not None and evaluation.log_loss_difference is not None:
+        to_base = evaluation.log_loss_difference
+        between = f", 95 % {interval(to_base, 5, sign=True)}" if evaluation.units else f" +- {to_base.high - to_base.value:.5f}"
+        base = f"{evaluation.base_log_loss:.5f} for always answering the base rate"
         difference = f"{signed(to_base.value, 5)}{between}"
-        lines.append(_line("log loss", f"{found.log_loss:.5f} against {base} ({difference})"))
-    if found.calibration is not None:
-        lines.append(_line("calibration", _judged(run, "calibration", estimate(found.calibration, 2, what=" observed/expected"))))
-    return [*lines, *_against(run), _line("intervals", drawn(found))]
+        lines.append(_line("log loss", f"{evaluation.log_loss:.5f} against {base} ({difference})"))
+    if evaluation.calibration is not None:
+        lines.append(_line("calibration", _judged(run, "calibration", estimate(evaluation.calibration, 2, what=" observed/expected"))))
+    return [*lines, *_against(run), _line("intervals", drawn(evaluation))]
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
@@ -91,13 +91,13 @@ def _judged(run: Run, check: str, text: str) -> str:
     return f"{text:<59}   {run.checks.of(check) or ''}".rstrip()
 
 
-def _ranking(run: Run, found: Evaluation) -> list[str]:
-    if found.ranked is None:
+def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
+    if evaluation.ranked is None:
         return []
-    figures = ranking_figures(found.metrics)
+    figures = ranking_figures(evaluation.metrics)
     lines = [_line(name.replace("_", " "), _judged(run, name, estimate(figure))) for name, figure in figures.items()]
-    lines.append(_line("ranked", told(found.ranked)))
-    return [*lines, *([_line("first place", first_places(found.ranked))] if found.ranked.item else [])]
+    lines.append(_line("ranked", told(evaluation.ranked)))
+    return [*lines, *([_line("first place", first_places(evaluation.ranked))] if evaluation.ranked.item else [])]
 
 
 def told(ranked: Ranked) -> str:

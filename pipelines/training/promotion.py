@@ -72,7 +72,7 @@ def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *
     """
     with project.lock("promote"):
         registry = project.target.registry
-        found = registry.get(model, version)
+        candidate = registry.get(model, version)
         name = f"{model}@{version}"
         run = runs.of_version(project.target.blobs, name)
         verdict = run.gate if run else None
@@ -80,7 +80,7 @@ def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *
         champion = current(registry, model, CHAMPION)
         first = champion is None or champion.version == version
         why = refusal(alias, verdict, first=first)
-        if verdict == "fail" or found.approval == "rejected":
+        if verdict == "fail" or candidate.approval == "rejected":
             raise Refused(
                 f"{name} cannot become {alias}: {why or 'it was rejected'}", remedy=f"isthmus runs show {run.name}" if run else None
             )
@@ -105,7 +105,7 @@ def promote(project: Project, model: str, version: int, alias: str = CHAMPION, *
                 at=_iso(project.wall()),
             ),
         )
-        if alias == CHAMPION and found.approval != "approved":
+        if alias == CHAMPION and candidate.approval != "approved":
             registry.set_approval(model, version, "approved", reason or f"promoted to {alias}")
         registry.set_alias(model, alias, version)
         return registry.get(model, version)

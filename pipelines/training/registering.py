@@ -80,7 +80,7 @@ def register(context: StepContext, model: Model) -> None:
         alias_why_not=why_not,
         log=runs.shown(project, runs.log_uri(blobs, context.run)),
         report=runs.shown(project, run_uri(blobs, context.run)),
-        **_given(context.parameters["about"]),
+        **_submission(context.parameters["about"]),
     )
     report.write_run(blobs, run, ours, theirs)
     records.keep(blobs, run)  # last: a run with a record is whole
@@ -101,7 +101,7 @@ def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
     return uri
 
 
-def _given(about: dict[str, Any]) -> dict[str, Any]:
+def _submission(about: dict[str, Any]) -> dict[str, Any]:
     """What the submitter knew and a job cannot: the file's text, git, when it began."""
     git = about["git"]
     return {

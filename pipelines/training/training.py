@@ -69,7 +69,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
     before = previous_run(project, model)
     stored = stored_events(project, model, start, end, since=before.started if before else None)
     corrected = Corrected(corrections=stored.corrections, since=before.name) if before and stored.corrections else None
-    said: dict[str, Any] = msgspec.to_builtins(model)
+    settings: dict[str, Any] = msgspec.to_builtins(model)
     objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
     code = {"trainer": _code(project, model)}
@@ -80,7 +80,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 name="dataset",
                 function=f"{_STEPS}:dataset",
                 parameters={
-                    "model": _only_data(said),
+                    "model": _only_data(settings),
                     "objective": objective,
                     "start": _iso(start),
                     "end": _iso(end),
@@ -95,7 +95,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 kind="training",
                 function=f"{_STEPS}:fit",
                 inputs={"data": data},
-                parameters={"model": said},
+                parameters={"model": settings},
                 outputs=(Output(name="digest", type="string"),),
                 artifacts=("model",),
                 fingerprint=code,
@@ -104,7 +104,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 name="evaluate",
                 function=f"{_STEPS}:evaluate",
                 inputs={"data": data},
-                parameters={"model": said, "objective": objective},
+                parameters={"model": settings, "objective": objective},
                 artifacts=("forward",),
                 fingerprint=code,
             ),
@@ -112,14 +112,14 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 name="register",
                 function=f"{_STEPS}:register",
                 inputs={"data": data, "model": Artifact("fit", "model"), "forward": Artifact("evaluate", "forward")},
-                parameters={"model": said, "about": _about(project, model, said, overrides, corrected)},
+                parameters={"model": settings, "about": _about(project, model, settings, overrides, corrected)},
                 cache=False,  # aliases move, and the champion is not the same tomorrow
             ),
         ),
     )
 
 
-def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes) -> Run:
+def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
     from ..submit import submit
     from ..tracking.export import mirror
     from ..watch import failure, remove_unstarted, watch
@@ -128,8 +128,8 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], said: Notes
     planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
     name = run_names.next_name(project)
     total = len(planned.steps)
-    if said != Notes():
-        write(project.target.blobs, notes.notes_uri(project.target.blobs, name), said)
+    if run_notes != Notes():
+        write(project.target.blobs, notes.notes_uri(project.target.blobs, name), run_notes)
 
     about = f"run {name} ({model.name})"
     phases: dict[str, str] = {}
@@ -226,9 +226,9 @@ def as_of(project: Project, model: Model, end: datetime) -> datetime:
     return max(now, end + project.spec.objectives[model.objective].within) if project.spec.now else now
 
 
-def _only_data(said: dict[str, Any]) -> dict[str, Any]:
+def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
     """What the training set depends on, so that another parameter of the trainer does not read the data again."""
-    return {key: value for key, value in said.items() if key in ("name", "path", "model", "objective", "features")} | {"trainer": ""}
+    return {key: value for key, value in settings.items() if key in ("name", "path", "model", "objective", "features")} | {"trainer": ""}
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
@@ -255,11 +255,13 @@ def _code(project: Project, model: Model) -> str:
     return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
 
 
-def _about(project: Project, model: Model, said: dict[str, Any], overrides: tuple[str, ...], corrected: Corrected | None) -> dict[str, Any]:
+def _about(
+    project: Project, model: Model, settings: dict[str, Any], overrides: tuple[str, ...], corrected: Corrected | None
+) -> dict[str, Any]:
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",
-        "settings": said,
+        "settings": settings,
         "overrides": list(overrides),
         "corrected": msgspec.to_builtins(corrected),
         "git": msgspec.to_builtins(git(project.folder)),

@@ -9,7 +9,7 @@ import isthmus
 from isthmus.feature_store import training_set
 from isthmus.pipelines import run_names
 from isthmus.pipelines.context import StepContext
-from isthmus.pipelines.document import Kept, StepResult, local_path, run_uri, write
+from isthmus.pipelines.document import StepResult, StoredFolder, local_path, run_uri, write
 from isthmus.pipelines.run_pages import records
 from isthmus.pipelines.training import training
 
@@ -127,7 +127,7 @@ def run_here(project, config, table, monkeypatch, overrides=()):
             key="k",
             parts={},
             outputs=context.values,
-            artifacts={one: Kept(path.as_uri(), "d") for one, path in outputs.items()},
+            artifacts={one: StoredFolder(path.as_uri(), "d") for one, path in outputs.items()},
             started=now,
             ended=now,
             attempts=1,
