@@ -90,8 +90,8 @@ def main() -> None:
             "a handler, json": sagemaker.list_hubs,
             "a handler, rest-json": lambda: metrics.batch_get_metrics(MetricQueries=[query]),
         }.items():
-            found, words = measure(call, calls)
-            lines.append(Line(name=name, value=words, ratio=found / theirs))
+            rate, words = measure(call, calls)
+            lines.append(Line(name=name, value=words, ratio=rate / theirs))
     table("The AWS stack's front (ratio: calls/s of one caller, to moto's server)", lines)
 
 

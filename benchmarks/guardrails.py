@@ -88,13 +88,13 @@ def broken(rollouts: int) -> None:
     print(f"  {'':<46} {'max_ratio: 1':^23} {'in step 1':^11} {'max: the old rate':^23}")
     print(f"  {'':<46} {'2x':>7} {'3x':>7} {'5x':>7} {'3x':>11} {'2x':>7} {'3x':>7} {'5x':>7}")
     for name, world in RATES.items():
-        ratio, first = zip(*(_found(world, times, rollouts, "ratio") for times in (2, 3, 5)), strict=True)
-        limit, _ = zip(*(_found(world, times, rollouts, "limit") for times in (2, 3, 5)), strict=True)
+        ratio, first = zip(*(_percent_taken_back(world, times, rollouts, "ratio") for times in (2, 3, 5)), strict=True)
+        limit, _ = zip(*(_percent_taken_back(world, times, rollouts, "limit") for times in (2, 3, 5)), strict=True)
         shown = " ".join(f"{part:7.0f}" for part in ratio), " ".join(f"{part:7.0f}" for part in limit)
         print(f"  {name:<46} {shown[0]} {first[1]:>11.0f} {'' if world.bad else shown[1]}")
 
 
-def _found(world: World, times: float, rollouts: int, kind: str) -> tuple[float, float]:
+def _percent_taken_back(world: World, times: float, rollouts: int, kind: str) -> tuple[float, float]:
     """% in any step, % in the first."""
     random = np.random.default_rng(2)
     steps = []

@@ -94,9 +94,9 @@ def served(folder: Path, *, instances: int, timeout: str = "60s") -> Iterator[tu
 
 
 def address(home: Path) -> Address:
-    found = supervision.address(home, "ranker")
-    assert found is not None
-    return found
+    router = supervision.address(home, "ranker")
+    assert router is not None
+    return router
 
 
 def plain(number: int) -> dict[str, object]:

@@ -27,7 +27,7 @@ def main() -> None:
     started = time.process_time()
     for title, world in (("each likes its own kind", {}), ("all like all", {"liking": 0.0})):
         told(title, arguments.visitors, world)
-        found(title, arguments.worlds, arguments.visitors, world)
+        print_alarms(title, arguments.worlds, arguments.visitors, world)
     print(f"\n{time.process_time() - started:.0f} CPU s")
 
 
@@ -49,7 +49,7 @@ def ranged(values, digits):
     return f"{np.mean(values):.{digits}f} ({min(values):.{digits}f} .. {max(values):.{digits}f})"
 
 
-def found(title, worlds, visitors, world):
+def print_alarms(title, worlds, visitors, world):
     seen = [alarms(random_of(number), ALARM, visitors=visitors, **world) for number in range(worlds)]
     by = {(figure, version): sum(any(figure in of for of in run[:version]) for run in seen) for figure in GOALS for version in (2, 3, 6)}
     print(f"{title}: worlds of {worlds} with an alarm by the second, third, sixth version")

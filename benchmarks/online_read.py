@@ -26,7 +26,7 @@ UNTIL = datetime(2026, 1, 2, tzinfo=UTC)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="online_read")
     parser.add_argument("--feast-python", type=Path)
-    given, _ = parser.parse_known_args()
+    options, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as folder:
         store = filled(folder)
         raw = RawStore(Path(folder) / "raw.db")
@@ -40,8 +40,8 @@ def main() -> None:
                 shown(size, "raw sqlite3, the same rows", least, least),
                 shown(size, "OnlineStore.get", ours, least, goal="goal: 1.5x"),
             ]
-            if given.feast_python:
-                lines.append(shown(size, "Feast's SQLite store", feast(given.feast_python, size), least))
+            if options.feast_python:
+                lines.append(shown(size, "Feast's SQLite store", feast(options.feast_python, size), least))
         table(f"online reads, {ENTITIES:,} entities, 3 features, p50 / p99 of {CALLS:,} calls", lines)
 
 
@@ -50,9 +50,9 @@ def measured(get: Callable[[list[str]], object], batches: list[list[str]]) -> tu
     return latencies(lambda: get(next(turns)), calls=CALLS)
 
 
-def shown(size: int, name: str, found: tuple[float, float], least: tuple[float, float], *, goal: str = "") -> Line:
+def shown(size: int, name: str, times: tuple[float, float], least: tuple[float, float], *, goal: str = "") -> Line:
     keys = f"{size} key{'s' * (size > 1)}"
-    return Line(name=f"{keys}: {name}", value=f"{found[0]:.4f} / {found[1]:.4f} ms", ratio=found[0] / least[0], goal=goal)
+    return Line(name=f"{keys}: {name}", value=f"{times[0]:.4f} / {times[1]:.4f} ms", ratio=times[0] / least[0], goal=goal)
 
 
 def filled(home: str):
@@ -104,11 +104,11 @@ class RawStore:
 
     def get(self, keys: list[str]) -> list[dict[str, object] | None]:
         sql = f"SELECT entity_key, event_ms, clicks, rate, place FROM bench WHERE entity_key IN ({', '.join('?' * len(keys))})"
-        found = {
+        rows = {
             key: {"feature_timestamp": EPOCH + timedelta(milliseconds=at), "clicks": clicks, "rate": rate, "place": place}
             for key, at, clicks, rate, place in self.db.execute(sql, keys)
         }
-        return [found.get(key) for key in keys]
+        return [rows.get(key) for key in keys]
 
 
 FEAST = """

@@ -51,20 +51,20 @@ def main(argv: list[str] | None = None) -> None:
     bare = best(lambda: [subprocess.run(python, check=True) for _ in range(STEPS)], runs=5)
     lines = [
         Line(
-            name="/bin/true, subprocess.run", value=_each(best(lambda: [subprocess.run(["/bin/true"], check=True) for _ in range(STEPS)]))
+            name="/bin/true, subprocess.run", value=_a_step(best(lambda: [subprocess.run(["/bin/true"], check=True) for _ in range(STEPS)]))
         ),
-        Line(name="python -c pass, subprocess.run", value=_each(bare), ratio=1.0),
+        Line(name="python -c pass, subprocess.run", value=_a_step(bare), ratio=1.0),
     ]
     for name, command in (
         ("isthmus, steps are /bin/true", ("/bin/true",)),
         ("isthmus, steps are python -c pass", ("{python}", "-c", "pass")),
     ):
         total, steps = chain(command)
-        lines.append(Line(name=f"{name}: the steps", value=_each(steps), ratio=steps / bare))
-        lines.append(Line(name=f"{name}: submit to seen done", value=_each(total), ratio=total / bare))
+        lines.append(Line(name=f"{name}: the steps", value=_a_step(steps), ratio=steps / bare))
+        lines.append(Line(name=f"{name}: submit to seen done", value=_a_step(total), ratio=total / bare))
     if arguments.kfp_python:
         spent = kfp(arguments.kfp_python)
-        lines.append(Line(name="kfp.local, SubprocessRunner without venv", value=_each(spent), ratio=spent / bare))
+        lines.append(Line(name="kfp.local, SubprocessRunner without venv", value=_a_step(spent), ratio=spent / bare))
     imports = cpu_seconds([sys.executable, "-c", "import isthmus.pipelines.step, isthmus.adapters.local.blobs"]) - cpu_seconds(python)
     table(
         f"pipeline steps ({STEPS} in a chain; wall time a step, least of some runs)",
@@ -144,7 +144,7 @@ def fsyncs() -> int:
             return seen
 
 
-def _each(seconds: float) -> str:
+def _a_step(seconds: float) -> str:
     return f"{seconds / STEPS * 1e3:.0f} ms"
 
 

@@ -73,8 +73,8 @@ def small(folder: Path, feast_python: str | None) -> None:
         import pandas as pd
 
         left, right = spine.sort_values("event_timestamp"), history.sort_values("created_timestamp")
-        found = pd.merge_asof(left, right, left_on="event_timestamp", right_on="created_timestamp", by="item_id", suffixes=("", "_view"))
-        return found.a_0.where(found.event_timestamp - found.event_timestamp_view <= TTL)
+        joined = pd.merge_asof(left, right, left_on="event_timestamp", right_on="created_timestamp", by="item_id", suffixes=("", "_view"))
+        return joined.a_0.where(joined.event_timestamp - joined.event_timestamp_view <= TTL)
 
     lines = {
         "pandas.merge_asof (known time and ttl)": (best(pandas), int(pandas().notna().sum())),
@@ -175,14 +175,14 @@ def by_hand(views: int, *, rule: bool) -> str:
     return f"SELECT s.row_id, s.item_id, s.event_timestamp, {features} FROM spine s {joins}"
 
 
-def checksum(found: object) -> tuple[int, float]:
+def checksum(table: object) -> tuple[int, float]:
     import pyarrow.compute as pc
 
-    return found.num_rows, known(found), pc.sum(pc.multiply(pc.fill_null(found["a_0"], 0.0), found["row_id"].cast("float64"))).as_py()
+    return table.num_rows, known(table), pc.sum(pc.multiply(pc.fill_null(table["a_0"], 0.0), table["row_id"].cast("float64"))).as_py()
 
 
-def known(found: object) -> int:
-    return found.num_rows - found["a_0"].null_count
+def known(table: object) -> int:
+    return table.num_rows - table["a_0"].null_count
 
 
 _FEAST = """
@@ -227,9 +227,9 @@ def feast(folder: Path, python: str, store: str) -> tuple[float, int]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode:
         raise SystemExit(f"Feast's {store} store failed:\n{done.stderr[-2000:]}")
-    spent, found, rows = json.loads(done.stdout.splitlines()[-1])
+    spent, matched, rows = json.loads(done.stdout.splitlines()[-1])
     print(f"  Feast, {store}: {rows:,} rows came back for 50,000")
-    return spent, found
+    return spent, matched
 
 
 if __name__ == "__main__":

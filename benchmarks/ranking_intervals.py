@@ -27,16 +27,16 @@ def main() -> None:
 
 def speed() -> None:
     """Two models, every metric of both and all differences."""
-    made = _log_of(100_000, 1000)
+    log = _log_of(100_000, 1000)
     started = time.process_time()
-    first, second = people.sums(made, made.by_item), people.sums(made, made.by_person)
+    first, second = people.sums(log, log.by_item), people.sums(log, log.by_person)
     summed = time.process_time()
     units.estimates(second)
     units.differences(second, first)
     ours = time.process_time() - started
-    plain = 2000 * _plain(made, 20)
+    plain = 2000 * _plain(log, 20)
     table(
-        f"2,000 samples of {len(made.outcome):,} rows and {made.units:,} units, CPU; 7 metrics of a model and 7 differences",
+        f"2,000 samples of {len(log.outcome):,} rows and {log.units:,} units, CPU; 7 metrics of a model and 7 differences",
         [
             Line(name="ours", value=f"{ours:.2f} s", ratio=1.0, goal="2 s"),
             Line(name="... of which the metrics and their sums by unit", value=f"{summed - started:.2f} s"),
@@ -47,28 +47,28 @@ def speed() -> None:
 
 def _log_of(rows: int, number: int) -> people.Log:
     """The first `rows` rows of 1,000 people whose lists are many."""
-    made = people.log(number, 0)
-    times = -(-rows // len(made.outcome))
+    log = people.log(number, 0)
+    times = -(-rows // len(log.outcome))
     again = [
-        np.concatenate([getattr(made, name) for _ in range(times)])[:rows] for name in ("unit", "day", "outcome", "by_item", "by_person")
+        np.concatenate([getattr(log, name) for _ in range(times)])[:rows] for name in ("unit", "day", "outcome", "by_item", "by_person")
     ]
-    lists = int(made.group.max()) + 1
-    group = np.concatenate([made.group + lists * turn for turn in range(times)])[:rows]
+    lists = int(log.group.max()) + 1
+    group = np.concatenate([log.group + lists * turn for turn in range(times)])[:rows]
     unit, day, outcome, by_item, by_person = again
     return people.Log(unit=unit, group=group, day=day, outcome=outcome, by_item=by_item, by_person=by_person, units=number)
 
 
-def _plain(made: people.Log, samples: int) -> float:
+def _plain(log: people.Log, samples: int) -> float:
     random = np.random.default_rng(0)
-    rows = [np.flatnonzero(made.unit == unit) for unit in range(made.units)]
+    rows = [np.flatnonzero(log.unit == unit) for unit in range(log.units)]
     started = time.process_time()
     for _ in range(samples):
-        drawn = random.integers(0, made.units, made.units)
+        drawn = random.integers(0, log.units, log.units)
         sample = np.concatenate([rows[unit] for unit in drawn])
-        again = np.repeat(np.arange(made.units), [len(rows[unit]) for unit in drawn])
-        groups = np.unique(again * 1_000_000 + made.group[sample], return_inverse=True)[1]
-        ranking.pair_shares(made.by_item[sample], made.outcome[sample], made.day[sample])
-        ranking.measure(made.by_item[sample], made.outcome[sample], groups, int(groups.max()) + 1)
+        again = np.repeat(np.arange(log.units), [len(rows[unit]) for unit in drawn])
+        groups = np.unique(again * 1_000_000 + log.group[sample], return_inverse=True)[1]
+        ranking.pair_shares(log.by_item[sample], log.outcome[sample], log.day[sample])
+        ranking.measure(log.by_item[sample], log.outcome[sample], groups, int(groups.max()) + 1)
     return (time.process_time() - started) / samples
 
 
@@ -83,11 +83,11 @@ def coverage(logs: int) -> None:
         )
         for name in values
     ]
-    each, sigma = (time.process_time() - started) / logs * 1e3, 100 * (0.95 * 0.05 / logs) ** 0.5
+    milliseconds, sigma = (time.process_time() - started) / logs * 1e3, 100 * (0.95 * 0.05 / logs) ** 0.5
     table(
         f"95 % intervals that hold the truth, of {logs:,} logs of 300 people: the value, the difference to another model's",
         lines,
-        note=f"{each:.0f} ms CPU a log; one standard error is {sigma:.1f} points",
+        note=f"{milliseconds:.0f} ms CPU a log; one standard error is {sigma:.1f} points",
     )
 
 

@@ -102,11 +102,11 @@ def _better(project, worlds):
     """Whether the intervals hold the truth, and the mean of what is shown."""
     head = f"experiment: better\ndays: 2\nvisitors: 250\neffects: {{treatment: {{click: +{100 * EFFECT:g}%}}}}\n"
     truths = [_once(project, "better", f"{head}seed: {100 + number}\n") for number in range(worlds)]
-    held = sum(truth.low <= truth.true <= truth.high for truth in truths)
+    covered = sum(truth.low <= truth.true <= truth.high for truth in truths)
     mean = sum(truth.shown for truth in truths) / worlds
-    print(f"\na true {EFFECT:+.0%} in {worlds} worlds: intervals hold it in {_share(held, worlds)} (95 % at least)")
+    print(f"\na true {EFFECT:+.0%} in {worlds} worlds: intervals hold it in {_share(covered, worlds)} (95 % at least)")
     print(f"  shown on average {mean:+.1%}")
-    return held >= 0.95 * worlds - 4 * sqrt(worlds * 0.95 * 0.05)
+    return covered >= 0.95 * worlds - 4 * sqrt(worlds * 0.95 * 0.05)
 
 
 def _once(project, name, head):

@@ -68,9 +68,9 @@ def skew(console: Console, sample: int) -> None:
     from ..lifecycle.features import skew as compare
 
     with console.open() as project:
-        found = compare(project, sample)
-    console.result(found)
-    if found.differ:
+        report = compare(project, sample)
+    console.result(report)
+    if report.differ:
         raise SystemExit(1)
 
 

@@ -122,11 +122,11 @@ def run(arguments: list[str] | None = None) -> None:
     pandas_later.install()
     logs.configure()
     warnings.showwarning = show_warning
-    given = sys.argv[1:] if arguments is None else arguments
-    fallback = Console(as_json="--json" in given)
+    words = sys.argv[1:] if arguments is None else arguments
+    fallback = Console(as_json="--json" in words)
 
     def call() -> None:
-        main.main(given, prog_name="isthmus", standalone_mode=False)
+        main.main(words, prog_name="isthmus", standalone_mode=False)
 
     try:
         code = guarded(call, lambda: Console.speaking or fallback)

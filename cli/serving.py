@@ -41,9 +41,9 @@ def deploy(console: Console, endpoint: str, yes: bool) -> None:
                 return
             console.would(spec, words)
         console.ask(project, "deploy?", lambda: wanted()[1], yes=yes)
-        found = put(project, endpoint)
-    console.result(found)
-    if not found.smoke.ok:
+        deployment = put(project, endpoint)
+    console.result(deployment)
+    if not deployment.smoke.ok:
         console.next(f"endpoints logs {endpoint}")
         raise SystemExit(1)
     console.next(f"endpoints invoke {endpoint} '{{...}}'")
@@ -161,7 +161,7 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
     from ..endpoints.verbs import metrics as read
 
     with console.open() as project:
-        found = read(project, endpoint, minutes=minutes)
+        by_variant = read(project, endpoint, minutes=minutes)
     rows = [
         (
             variant,
@@ -173,12 +173,12 @@ def metrics(console: Console, endpoint: str, minutes: int) -> None:
             round(b.p90_ms, 2),
             round(b.p99_ms, 2),
         )
-        for variant, buckets in found.items()
+        for variant, buckets in by_variant.items()
         for b in buckets
     ]
     head = ("variant", "minute", "requests", "4xx", "5xx", "p50 ms", "p90 ms", "p99 ms")
     nothing = f"no request in the last {minutes} whole minutes (one counts when its minute is over)"
-    console.result({"items": found}, grid(rows, head=head) if rows else nothing)
+    console.result({"items": by_variant}, grid(rows, head=head) if rows else nothing)
 
 
 @command(help="What the shadow variant answered beside those that did: latency, failures, scores, order.")

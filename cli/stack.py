@@ -106,7 +106,7 @@ def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) ->
     from ..localstack.run import environment_of
 
     port = environment_of(cloud.cloud).PORT if port is None else port
-    with stacks.up(cloud.cloud, port=port, **_said(options)) as running:
+    with stacks.up(cloud.cloud, port=port, **_process_options(options)) as running:
         try:
             if console.as_json:
                 console.result({"url": running.url, "pid": running.pid, "env": running.env})
@@ -134,10 +134,10 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
     words = words[words[0] == "--" :]
     if not words or words[0].startswith("-"):
         raise Invalid("there is no command after --", remedy=f"isthmus stack run {cloud.cloud} --clock manual -- python train.py")
-    raise SystemExit(stacks.run(cloud.cloud, words, **_said(options)))
+    raise SystemExit(stacks.run(cloud.cloud, words, **_process_options(options)))
 
 
-def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the process as the verbs take them: images by name."""
     commands: dict[str, str] = {}
     for text in options["images"]:

@@ -50,10 +50,10 @@ def init(console: Console, name: str, example: str | None, source: str | None) -
 def validate(console: Console) -> None:
     from ..lifecycle.validate import validate as check
 
-    found = check(console.path, target=console.target)
-    if found.errors:
-        raise ProjectError(found.problems)
-    console.result(found)
+    report = check(console.path, target=console.target)
+    if report.errors:
+        raise ProjectError(report.problems)
+    console.result(report)
     console.next("plan")
 
 

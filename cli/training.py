@@ -237,10 +237,10 @@ def list_models(console: Console) -> None:
     from ..lifecycle.models import list as versions
 
     with console.open() as project:
-        found = versions(project)
-    rows = [(f"{v.model}@{v.version}", ", ".join(sorted(v.aliases)), v.approval, v.digest[:12]) for v in found]
+        registered = versions(project)
+    rows = [(f"{v.model}@{v.version}", ", ".join(sorted(v.aliases)), v.approval, v.digest[:12]) for v in registered]
     console.result(
-        found, grid(rows, head=("version", "aliases", "approval", "digest")) if rows else "no version yet: isthmus train models/..."
+        registered, grid(rows, head=("version", "aliases", "approval", "digest")) if rows else "no version yet: isthmus train models/..."
     )
 
 
@@ -258,9 +258,11 @@ def promote(console: Console, version: str, alias: str, because: str | None) -> 
         raise click.UsageError(f"a version is MODEL@NUMBER, such as ranker@2, not {version!r}")
     with console.open() as project:
         console.would({"version": version, "alias": alias}, f"{project.target.name:<7} {version}   becomes {alias}")
-        found = move(project, name, int(number), alias, because=because)
+        promoted = move(project, name, int(number), alias, because=because)
         where = project.target.name
-    console.result(found, f"{where:<7} {found.model}@{found.version}   {', '.join(sorted(found.aliases))}   {found.approval}")
+    console.result(
+        promoted, f"{where:<7} {promoted.model}@{promoted.version}   {', '.join(sorted(promoted.aliases))}   {promoted.approval}"
+    )
 
 
 @command(help="What is made of what: events, objectives, views, models, endpoints.")

@@ -15,19 +15,19 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
     from ..lifecycle.plan import plan as compare
 
     with console.open() as project:
-        found = compare(project)
-    console.result(found)
-    if over := next((item for item in found.refused if item.kind == "budget"), None):
+        planned = compare(project)
+    console.result(planned)
+    if over := next((item for item in planned.refused if item.kind == "budget"), None):
         raise Refused(f"budget of {over.name}{over.detail}", remedy="smaller or fewer instances under `serving:`, or a higher `budget:`")
-    if any(item.by == "apply" and item.action in "+~" for item in found.items):
+    if any(item.by == "apply" and item.action in "+~" for item in planned.items):
         console.next("apply")
-    elif found.refused:
+    elif planned.refused:
         pass  # each line says its way on
-    elif any(item.action == "." for item in found.items):
+    elif any(item.action == "." for item in planned.items):
         console.next("ingest", "materialize", "train models/...")
-    elif found.changes:
-        console.next(*(f"deploy {item.name}" for item in found.items if item.by == "deploy" and item.action in "+~"))
-    if detailed_exitcode and found.changes:
+    elif planned.changes:
+        console.next(*(f"deploy {item.name}" for item in planned.items if item.by == "deploy" and item.action in "+~"))
+    if detailed_exitcode and planned.changes:
         raise SystemExit(2)
 
 
@@ -41,8 +41,8 @@ def apply(console: Console, yes: bool) -> None:
         if console.dry_run:
             console.would(compare(project))
         console.ask(project, "apply?", lambda: compare(project), yes=yes)
-        made = make(project)
-    console.result(made)
+        applied = make(project)
+    console.result(applied)
     console.next("ingest")
 
 

@@ -63,8 +63,8 @@ def _commands() -> Iterator[str]:
 
     main = import_module("isthmus.cli.main")
     for name in main.COMMANDS:
-        found = main.main.get_command(click.Context(main.main), name)
-        for path, command in _leaves(f"isthmus {name}", found):
+        top = main.main.get_command(click.Context(main.main), name)
+        for path, command in _leaves(f"isthmus {name}", top):
             yield f"\n### {path}\n{command.help}"
             yield f"```\n{path} {' '.join(command.collect_usage_pieces(click.Context(command)))}"
             for parameter in command.params:
@@ -88,8 +88,8 @@ def _verbs() -> Iterator[str]:
     import isthmus
 
     for name in isthmus.__all__:
-        found = getattr(isthmus, name)
-        yield f"\n### {name}{_signature(found)}\n{_prose(found)}"
+        member = getattr(isthmus, name)
+        yield f"\n### {name}{_signature(member)}\n{_prose(member)}"
 
 
 def _ports() -> Iterator[str]:
@@ -99,8 +99,8 @@ def _ports() -> Iterator[str]:
             yield f"\n### {name}\n`isthmus.{module}`. {_prose(port)}"
             for method, function in vars(port).items():
                 if not method.startswith("_") and callable(function):
-                    said = _prose(function)
-                    yield f"- `{method}{_signature(function)}`" + (f": {' '.join(said.split())}" if said else "")
+                    prose = _prose(function)
+                    yield f"- `{method}{_signature(function)}`" + (f": {' '.join(prose.split())}" if prose else "")
 
 
 def _files() -> Iterator[str]:
@@ -148,16 +148,16 @@ def _type(value: dict) -> str:
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
-def _signature(found: object) -> str:
+def _signature(member: object) -> str:
     try:
-        text = str(inspect.signature(found)).replace("'", "")  # type: ignore[arg-type]
+        text = str(inspect.signature(member)).replace("'", "")  # type: ignore[arg-type]
         return re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)  # an address is another one in every process
     except (TypeError, ValueError):
         return ""
 
 
-def _prose(found: object) -> str:
-    text = inspect.getdoc(found) or ""
+def _prose(member: object) -> str:
+    text = inspect.getdoc(member) or ""
     return "" if text.startswith("Initialize self") or text == inspect.getdoc(type) else text
 
 

@@ -104,12 +104,12 @@ class Predictions:
         print(f"error: a prediction took longer than {timeout:g} s, so this process ends", file=sys.stderr, flush=True)
         self._hangs = True
         waiting, self.under_way = self.under_way, {}
-        for each in waiting:
-            each.keep = False
-            if each is request:
-                each.fail(504, "PredictionTimeout", f"the prediction took longer than {timeout:g} s")
+        for asked in waiting:
+            asked.keep = False
+            if asked is request:
+                asked.fail(504, "PredictionTimeout", f"the prediction took longer than {timeout:g} s")
             else:
-                each.fail(503, "Unavailable", _ENDS)
+                asked.fail(503, "Unavailable", _ENDS)
         self._hung()
 
 

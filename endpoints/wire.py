@@ -70,15 +70,15 @@ def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
         raise BadRequest(str(error)) from None
 
 
-def _rows(found: object) -> list[dict[str, Any]]:
-    if not isinstance(found, list):
-        raise BadRequest(f"instances is a {_json_name(found)}, not a list of objects")
-    if not found:
+def _rows(instances: object) -> list[dict[str, Any]]:
+    if not isinstance(instances, list):
+        raise BadRequest(f"instances is a {_json_name(instances)}, not a list of objects")
+    if not instances:
         raise BadRequest("instances is empty")
-    for at, row in enumerate(found):
+    for at, row in enumerate(instances):
         if not isinstance(row, dict):
             raise BadRequest(f"instance {at} is a {_json_name(row)}, not an object of feature: value")
-    return found
+    return instances
 
 
 def _lines(body: bytes) -> list[object]:

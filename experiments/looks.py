@@ -63,7 +63,7 @@ def _walk(
         outside = 1 - _inside(points, now, limit) - crossed
         crossed += max(outside, 0.0)
         used.append(limit / wide)
-        density, grid, before, paid = _kept(points, now, limit), points, known, spent(t, alpha=alpha)
+        density, grid, before, paid = _uncrossed(points, now, limit), points, known, spent(t, alpha=alpha)
     return used, crossed
 
 
@@ -72,16 +72,16 @@ def _bell(at: Floats, deviation: float) -> Floats:
     return bell
 
 
-def _kept(points: Floats, density: Floats, limit: float) -> Floats:
+def _uncrossed(points: Floats, density: Floats, limit: float) -> Floats:
     """What has crossed goes no further. A cell that the bound cuts counts by its part inside."""
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)
-    kept: Floats = density * inside
-    return kept
+    inner: Floats = density * inside
+    return inner
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
-    return float(_kept(points, density, limit).sum() * (points[1] - points[0]))
+    return float(_uncrossed(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:

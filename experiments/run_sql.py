@@ -245,12 +245,12 @@ def _credited(spec: ProjectSpec, source: _Source, event: Event, *, until: str) -
     steps = to_exposure(event.name, spec.events)
     if steps is None:
         raise ValueError(f"{event.name} does not say which exposure it followed")
-    one = "outcome" if source.objective else "1"
+    count = "outcome" if source.objective else "1"
     read = f"dt >= $earliest AND event_timestamp < {until}" + (" AND created_timestamp <= $known" if source.objective else "")
     via, *further = steps
     of = _credits_of(spec, _referred(spec, event, via), tuple(further)) if further else _CREDITS
     return (
-        f"SELECT isthmus_of.unit, dt AS day, event_timestamp AS happened_at, {one} AS counts, {one} * isthmus_of.win AS win "
+        f"SELECT isthmus_of.unit, dt AS day, event_timestamp AS happened_at, {count} AS counts, {count} * isthmus_of.win AS win "
         f"FROM {source.objective or view_name(event.name)} AS isthmus_row JOIN ({of}) AS isthmus_of "
         f"ON isthmus_row.{via} = isthmus_of.isthmus_id WHERE {read}"
     )

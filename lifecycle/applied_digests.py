@@ -16,8 +16,8 @@ class Applied(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(project: Project) -> Applied:
-    found = project.target.state.get(KEY)
-    return Applied() if found is None else decode(found.value, Applied, what=f"state {KEY}")
+    document = project.target.state.get(KEY)
+    return Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
 
 
 def changed_views(project: Project) -> frozenset[str]:
@@ -32,12 +32,12 @@ def write(project: Project) -> None:
     """Record the views of this project. Conflict when somebody else applies at the same time."""
     from ..feature_store.sql import digest
 
-    found = project.target.state.get(KEY)
-    before = Applied() if found is None else decode(found.value, Applied, what=f"state {KEY}")
+    document = project.target.state.get(KEY)
+    before = Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
     after = Applied(views=before.views | {v.name: digest(v.sql) for v in project.spec.feature_views.values()})
-    if found is not None and after == before:
+    if document is not None and after == before:
         return
     try:
-        project.target.state.put(KEY, msgspec.json.encode(after), expect=found.token if found else None)
+        project.target.state.put(KEY, msgspec.json.encode(after), expect=document.token if document else None)
     except Conflict as error:
         raise Conflict("somebody else applied this project at the same time", remedy="run `isthmus plan` again, then apply") from error

@@ -25,8 +25,8 @@ class Applied(Shown, msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
     def __str__(self) -> str:
-        made = "  ".join(f"+ {n} {kind}{'s' if n != 1 else ''}" for kind, n in self.made.items() if n) or "nothing to do"
-        return f"{self.target:<7} {made}   {self.seconds:.1f} s"
+        counts = "  ".join(f"+ {n} {kind}{'s' if n != 1 else ''}" for kind, n in self.made.items() if n) or "nothing to do"
+        return f"{self.target:<7} {counts}   {self.seconds:.1f} s"
 
 
 def apply(project: Project, planned: Plan | None = None) -> Applied:
@@ -46,11 +46,11 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
             step(project)
         project.progress("apply", len(steps), len(steps))
         applied_digests.write(project)
-    made: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for item in planned.items:
         if item.by == "apply":
-            made[item.kind] = made.get(item.kind, 0) + (item.action in "+~")
-    return Applied(target=project.target.name, made=made, seconds=time.monotonic() - started)
+            counts[item.kind] = counts.get(item.kind, 0) + (item.action in "+~")
+    return Applied(target=project.target.name, made=counts, seconds=time.monotonic() - started)
 
 
 def _way_on(refused: PlanItem) -> str:

@@ -39,10 +39,10 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
         counted = Counter(r.kind for r in self.resources)
         parts = [f"- endpoint {r.name}" for r in self.resources if r.kind == "endpoint"]
         parts += [f"- {n} {_NAMES.get(kind, kind)}{'s' if n != 1 else ''}" for kind, n in counted.items() if kind != "endpoint"]
-        kept = ", ".join(f"{r.kind} {r.name}" for r in self.kept) or "models"
+        left = ", ".join(f"{r.kind} {r.name}" for r in self.kept) or "models"
         going = f"    still going: {', '.join(f'{_NAMES.get(r.kind, r.kind)} {r.name}' for r in self.going)}" if self.going else ""
         nothing = "nothing gone yet" if self.going else "nothing here"
-        return f"{self.target:<7} {'  '.join(parts) or nothing}{going}    keeps {kept}, runs/, reports/, raw/ and your data/"
+        return f"{self.target:<7} {'  '.join(parts) or nothing}{going}    keeps {left}, runs/, reports/, raw/ and your data/"
 
 
 def to_destroy(project: Project) -> Destruction:

@@ -29,7 +29,7 @@ def _model_ref(text: str) -> tuple[str, str]:
     return model, ref
 
 
-def _kept(text: str) -> timedelta:
+def _duration_or_zero(text: str) -> timedelta:
     return timedelta(0) if text == "0" else quantities.duration(text)
 
 
@@ -123,7 +123,7 @@ ENDPOINT = Record(
             description="Share of requests answered in random order, logged with its propensity.",
         ),
         "online_cache": Key(
-            shape=Text(what="a duration, or 0", pattern=f"0|{quantities.DURATION}", parse=_kept, example="1s", numbers=True),
+            shape=Text(what="a duration, or 0", pattern=f"0|{quantities.DURATION}", parse=_duration_or_zero, example="1s", numbers=True),
             description="How long the gateway keeps a row of features that it has read; 0: not at all. Default 1s.",
         ),
         "max_candidates": Key(

@@ -46,8 +46,8 @@ def with_folders(root: yaml.Mapping, folder: Path, report: Report, drafts: Mappi
     """
     entries, lines = dict(root.entries), dict(root.lines)
     for section in SECTIONS:
-        found = (*_yaml_files(folder / section, section, report), *(Path(file) for file in drafts if file.startswith(f"{section}/")))
-        if not found:
+        paths = (*_yaml_files(folder / section, section, report), *(Path(file) for file in drafts if file.startswith(f"{section}/")))
+        if not paths:
             continue
         here = entries.get(section)
         if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
@@ -55,7 +55,7 @@ def with_folders(root: yaml.Mapping, folder: Path, report: Report, drafts: Mappi
         if not isinstance(here, yaml.Mapping):
             continue  # it is reported as no mapping
         merged, merged_lines = dict(here.entries), dict(here.lines)
-        for path in found:
+        for path in paths:
             file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
             if path.stem in merged:
                 first = report.places[key]

@@ -173,8 +173,8 @@ def _models(folder: Path, report: Report) -> tuple[dict[str, Model], dict[str, s
     registered: dict[str, set[str]] = {}
     for name, file, node in files.model_files(folder, report):
         key = f"{file}:"
-        if found := name_problem(name):
-            report.add(key, *found)
+        if problem := name_problem(name):
+            report.add(key, *problem)
         values = MODEL.read(node, key, report)
         if values is WRONG:
             continue

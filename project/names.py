@@ -61,8 +61,8 @@ def _example(name: str) -> str:
 
 
 def column_problem(name: str) -> tuple[str, str] | None:
-    if found := name_problem(name, longest=COLUMN_LENGTH):
-        return found
+    if problem := name_problem(name, longest=COLUMN_LENGTH):
+        return problem
     if name in OWN_COLUMNS:
         return f"the column {name} is made by Isthmus itself", "choose another name"
     return relation_problem(name)

@@ -241,15 +241,15 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
     """Report what looks like a secret and drop it, so that nothing else is said of it and its value is never repeated."""
     if isinstance(node, yaml.Mapping):
-        kept: dict[str, yaml.Node] = {}
+        harmless: dict[str, yaml.Node] = {}
         for name, value in node.entries.items():
             if key != f"{_PREFIX}targets" and secret_key(name):
                 report.add(child(key, name), "looks like a secret", NO_SECRETS)
             elif isinstance(value, yaml.Scalar) and secret_value(value.text):
                 report.add(child(key, name), "its value looks like a secret", NO_SECRETS)
             else:
-                kept[name] = _without_secrets(value, child(key, name), report)
-        return yaml.Mapping(entries=kept, lines=node.lines, line=node.line)
+                harmless[name] = _without_secrets(value, child(key, name), report)
+        return yaml.Mapping(entries=harmless, lines=node.lines, line=node.line)
     if isinstance(node, yaml.Sequence):
         items = [_without_secrets(value, item(key, position), report) for position, value in enumerate(node.items)]
         return yaml.Sequence(items=tuple(items), line=node.line)

@@ -41,7 +41,7 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
     the shop's but for the starter's profiles. AlreadyExists when the folder holds anything; NotFound for an unknown example. A new folder
     appears whole or not at all.
     """
-    given, folder = folder, folder.resolve()
+    shown, folder = folder, folder.resolve()
     if example is not None and example not in examples():
         raise NotFound(f"there is no example {example}", remedy=did_you_mean(example, examples(), has="examples are"))
     if folder.exists() and not folder.is_dir():
@@ -67,7 +67,7 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return tuple(sorted(given / path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
+    return tuple(sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
 
 
 def _settle(draft: Path, folder: Path) -> None:
@@ -116,23 +116,23 @@ def _examples() -> Traversable:
 
 def _copy(source: Traversable, folder: Path) -> None:
     """What is there stays."""
-    for relative, found in _walk(source):
+    for relative, packaged in _walk(source):
         target = folder / relative
         if target.exists():
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        with as_file(found) as path:
+        with as_file(packaged) as path:
             shutil.copyfile(path, target)  # without its mode: packaged files may be read-only
 
 
 def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversable]]:
-    for found in source.iterdir():
-        if found.name in _LEFT_BEHIND:
+    for entry in source.iterdir():
+        if entry.name in _LEFT_BEHIND:
             continue
-        if found.is_dir():
-            yield from _walk(found, f"{below}{found.name}/")
+        if entry.is_dir():
+            yield from _walk(entry, f"{below}{entry.name}/")
         else:
-            yield f"{below}{found.name}", found
+            yield f"{below}{entry.name}", entry
 
 
 def _rename(project: Path, name: str) -> None:

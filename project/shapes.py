@@ -110,10 +110,10 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def schema(self) -> Schema:
-        found: Schema = {"type": "integer" if self.whole else "number"}
+        schema: Schema = {"type": "integer" if self.whole else "number"}
         if self.least is not None:
-            found["minimum"] = self.least
-        return found
+            schema["minimum"] = self.least
+        return schema
 
 
 class Flag(msgspec.Struct, frozen=True):
@@ -176,10 +176,10 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
         return WRONG if any(value is WRONG for value in values) else tuple(values)
 
     def schema(self) -> Schema:
-        found: Schema = {"type": "array", "items": self.of.schema(), "minItems": self.least}
+        schema: Schema = {"type": "array", "items": self.of.schema(), "minItems": self.least}
         if self.most is not None:
-            found["maxItems"] = self.most
-        return found
+            schema["maxItems"] = self.most
+        return schema
 
 
 class MapOf(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,19 +200,19 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
             return WRONG
         values: dict[str, Any] = {}
         for name, value in entries.items():
-            if name not in self.own and (found := self.names(name)):
-                report.add(child(key, name), *found)
+            if name not in self.own and (problem := self.names(name)):
+                report.add(child(key, name), *problem)
             values[name] = self.own.get(name, self.of).read(value, child(key, name), report)
         return values
 
     def schema(self) -> Schema:
         anything = self.pattern == ".*"
-        found: Schema = {"type": "object", "minProperties": self.least}
+        schema: Schema = {"type": "object", "minProperties": self.least}
         if anything:
-            return found | {"additionalProperties": self.of.schema()}
+            return schema | {"additionalProperties": self.of.schema()}
         if self.own:
-            found["properties"] = {name: shape.schema() for name, shape in self.own.items()}
-        return found | {"patternProperties": {f"^{self.pattern}$": self.of.schema()}, "additionalProperties": False}
+            schema["properties"] = {name: shape.schema() for name, shape in self.own.items()}
+        return schema | {"patternProperties": {f"^{self.pattern}$": self.of.schema()}, "additionalProperties": False}
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,9 +238,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         values: dict[str, Any] = {}
         for name, value in entries.items():
             if name in self.keys:
-                found = self.keys[name].shape.read(value, child(key, name), report)
-                if found is not WRONG:
-                    values[name] = found
+                result = self.keys[name].shape.read(value, child(key, name), report)
+                if result is not WRONG:
+                    values[name] = result
             elif name in self.later:
                 report.add(child(key, name), LATER, "take it out: a later version brings it, and ignoring it would not be safe")
             else:
@@ -256,10 +256,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             properties[name] = dict(about.shape.schema())
             if about.description:
                 properties[name]["description"] = about.description
-        found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
         if required := [name for name, about in self.keys.items() if about.required]:
-            found["required"] = required
-        return found
+            schema["required"] = required
+        return schema
 
 
 class Either(msgspec.Struct, frozen=True, kw_only=True):

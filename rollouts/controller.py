@@ -115,7 +115,7 @@ def _carried_out(
     ports: Ports, stored: Stored, decided: State, actions: tuple[Action, ...], *, seen: Observation, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
     """First the decision is durable, then it is done."""
-    problems = _kept(ports, stored.state, decided, seen)
+    problems = _keep_minutes(ports, stored.state, decided, seen)
     if decided != stored.state or actions:
         stored = documents.write(ports.state, decided, expect=stored.token)
     for action in actions:
@@ -124,7 +124,7 @@ def _carried_out(
     return stored, problems
 
 
-def _kept(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
+def _keep_minutes(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:
     """The minutes that a decision stands on, before it. What cannot be kept stops no rollout, least of all its abort."""
     if not _stands_on_minutes(before, decided):
         return ()

@@ -160,9 +160,9 @@ def _members(where: Sequence[Condition], of: Candidates) -> frozenset[int]:
     return frozenset(inside)
 
 
-def _is_arranged_alike(one: _State, other: _State) -> bool:
+def _is_arranged_alike(before: _State, after: _State) -> bool:
     """Of a state and what a rule has made of it."""
-    return one.pins is other.pins and one.reserves is other.reserves and one.caps is other.caps and one.ranked == other.ranked
+    return before.pins is after.pins and before.reserves is after.reserves and before.caps is after.caps and before.ranked == after.ranked
 
 
 def _arranged(state: _State) -> Arrangement:
@@ -237,11 +237,11 @@ def placed(arrangement: Arrangement) -> dict[int, int]:
     return lanes | {at: place for place, at in arrangement.pins.items()}
 
 
-def _moves(one: Arrangement, other: Arrangement, group: frozenset[int] | None) -> list[tuple[int, int | str, int | str]]:
+def _moves(old: Arrangement, new: Arrangement, group: frozenset[int] | None) -> list[tuple[int, int | str, int | str]]:
     """(candidate, place before, place after), by the place before; of a `group`, or of those who fall."""
-    if one is other:
+    if old is new:
         return []
-    before, after, moves = placed(one), placed(other), []
+    before, after, moves = placed(old), placed(new), []
     for at in sorted(before.keys() | after.keys(), key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0))):
         was, now = before.get(at), after.get(at)
         falls = now is None or (was is not None and now > was)

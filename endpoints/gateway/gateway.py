@@ -226,7 +226,7 @@ class Gateway:
         if "rankings" in self._streams or assigner.assigns:
             spent = 1000 * (time.perf_counter() - question.began)
             overruled = outcome.overruled
-            attributes = log_rows.said(asked.context, self._watched)
+            attributes = log_rows.attributes_of(asked.context, self._watched)
             orders = [of.candidates.best for of in rivals]
             row = log_rows.ranking(answered, asked, orders, overruled, attributes, explore=outcome.explore, milliseconds=spent)
             rows["rankings"] = [row]

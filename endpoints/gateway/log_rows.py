@@ -105,7 +105,7 @@ class Overruled(msgspec.Struct, frozen=True):
     arranged: Arranged | None = None  # of two variants that were drafted under rules
 
 
-def said(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
+def attributes_of(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
     """What a request says of these attributes, as JSON. None: nothing."""
     values = {name: context[name] for name in names if context.get(name) is not None}
     return _encode(values).decode() if values else None

@@ -46,13 +46,13 @@ def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
     endpoint, spec = project.spec.endpoints[monitor.endpoint], project.spec
     event = outcome_by(endpoint, spec)
     by = grouping(project, monitor)
-    found = read(project, monitor, of, by)
-    whole = found.everything.get(("window", ""))
+    answer = read(project, monitor, of, by)
+    whole = answer.everything.get(("window", ""))
     outcome = spec.objectives[endpoint.objective].outcome
-    told = tuple(rows(found, monitor.alarm, outcomes=event is not None, features="." in monitor.items))
+    told = tuple(rows(answer, monitor.alarm, outcomes=event is not None, features="." in monitor.items))
     before = newest(project.target.blobs, monitor.name)
     same = before is not None and before.groups == monitor.items
-    versions = [label for scope, label in found.everything if scope == "version"]
+    versions = [label for scope, label in answer.everything if scope == "version"]
     shares = trained.shares(project, monitor, by, versions, before.trained if before and same else {})
     return Seen(
         units=whole.units if whole else 0,
@@ -111,30 +111,30 @@ def _spread(row: Mapping[str, Any]) -> Spread:
     return Spread(items=int(row["n"]), **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__})
 
 
-def rows(found: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
+def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
     """`features`: groups are values of a feature, so the catalogue says how many items each has."""
-    yield from _part(found, ("window", ""), alarm, outcomes=outcomes)
-    yield from _risen(found, alarm)
-    yield from _catalogue(found, features=features)
-    for place in sorted(place for place in found.everything if place[0] == "day"):
-        yield from _part(found, place, Alarms(), outcomes=outcomes)
-    for place in sorted((place for place in found.everything if place[0] == "version"), key=lambda place: version_order(place[1])):
-        yield from _part(found, place, alarm, outcomes=outcomes)
+    yield from _part(answer, ("window", ""), alarm, outcomes=outcomes)
+    yield from _risen(answer, alarm)
+    yield from _catalogue(answer, features=features)
+    for place in sorted(place for place in answer.everything if place[0] == "day"):
+        yield from _part(answer, place, Alarms(), outcomes=outcomes)
+    for place in sorted((place for place in answer.everything if place[0] == "version"), key=lambda place: version_order(place[1])):
+        yield from _part(answer, place, alarm, outcomes=outcomes)
 
 
-def _part(found: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
-    if place not in found.everything:
+def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
+    if place not in answer.everything:
         return
-    everything = found.everything[place]
-    for group, sums in found.groups[place].items():
+    everything = answer.everything[place]
+    for group, sums in answer.groups[place].items():
         yield _row("shown", group, spread.shown(sums, everything), place, sums.shown, units=sums.units)
         yield _row("seen", group, spread.seen(sums, everything), place, sums.shown, units=sums.units)
         if outcomes:
             yield from _clicked(group, sums, everything, place, alarm)
     if outcomes and everything.expected > 0:
         yield from _calibrated("", everything, place, alarm)
-    of = found.spreads[place]
-    yield _over_items("gini", spread.gini(of, sum(found.items.values())), place, of, everything.units)
+    of = answer.spreads[place]
+    yield _over_items("gini", spread.gini(of, sum(answer.items.values())), place, of, everything.units)
     yield _over_items("effective_items", spread.effective_items(of), place, of, everything.units)
 
 
@@ -159,23 +159,23 @@ def _calibrated(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator
     yield msgspec.structs.replace(row, alarm=high < least or low > most)
 
 
-def _risen(found: Answer, alarm: Alarms) -> Iterator[Row]:
-    now = found.spreads.get(("window", ""))
-    if now is None or found.first is None:
+def _risen(answer: Answer, alarm: Alarms) -> Iterator[Row]:
+    now = answer.spreads.get(("window", ""))
+    if now is None or answer.first is None:
         return
-    units = min(found.everything["window", ""].units, found.first_units)
-    row = _over_items("gini_rise", spread.rise(now, found.first, sum(found.items.values())), ("window", ""), now, units)
+    units = min(answer.everything["window", ""].units, answer.first_units)
+    row = _over_items("gini_rise", spread.rise(now, answer.first, sum(answer.items.values())), ("window", ""), now, units)
     limit = math.inf if alarm.gini_rise is None else alarm.gini_rise
     yield msgspec.structs.replace(row, alarm=row.low is not None and row.low > limit)
 
 
-def _catalogue(found: Answer, *, features: bool) -> Iterator[Row]:
-    there = sum(found.items.values())
-    for group, number in found.items.items() if features else ():
+def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
+    there = sum(answer.items.values())
+    for group, number in answer.items.items() if features else ():
         yield Row(figure="catalogue", group=group, value=number / there, count=number)
-        yield Row(figure="never_shown", group=group, value=found.never[group] / number, count=number)
+        yield Row(figure="never_shown", group=group, value=answer.never[group] / number, count=number)
     if there:
-        yield Row(figure="never_shown", group="", value=sum(found.never.values()) / there, count=there)
+        yield Row(figure="never_shown", group="", value=sum(answer.never.values()) / there, count=there)
 
 
 def _over_items(figure: ItemFigure, of: Estimate, place: Place, spread_: Spread, units: int) -> Row:

@@ -27,10 +27,10 @@ def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
 outcomes AS ({satisfied}),
 units_now AS ({_first_of("unit", _NOW)}),
 units_of_day AS ({_first_of("unit, dt", _NOW)})
-SELECT 'now' AS period, '' AS day, version, attributes, {_found("outcome")}, 0 AS back, count(*) AS units
+SELECT 'now' AS period, '' AS day, version, attributes, {_met("outcome")}, 0 AS back, count(*) AS units
   FROM units_now LEFT JOIN (SELECT unit FROM outcomes GROUP BY unit) AS outcome ON outcome.unit = units_now.unit
   GROUP BY version, attributes, {_flag("outcome")}
-UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes, {_found("outcome")}, 0 AS back, count(*) AS units
+UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes, {_met("outcome")}, 0 AS back, count(*) AS units
   FROM units_of_day LEFT JOIN outcomes AS outcome ON outcome.unit = units_of_day.unit AND outcome.day = units_of_day.dt
   GROUP BY units_of_day.dt, attributes, {_flag("outcome")}
 UNION ALL SELECT 'before' AS period, '' AS day, earlier.version, earlier.attributes, 0 AS satisfied, {_flag("again")} AS back,
@@ -53,7 +53,7 @@ def _flag(joined: str) -> str:
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 
-def _found(joined: str) -> str:
+def _met(joined: str) -> str:
     return f"{_flag(joined)} AS satisfied"
 
 

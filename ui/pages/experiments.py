@@ -118,8 +118,8 @@ def _holders_text(layer: LayerNow) -> str:
 
 def _strip(layer: LayerNow) -> plots.Strip:
     styles = dict(zip((holder.run for holder in layer.holders), plots.STYLES * len(layer.holders), strict=False))
-    held = [(low, high, holder.run) for holder in layer.holders for low, high in holder.buckets]
-    return plots.Strip(name=layer.layer, stretches=[_stretch(low, high, run, styles[run]) for low, high, run in sorted(held)])
+    ranges = [(low, high, holder.run) for holder in layer.holders for low, high in holder.buckets]
+    return plots.Strip(name=layer.layer, stretches=[_stretch(low, high, run, styles[run]) for low, high, run in sorted(ranges)])
 
 
 def _stretch(low: int, high: int, run: str, style: plots.Style) -> plots.Stretch:
