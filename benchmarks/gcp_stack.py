@@ -267,8 +267,8 @@ def main() -> int:
         table(
             f"the split of {options.split:,} predictions, four callers",
             [
-                Line(name=f"{one}/{two}", value=split(stack, endpoint, dict(zip(names, (one, two), strict=True)), options.split))
-                for one, two in ((90, 10), (100, 0))
+                Line(name=f"{first}/{second}", value=split(stack, endpoint, dict(zip(names, (first, second), strict=True)), options.split))
+                for first, second in ((90, 10), (100, 0))
             ],
         )
         others(stack)

@@ -235,7 +235,7 @@ def rehearse(console: Console, endpoint: str, scenario: Path, page: Path | None)
         if rehearsal.scenario.rollout != endpoint:
             raise Invalid(f"{scenario} is a scenario of {rehearsal.scenario.rollout}, not of {endpoint}")
         if page is not None:
-            page.write_text(pages.html(rehearsal.state, rehearsal.entries, rehearsal.bakes), encoding="utf-8")
+            page.write_text(pages.html(rehearsal.state, rehearsal.entries, rehearsal.kept), encoding="utf-8")
         console.result(rehearsal)
     if rehearsal.unexpected:
         raise SystemExit(1)

@@ -160,7 +160,7 @@ def _rehearsed(project: Project) -> RolledBack:
         failed=guarded.failed,
         failed_unguarded=blind.failed_before(blind.decided.at) if blind.decided else blind.failed,
         unexpected=guarded.unexpected,
-        page=keep(project, "rollout-errors.html", report.html(guarded.state, guarded.entries, guarded.bakes).encode()),
+        page=keep(project, "rollout-errors.html", report.html(guarded.state, guarded.entries, guarded.kept).encode()),
     )
 
 

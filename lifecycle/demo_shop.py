@@ -152,7 +152,7 @@ def _handed_over(project: Project) -> HandedOver:
         failed=played.failed,
         serving={name: float(percent) for name, percent in played.state.intent.items()},
         unexpected=played.unexpected,
-        page=keep(project, PAGE, report.html(played.state, played.entries, played.bakes).encode()),
+        page=keep(project, PAGE, report.html(played.state, played.entries, played.kept).encode()),
     )
 
 

@@ -84,9 +84,9 @@ def look_up(blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str
     result = find(blobs, located(blobs.root, entry.result), StepResult) if entry else None
     if step.cache and result is not None and result.key == key:
         broken = [
-            KeyChange(step=step.name, part=f"artifact {name}", before=kept.digest, after=what)
-            for name, kept in result.artifacts.items()
-            if (what := damage(blobs, kept))
+            KeyChange(step=step.name, part=f"artifact {name}", before=artifact.digest, after=what)
+            for name, artifact in result.artifacts.items()
+            if (what := damage(blobs, artifact))
         ]
         if not broken:
             return result

@@ -105,19 +105,19 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     sections: dict[str, dict[str, Any]] = {section: values.get(section, {}) for section in SECTIONS}
 
     def sound(section: str) -> dict[str, Any]:
-        return {name: found for name, found in sections[section].items() if report.sound(f"{section}.{name}") and found is not WRONG}
+        return {name: values for name, values in sections[section].items() if report.sound(f"{section}.{name}") and values is not WRONG}
 
-    declared = references.Declared(**{section: tuple(found) for section, found in sections.items()})
-    entities = {name: build.entity(name, found) for name, found in sound("entities").items()}
-    events = {name: build.event(name, found, entities, declared.events, report) for name, found in sound("events").items()}
+    declared = references.Declared(**{section: tuple(values) for section, values in sections.items()})
+    entities = {name: build.entity(name, values) for name, values in sound("entities").items()}
+    events = {name: build.event(name, values, entities, declared.events, report) for name, values in sound("events").items()}
     for event in events.values():
         files.one_source(folder, event.name, event.source, report)
-    tables = {name: build.static_table(name, found) for name, found in sound("tables").items()}
+    tables = {name: build.static_table(name, values) for name, values in sound("tables").items()}
     for table in tables.values():
         files.table_file(folder, table.name, table.path, report)
     views = {
-        name: build.feature_view(name, found, f"features/{name}.sql", files.view_sql(folder, name, report))
-        for name, found in sound("feature_views").items()
+        name: build.feature_view(name, values, f"features/{name}.sql", files.view_sql(folder, name, report))
+        for name, values in sound("feature_views").items()
     }
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
@@ -131,12 +131,12 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         now=values.get("now"),
         entities=entities,
         events=events,
-        objectives={name: build.objective(name, found) for name, found in sound("objectives").items()},
+        objectives={name: build.objective(name, values) for name, values in sound("objectives").items()},
         tables=tables,
         feature_views=views,
         endpoints=endpoints,
         models=models,
-        rollouts={name: rollouts.build(name, found, endpoints.get(name), report) for name, found in sound("rollouts").items()},
+        rollouts={name: rollouts.build(name, values, endpoints.get(name), report) for name, values in sound("rollouts").items()},
     )
     spec = _with_experiments(
         spec, declared, {section: sound(section) for section in ("metrics", "layers", "experiments", "monitors")}, report
@@ -188,8 +188,8 @@ def _models(folder: Path, report: Report) -> tuple[dict[str, Model], dict[str, s
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
     return msgspec.structs.replace(
         spec,
-        endpoints={name: found for name, found in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
-        rollouts={name: found for name, found in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
+        endpoints={name: endpoint for name, endpoint in spec.endpoints.items() if report.sound(f"endpoints.{name}")},
+        rollouts={name: rollout for name, rollout in spec.rollouts.items() if report.sound(f"rollouts.{name}")},
         analyses={name: built for name, built in spec.analyses.items() if report.sound(f"experiments.{name}")},
         experiments={
             name: built
@@ -199,5 +199,5 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
         layers={name: layer for name, layer in spec.layers.items() if report.sound(f"layers.{name}")},
         metrics={name: metric for name, metric in spec.metrics.items() if report.sound(f"metrics.{name}")},
         monitors={name: monitor for name, monitor in spec.monitors.items() if report.sound(f"monitors.{name}")},
-        models={name: found for name, found in spec.models.items() if report.sound(f"{found.path}:")},
+        models={name: model for name, model in spec.models.items() if report.sound(f"{model.path}:")},
     )

@@ -51,7 +51,7 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
         never=tuple(event.text for event in player.ahead),
         started=player.started,
         grace=_GRACE if shorter and state.end == "promoted" else None,
-        bakes=documents.kept_minutes(player.outside.blobs, state),
+        kept=documents.kept_minutes(player.outside.blobs, state),
         minutes={variant: tuple(minutes) for variant, minutes in setting.minutes().items()},
         seconds=time.perf_counter() - began,
     )

@@ -36,7 +36,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     started: datetime
     grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one
     minutes: Mapping[str, tuple[Minute, ...]]  # what was sent, by variant
-    bakes: Mapping[str, KeptMinutes]  # what the controller saw of them, by bake
+    kept: Mapping[str, KeptMinutes]  # what the controller saw of them, by bake
     seconds: float  # that it took, of real time
     unexpected: tuple[str, ...] = ()  # in what it differs from what the scenario expects
 

@@ -313,7 +313,13 @@ def _is_for_types(node):
 
 
 NO_NAMES = frozenset(("found", "said", "given", "held", "made", "kept", "one", "each"))
-SPOKEN = ("localstack",)  # the rooms that the rule has been brought to
+KEYS = {  # fields whose names are keys of a stored document or of --json
+    ("lifecycle/apply.py", "made"),
+    ("lifecycle/destroy.py", "kept"),
+    ("lifecycle/status.py", "made"),
+    ("pipelines/models/predictor.py", "kept"),
+    ("rollouts/rehearsal.py", "kept"),
+}
 
 
 def _bound(node):
@@ -335,14 +341,20 @@ def _targets_of_one_line(node):
     return [node.args] if isinstance(node, ast.Lambda) and node.end_lineno == node.lineno else []
 
 
-@pytest.mark.parametrize("room", SPOKEN)
+def _unnamed(path):
+    """(file, word) of whatever is called by one of those words, but in a loop or a lambda of one line."""
+    if unnamed := [node for node in nodes(path) if _bound(node) in NO_NAMES]:
+        free = {id(name) for node in nodes(path) for target in _targets_of_one_line(node) for name in ast.walk(target)}
+        return {(str(path.relative_to(ROOT)), _bound(node)): node.lineno for node in unnamed if id(node) not in free}
+    return {}
+
+
+@pytest.mark.parametrize("room", [*FOLDERS, "benchmarks", "deploy", "docs", "examples", ""])
 def test_a_name_says_what_a_thing_is_and_not_that_it_was_found(room):
-    """But in a loop or a lambda of one line."""
-    for path in (path for path in FILES if path.relative_to(ROOT).parts[0] == room):
-        if unnamed := [node for node in nodes(path) if _bound(node) in NO_NAMES]:
-            free = {id(name) for node in nodes(path) for target in _targets_of_one_line(node) for name in ast.walk(target)}
-            lines = [node.lineno for node in unnamed if id(node) not in free]
-            assert not lines, f"{path.relative_to(ROOT)} binds one of {sorted(NO_NAMES)} in the lines {lines}"
+    """In a field that is a key of a stored document or of --json the word stays."""
+    for path in (ROOT / room).rglob("*.py") if room else ROOT.glob("*.py"):
+        unnamed = {place: line for place, line in _unnamed(path).items() if place not in KEYS}
+        assert not unnamed, f"these say nothing, with the last line of each: {unnamed}"
 
 
 def test_no_modules_of_the_stacks_import_each_other_in_a_circle():

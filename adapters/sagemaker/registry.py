@@ -96,7 +96,7 @@ class SageMakerRegistry:
         check_approval(approval)
         name = dashed(self._aws.project, model)
         packages = self._list(name) if self._group(name) else ()
-        package = next((each for each in packages if each["ModelPackageVersion"] == version), None)
+        package = next((summary for summary in packages if summary["ModelPackageVersion"] == version), None)
         if package is None:
             raise _absent(model, version, packages, {})
         with self._aws.mutating("UpdateModelPackage", f"{model}@{version}"):
@@ -145,11 +145,8 @@ class SageMakerRegistry:
                 .get_paginator("list_model_packages")
                 .paginate(ModelPackageGroupName=name, SortBy="CreationTime", SortOrder="Ascending")
             )
-            summaries = [each for page in pages for each in page["ModelPackageSummaryList"]]
-        usable = [
-            each for each in summaries if each.get("ModelPackageStatus", "Completed") == "Completed" and "ModelPackageVersion" in each
-        ]
-        return sorted(usable, key=lambda each: int(each["ModelPackageVersion"]))
+            summaries = [summary for page in pages for summary in page["ModelPackageSummaryList"]]
+        return sorted(filter(_is_usable, summaries), key=lambda summary: int(summary["ModelPackageVersion"]))
 
     def _by_digest(self, name: str, digest: str) -> dict[str, Any] | None:
         return next((each for each in self._list(name) if each.get("ModelPackageDescription") == digest), None)
@@ -191,6 +188,11 @@ def _inference(uri: str, image: str) -> dict[str, Any]:
         "SupportedContentTypes": ["application/json"],
         "SupportedResponseMIMETypes": ["application/json"],
     }
+
+
+def _is_usable(summary: Mapping[str, Any]) -> bool:
+    """Neither under way nor failed, and a version of a group."""
+    return summary.get("ModelPackageStatus", "Completed") == "Completed" and "ModelPackageVersion" in summary
 
 
 def _package(package: Mapping[str, Any]) -> _Package:

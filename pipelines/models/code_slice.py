@@ -47,31 +47,41 @@ def _whole_because(tree: ast.Module) -> str | None:
     return None
 
 
+class _Statement(msgspec.Struct, frozen=True, eq=False):
+    """A top-level statement, the names that it binds, and the module's names that it reads."""
+
+    node: ast.stmt
+    binds: set[str]
+    uses: set[str]
+
+    def matters_to(self, wanted: set[str], own: set[str]) -> bool:
+        """Whether it binds a wanted name, or may change one of the module's `own`, which are not imported."""
+        return bool(self.binds & wanted or (_changes(self.node) and self.uses & wanted & own))
+
+
 def _needed(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
     """The statements that `name` needs, in their order; None when that cannot be known."""
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
-    statements = [n for n in tree.body if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)]
-    texts = {id(n): _text(source, n) for n in statements}
-    prefix = "from __future__ import annotations\n" if any(a.name == "annotations" for n in future for a in n.names) else ""
-    binds = {id(n): _bound(n, texts[id(n)]) for n in statements}
-    uses = {id(n): _used(n, prefix + texts[id(n)]) for n in statements}
-    defined = {bound for names in binds.values() for bound in names}
-    imported = {bound for n in statements if isinstance(n, ast.Import | ast.ImportFrom) for bound in binds[id(n)]}
-    wanted, kept = {name}, set[int]()
-    while True:
-        more = [
-            n
-            for n in statements
-            if id(n) not in kept and (binds[id(n)] & wanted or (_changes(n) and uses[id(n)] & (wanted & defined) - imported))
-        ]
-        if not more:
-            break
-        for node in more:
-            kept.add(id(node))
-            wanted |= uses[id(node)]
+    statements = _statements(source, tree, future)
+    defined = {bound for statement in statements for bound in statement.binds}
+    imports = (statement for statement in statements if isinstance(statement.node, ast.Import | ast.ImportFrom))
+    own = defined.difference(*(statement.binds for statement in imports))
+    wanted, needed = {name}, set[_Statement]()
+    while more := [statement for statement in statements if statement not in needed and statement.matters_to(wanted, own)]:
+        needed.update(more)
+        wanted.update(*(statement.uses for statement in more))
     if wanted & (_UNFOLLOWABLE - defined):
         return None
-    return [*future, *(n for n in statements if id(n) in kept)]
+    return [*future, *(statement.node for statement in statements if statement in needed)]
+
+
+def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> list[_Statement]:
+    """Every statement but the module's docstring, its `future` imports and what runs only as a script."""
+    lazy = any(alias.name == "annotations" for node in future for alias in node.names)
+    prefix = "from __future__ import annotations\n" if lazy else ""
+    nodes = [n for n in tree.body if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)]
+    texts = [_text(source, node) for node in nodes]
+    return [_Statement(node, _bound(node, text), _used(node, prefix + text)) for node, text in zip(nodes, texts, strict=True)]
 
 
 def _is_docstring(node: ast.stmt, tree: ast.Module) -> bool:

@@ -197,7 +197,7 @@ def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) 
         revision=revision(described["EndpointConfigName"], configured),
         token=token(described),
         variants=tuple(
-            _variant(each, by_name.get(each), now.get(each), phase=phase, percent=current[each], target=desired[each]) for each in listed
+            _variant(name, by_name.get(name), now.get(name), phase=phase, percent=current[name], target=desired[name]) for name in listed
         ),
         failure=described.get("FailureReason") or None,
         routing=routing(configured),
