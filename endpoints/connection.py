@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import traceback
 from collections import deque
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -48,9 +50,13 @@ class Connection(asyncio.Protocol):
         self._paused = self._stepping = False
         self._deaf = False  # nothing that still comes on this connection is a request
         self._discarded = 0
+        self._admitted: tuple[bytes, bytes, dict[bytes, bytes]] | None = None  # a request of this connection: one like it comes in, too
+        self._descriptor = -1
+        self._direct = False  # nothing stands before the answer that is under way, so it may be written past the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream's transport
+        self._descriptor = transport.get_extra_info("socket").fileno()
         if self.server.admit(self):
             self._rest()
         else:
@@ -58,14 +64,15 @@ class Connection(asyncio.Protocol):
             self._step()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
-        self.transport = None
+        with self.server.lock:  # the descriptor is closed after this, and may then be another connection's
+            self.transport, under_way, self._under_way = None, self._under_way, None
         self.server.forget(self)
         self.server.bytes -= self._unread
-        for request in (self._request, self._under_way, *self._waiting):
+        for request in (self._request, under_way, *self._waiting):
             if request is not None:
                 self.server.bytes -= request.size
                 request.body = b""  # it may wait for its prediction for long, and is counted no more
-        self._request = self._under_way = None
+        self._request = None
         self._waiting.clear()
         self._unparsed, self._unread = b"", 0
 
@@ -101,24 +108,22 @@ class Connection(asyncio.Protocol):
             self._step()
 
     def send(self, request: Request, status: int, body: bytes, extra: bytes) -> None:
-        transport = self.transport
-        lost = transport is None or request is not self._under_way
+        with self.server.lock:
+            transport = self.transport
+            lost = transport is None or request is not self._under_way
+            self._under_way = self._under_way if lost else None
         if self.server.logged:
             self.server.log(request, 0 if lost else status)
         if transport is None or lost:
             return
-        self._under_way = None
         self.server.bytes -= request.size
-        keep = request.keep and not self.server.stopping
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (
-            status,
-            _REASONS.get(status, b"Unknown"),
-            len(body),
-            extra,
-            b"" if keep else b"connection: close\r\n",
-        )
-        transport.write(head if request.method == b"HEAD" else head + body)
-        if keep:
+        if request.unsent is None:
+            request.keep = request.keep and not self.server.stopping
+            head = _head(status, len(body), extra, keep=request.keep)
+            transport.write(head if request.method == b"HEAD" else head + body)
+        elif request.unsent:
+            transport.write(request.unsent)
+        if request.keep:
             self._rest()
             self._step()
         elif request.refused is None:
@@ -128,6 +133,14 @@ class Connection(asyncio.Protocol):
             transport.write_eof()
             self.deadline = self.server.loop.time() + _LINGER
             self.server.idle[self] = None  # a new connection may take its place
+
+    def write(self, request: Request, status: int, body: bytes, extra: bytes) -> None:
+        with self.server.lock:
+            if self._direct and request is self._under_way:
+                request.keep = request.keep and not self.server.stopping
+                answer = _head(status, len(body), extra, keep=request.keep) + body
+                with suppress(OSError):  # it is full or broken: the loop sees to it
+                    request.unsent = answer[os.write(self._descriptor, answer) :]
 
     def end(self) -> None:
         """When what was written has gone out."""
@@ -186,6 +199,8 @@ class Connection(asyncio.Protocol):
             self._left = int(value) if value.isdigit() else 0  # llhttp refuses what is no number
         elif name == b"expect":
             request.expects = True
+        elif name.endswith(b"connection"):
+            request.keeps = True
 
     def on_headers_complete(self) -> None:
         if (request := self._request) is None:
@@ -194,7 +209,10 @@ class Connection(asyncio.Protocol):
         self.deadline = self.server.loop.time() + BODY_WITHIN
         self.server.idle.pop(self, None)
         request.method, request.path = self.parser.get_method(), request.url.partition(b"?")[0]
-        request.refused = self.server.refusal(request.method, request.path, request.headers)
+        what = (request.method, request.path, request.headers)
+        if what != self._admitted:
+            request.refused = self.server.refusal(*what)
+            self._admitted = None if request.refused else what
         if request.head > MOST_HEADERS:
             self._refuse_headers()
         elif self.parser.should_upgrade():  # httptools takes a body for another protocol
@@ -217,7 +235,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if (request := self._request) is not None:
-            request.keep = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+            # HTTP/1.0 is kept by llhttp where a header asks for it, and not by us
+            request.keep = self.parser.should_keep_alive() and not (request.keeps and self.parser.get_http_version() != "1.1")
             self._deaf = not request.keep
             self._waiting.append(request)
             self._request = None
@@ -283,6 +302,8 @@ class Connection(asyncio.Protocol):
             self._refuse(400, "BadRequest", "more is sent between the chunks of the body than in them")
 
     def _begin(self, request: Request) -> None:
+        assert self.transport is not None  # noqa: S101  for the type checker: _step looked
+        self._direct = not self.server.logged and self.transport.get_write_buffer_size() == 0
         self._under_way = request
         self.deadline = math.inf
         self.server.idle.pop(self, None)
@@ -303,3 +324,13 @@ class Connection(asyncio.Protocol):
         else:
             self.deadline = now + IDLE
             self.server.idle[self] = None
+
+
+def _head(status: int, size: int, extra: bytes, *, keep: bool) -> bytes:
+    return b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (
+        status,
+        _REASONS.get(status, b"Unknown"),
+        size,
+        extra,
+        b"" if keep else b"connection: close\r\n",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -31,6 +32,8 @@ class Connection(Protocol):
 
     def send(self, request: Request, status: int, body: bytes, extra: bytes) -> None: ...
 
+    def write(self, request: Request, status: int, body: bytes, extra: bytes) -> None: ...
+
     def end(self) -> None: ...
 
     def abort(self) -> None: ...
@@ -39,7 +42,22 @@ class Connection(Protocol):
 
 
 class Request:
-    __slots__ = ("begun", "body", "connection", "expects", "head", "headers", "keep", "method", "path", "refused", "size", "url")
+    __slots__ = (
+        "begun",
+        "body",
+        "connection",
+        "expects",
+        "head",
+        "headers",
+        "keep",
+        "keeps",
+        "method",
+        "path",
+        "refused",
+        "size",
+        "unsent",
+        "url",
+    )
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -47,9 +65,10 @@ class Request:
         self.headers: dict[bytes, bytes] = {}  # those that somebody reads here, in lower case
         self.body: bytes | bytearray = b""
         self.head = self.size = 0  # bytes
-        self.keep = False
+        self.keep = self.keeps = False  # what is decided; whether a header speaks of it
         self.expects = False
         self.refused: Refusal | None = None
+        self.unsent: bytes | None = None  # of the answer that `write` began; None: it did not
         self.begun = 0.0  # the loop's time, where it will be logged
 
     @property
@@ -61,6 +80,10 @@ class Request:
         """Once. In the loop's thread."""
         self.connection.send(self, status, body, extra)
 
+    def write(self, status: int, body: bytes, extra: bytes = b"") -> None:
+        """Before `reply`, from another thread than the loop's: what the socket takes goes out without waiting for the loop."""
+        self.connection.write(self, status, body, extra)
+
     def fail(self, status: int, error: str, message: str) -> None:
         self.reply(status, msgspec.json.encode(Failure(error=error, message=message)))
 
@@ -68,8 +91,8 @@ class Request:
 class Connections:
     """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread.
 
-    `refusal` judges method, path and headers before the body is read. `headers`: those that somebody reads, in lower case; a request
-    that has one of them twice is refused. `most`: connections; `most_body`: bytes of one request.
+    `refusal` judges method, path and headers before the body is read, the same at any time. `headers`: those that somebody reads, in
+    lower case; a request that has one of them twice is refused. `most`: connections; `most_body`: bytes of one request.
     """
 
     def __init__(
@@ -90,6 +113,7 @@ class Connections:
         self.idle: dict[Connection, None] = {}  # that wait for their caller, the longest first
         self.bytes = 0
         self.stopping = False
+        self.lock = threading.Lock()  # whoever writes outside of the loop's thread has it, and what changes who may write what
         self.logged = logs.listening("request")
         self.ended = asyncio.Event()  # set when it stops and no connection is left
         self.loop = asyncio.get_running_loop()
@@ -105,7 +129,8 @@ class Connections:
 
     def stop(self) -> None:
         """Requests that are here are answered; then each connection ends."""
-        self.stopping = True
+        with self.lock:
+            self.stopping = True
         for connection in list(self.idle):
             connection.end()
         self.forget()

@@ -69,6 +69,7 @@ class Predictions:
                 status, body = 503, b""
             else:
                 status, body = self._predict(request)
+            request.write(status, body, self._extra)  # the caller has it before the loop is awake
             self._loop.call_soon_threadsafe(self._done, request, status, body)
         self._loop.call_soon_threadsafe(self.ended.set)
 

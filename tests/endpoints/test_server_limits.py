@@ -170,6 +170,36 @@ def test_who_does_not_read_its_answer_is_dropped(folder):
         caller.close()
 
 
+def test_an_answer_that_the_socket_takes_in_parts_comes_whole_and_before_the_next(folder):
+    class Long:
+        def predict(self, rows):
+            return ["a" * 2_000_000 + str(row["x"]) for row in rows]
+
+    with running(loaded(folder, Long())) as live:
+        caller = Caller(live.port).send(b"".join(post(b'[{"x": %d}]' % x) + PING for x in range(2)))
+        answers = [caller.answer() for _ in range(4)]
+        assert [status for status, _, _ in answers] == [200] * 4
+        assert [body["predictions"][0].lstrip("a") for _, _, body in answers[::2]] == ["0", "1"]
+
+
+def test_an_answer_for_who_has_left_does_not_reach_who_came_instead(folder):
+    gate = Gate()
+    with running(loaded(folder, gate)) as live:
+        leaves = Caller(live.port).post(b'[{"x": 1}]')
+        assert gate.begun.wait(120)
+        leaves.close()
+        until(lambda: not live.connections.open)
+        instead = [Caller(live.port).send(PING) for _ in range(3)]  # one of them has the descriptor of who left
+        gate.open.set()
+        assert [each.answer()[2] for each in instead] == [{"status": "ready"}] * 3
+        assert [each.post(b'[{"x": 2}]').answer()[2] for each in instead] == [{"predictions": [2]}] * 3
+
+
+def test_a_connection_of_http_1_0_ends_with_its_answer_whatever_it_asks_for(caller):
+    assert caller.send(PING.replace(b"1.1", b"1.0").replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")).answer()[0] == 200
+    assert caller.is_ended()
+
+
 def test_an_idle_connection_gives_its_place_to_a_new_one(folder, monkeypatch):
     monkeypatch.setattr(model_server, "MOST_CONNECTIONS", 4)
     with running(loaded(folder)) as live:
@@ -227,8 +257,9 @@ def test_bodies_that_are_too_much_together_are_told_503(folder, monkeypatch):
         assert (status, answer["message"]) == (503, "the requests that are here have 100 bytes together")
         gate.open.set()
         assert first.answer()[0] == 200
+        until(lambda: live.connections.bytes == 0)  # the loop counts what the predicting thread has answered
         assert Caller(live.port).post().answer()[0] == 200
-        assert live.connections.bytes == 0
+        until(lambda: live.connections.bytes == 0)
 
 
 def test_what_somebody_sent_and_left_is_not_kept_until_its_prediction(folder):

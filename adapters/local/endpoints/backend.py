@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import httptools
 import msgspec
@@ -19,7 +19,7 @@ from ....endpoints.connections import Failure, Request
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """As `Request.reply` takes it."""
 
     status: int
@@ -36,12 +36,16 @@ def failure(status: int, error: str, message: str, *, code: str = "", extra: byt
 class Exchange:
     """`done` is called exactly once, unless the request is `gone` (nobody waits any more) before it was sent."""
 
-    __slots__ = ("begun", "done", "request")
+    __slots__ = ("_answered", "begun", "request", "variant")
 
-    def __init__(self, request: Request, done: Callable[[Answer], None]) -> None:
+    def __init__(self, request: Request, variant: str, answered: Callable[[Exchange, Answer], None]) -> None:
         self.request = request
-        self.done = done
+        self.variant = variant
         self.begun = monotonic()
+        self._answered = answered
+
+    def done(self, answer: Answer) -> None:
+        self._answered(self, answer)
 
 
 class Queue(Protocol):
@@ -186,7 +190,7 @@ class Upstream(asyncio.Protocol):
             len(request.body),
         )
         assert self.transport is not None  # noqa: S101  for the type checker: Backend.send looked
-        self.transport.writelines([head, request.body])
+        self.transport.write(head + request.body)
 
     def close(self) -> None:
         if self.transport is not None:

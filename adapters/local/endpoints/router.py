@@ -87,9 +87,9 @@ class Router:
     def answer(self, request: Request) -> None:
         """At once or later."""
         if request.path.startswith(CONTROL):
-            request.reply(*self._control(request))
+            _reply(request, self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:
-            request.reply(*failure(421, "NotHere", "another endpoint listens here now", code="not-here"))
+            _reply(request, failure(421, "NotHere", "another endpoint listens here now", code="not-here"))
         elif request.path == b"/ping":
             request.reply(200, b'{"status": "ready"}')
         elif request.path != b"/invocations":
@@ -116,12 +116,14 @@ class Router:
         balancer = self.balancers.get(name)
         if balancer is None:
             have = ", ".join(self.balancers)
-            request.reply(*failure(400, "NoVariant", f"there is no variant {name[:200]}; there is {have}", code="no-variant"))
+            _reply(request, failure(400, "NoVariant", f"there is no variant {name[:200]}; there is {have}", code="no-variant"))
             return
+        balancer.send(Exchange(request, name, self._answered))
 
-        def done(answer: Answer) -> None:
-            self.log(name, answer.status, monotonic() - exchange.begun)
-            request.reply(*answer)
+    def _answered(self, exchange: Exchange, answer: Answer) -> None:
+        self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
+        _reply(exchange.request, answer)
 
-        exchange = Exchange(request, done)
-        balancer.send(exchange)
+
+def _reply(request: Request, answer: Answer) -> None:
+    request.reply(answer.status, answer.body, answer.extra)

@@ -20,5 +20,5 @@ def ask(balancer, body=b"x"):
     request.headers[b"content-type"] = b"application/json"
     request.body = body
     answers = []
-    balancer.send(Exchange(request, answers.append))
+    balancer.send(Exchange(request, balancer.variant, lambda _, answer: answers.append(answer)))
     return answers, request
