@@ -90,7 +90,9 @@ def located(root: str, name: str) -> str:
 class StateStore(Protocol):
     """Small documents with compare-and-swap; linearizable per key. At most 64 KiB a value and one write a second per key."""
 
-    def get(self, key: str) -> Versioned | None: ...
+    def get(self, key: str) -> Versioned | None:
+        """The document with its token and when it was written (UTC, ms); None: absent. Invalid: the key, or a damaged document."""
+        ...
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
         """Write if the token is still `expect` (None: if absent); return the new token. Conflict."""
@@ -100,7 +102,9 @@ class StateStore(Protocol):
         """Conflict."""
         ...
 
-    def keys(self, prefix: str) -> tuple[str, ...]: ...
+    def keys(self, prefix: str) -> tuple[str, ...]:
+        """In order, by the beginning of the key, also in the middle of a part."""
+        ...
 
 
 LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
@@ -145,7 +149,9 @@ class Inventory(Protocol):
 class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
-    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage: ...
+    def tail(self, ref: str, *, after: str | None = None, limit: int = 100) -> LogPage:
+        """The last `limit` lines; with `after` (a page's cursor) the first `limit` lines after it. NotFound, Invalid (a strange cursor)."""
+        ...
 
 
 Seen = TypeVar("Seen")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def find(adapter: str) -> Adapter:
-    """Unsupported for an unknown adapter; MissingDependency with the pip line when its packages are absent."""
+    """What an installed adapter says of itself. Unsupported: there is none of the name. MissingDependency: its packages are absent."""
     known = installed.adapter(adapter)
     require(known.needs, f"adapter {adapter}")
     return known

@@ -25,7 +25,7 @@ _BACKLOG = 2_048
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """Unavailable: nothing can listen there."""
+    """A socket that listens; port 0 takes a free one. Unavailable: nothing can listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)

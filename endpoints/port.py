@@ -110,7 +110,9 @@ class EndpointHost(Protocol):
         """Every variant, in percent, sum 100. Conflict, Busy, Unsupported (routing.sticky: the gateway splits)."""
         ...
 
-    def observe(self, endpoint: str) -> EndpointState | None: ...
+    def observe(self, endpoint: str) -> EndpointState | None:
+        """Phase, variants with percent and counts, and the token that `shift` expects; None: there is no such endpoint."""
+        ...
 
     def invoke(
         self,
@@ -130,7 +132,10 @@ class EndpointHost(Protocol):
 
 class MetricSource(Protocol):
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """By variant. NotSettled: the window is too young."""
+        """By variant its minutes in order, latencies in milliseconds; one without a request is left out.
+
+        NotSettled: the window is too young. NotFound: no such endpoint. Invalid: not whole minutes.
+        """
         ...
 
 
@@ -144,7 +149,9 @@ class Counters(Protocol):
         """The table or collection, tagged in the call that creates it. Repeatable."""
         ...
 
-    def observe(self, endpoint: str) -> Phase | None: ...
+    def observe(self, endpoint: str) -> Phase | None:
+        """None: nothing was made for the endpoint."""
+        ...
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
         """All that was added before this call began. A unit that nothing was added for has none. NotFound: no `apply`. Unavailable."""

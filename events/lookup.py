@@ -48,7 +48,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
     """The copies stored under these ids (or, of many, some beside them) and dates, each with what `winning_order` asks for.
 
-    `max_lateness` keeps the dates of a batch few.
+    Columns: those of STORED. `max_lateness` keeps the dates of a batch few.
     """
     sql = (
         f"SELECT dt, event_id, payload_digest, coalesce({CORRECTION.name}, 0) AS {CORRECTION.name}, "
@@ -86,7 +86,7 @@ def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> s
 
 
 def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
-    """payload, payload_digest, source, line of what waits in quarantine, every digest's rows in one table."""
+    """Columns: payload (JSON), payload_digest, source, line of what waits in quarantine; every digest's rows in one table."""
     name = quarantine_name(event.name)
     sql = f"SELECT payload, payload_digest, source, line FROM {name} WHERE retry = TRUE"
     for span in digest_spans(_count(warehouse, name, " WHERE retry = TRUE")):

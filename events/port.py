@@ -38,9 +38,13 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 class EventLog(Protocol):
     """Single events, each with event_id, event_timestamp, dt, payload_digest. At least once, unordered; visible after `events.delay`."""
 
-    def apply(self, stream: StreamSpec) -> None: ...
+    def apply(self, stream: StreamSpec) -> None:
+        """Make the stream, or add columns to it. Invalid: a column dropped, or of another type; a key that is no column."""
+        ...
 
-    def observe(self, stream: str) -> Phase | None: ...
+    def observe(self, stream: str) -> Phase | None:
+        """None: there is no such stream."""
+        ...
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
         """What is not returned is durable."""

@@ -21,7 +21,7 @@ REFUSED = pa.schema(_REFUSED)
 
 
 def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    """Rows as they were read."""
+    """What could not be read as the event, as it was read: the columns of REFUSED, a row a fault, never retried."""
     return pa.table(
         {
             **{name: [getattr(row, name) for row in bad] for name in ("event_id", "event_timestamp", "attribute", "line", "payload")},
@@ -35,7 +35,7 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
 
 
 def judged(event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool) -> pa.Table:
-    """Validated events as refused ones, for an attribute's faults, with their content as the payload."""
+    """Validated events as refused ones, for an attribute's faults, with their content as the payload: the columns of REFUSED."""
     names = sorted(a.name for a in attributes_of(event))
     columns: dict[str, Any] = {
         "event_id": part["event_id"],

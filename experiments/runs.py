@@ -177,7 +177,7 @@ def _runs(name: str) -> str:
 
 
 def frozen(state: StateStore, run: str) -> FrozenRun:
-    """Invalid: it is damaged, or was never written."""
+    """The run as it was when it started: nothing of project.yaml changes it. Invalid: damaged, or never written."""
     key = run_key(run)
     document = state.get(key)
     if document is None:

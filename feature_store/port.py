@@ -64,7 +64,9 @@ class Warehouse(Protocol):
         """Create, or add columns. Invalid: drop, rename, narrowing."""
         ...
 
-    def observe(self, table: str) -> TableState | None: ...
+    def observe(self, table: str) -> TableState | None:
+        """Columns, and rows and bytes where they cost no query (TableState); None: there is no such table or view."""
+        ...
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
         """Blocking. The same batch again changes nothing."""
@@ -90,7 +92,9 @@ class OnlineStore(Protocol):
         """Over a history table that is there: BigQuery makes no view of one that is not."""
         ...
 
-    def observe(self, view: str) -> OnlineViewState | None: ...
+    def observe(self, view: str) -> OnlineViewState | None:
+        """How far its making is, and the features that it serves; None: there is no such view."""
+        ...
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
         """Blocking, resumable. Afterwards `get` serves for every entity the row that history held at `until`, or a later sync's."""

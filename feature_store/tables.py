@@ -78,7 +78,10 @@ def inspect_static(project: Project, name: str) -> StaticLoad:
 
 
 def read_file(path: Path, *, where: str) -> pa.Table:
-    """A Parquet or CSV file in the types of the ports. `where` is named in errors. NotFound, Invalid."""
+    """A Parquet or CSV file, its own columns in the types of the ports (times in UTC milliseconds).
+
+    NotFound: there is no file. Invalid, naming `where` and the column: another kind of file, or what has no such type.
+    """
     import pyarrow as pa
     from pyarrow import csv, parquet
 

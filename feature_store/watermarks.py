@@ -35,6 +35,7 @@ def _key(view: str) -> str:
 
 
 def read(project: Project, view: str) -> Versioned:
+    """The stored one; of a view that was never materialized an empty one."""
     document = project.target.state.get(_key(view))
     if document is None:
         return Versioned(mark=Watermark(), token=None)
@@ -42,7 +43,7 @@ def read(project: Project, view: str) -> Versioned:
 
 
 def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:
-    """Conflict when another process moved it first."""
+    """Store it with these fields changed. Conflict: another process moved it first."""
     mark = msgspec.structs.replace(current.mark, **changes)
     token = project.target.state.put(_key(view), msgspec.json.encode(mark), expect=current.token)
     return Versioned(mark=mark, token=token)

@@ -46,7 +46,10 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    """Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would go on without it."""
+    """What would go, in the order in which it goes, and what would stay.
+
+    Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would go on without it.
+    """
     for key in project.target.state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         if (claim := owner.read(project.target.state, endpoint)) and claim.owner.lasting:

@@ -19,7 +19,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Invalid when the output is not there: a condition that cannot be judged is not false."""
+    """Whether the outputs of its step meet a condition. Invalid: the output is not there; what cannot be judged is not false."""
     if when.output not in outputs:
         raise Invalid(f"step {when.step} returned no {when.output}: the condition over it cannot be judged")
     return _OPERATORS[when.op](outputs[when.output], when.value)

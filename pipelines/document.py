@@ -117,7 +117,7 @@ def encode_run(document: RunDocument) -> bytes:
 
 
 def decode_run(data: bytes, uri: str) -> RunDocument:
-    """Refused: of a newer format. Invalid: damaged."""
+    """run.json as it was written, each parameter unwrapped. Refused: of a newer format. Invalid: damaged."""
     document = decode(data, RunDocument, what=uri, remedy="submit under a new name")
     return msgspec.structs.replace(document, steps=tuple(_unwrapped(step) for step in document.steps))
 
@@ -145,7 +145,7 @@ def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
 
 
 def open_run(blobs: BlobStore, run: str) -> RunDocument:
-    """NotFound, naming the run."""
+    """A run's run.json, by its name. NotFound, naming the run; Refused, Invalid: as `decode_run`."""
     try:
         uri = run_uri(blobs.root, run)
         return decode_run(blobs.get(uri), uri)

@@ -65,7 +65,7 @@ def read(store: StateStore, endpoint: str) -> Stored | None:
 
 
 def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
-    """Conflict: somebody else wrote. Invalid: more than 32 KiB."""
+    """Store a rollout's state in the place of what `expect` names. Conflict: somebody else wrote. Invalid: more than 32 KiB."""
     value = msgspec.json.encode(state)
     if len(value) > LARGEST:
         raise Invalid(

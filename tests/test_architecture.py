@@ -357,6 +357,39 @@ def test_a_name_says_what_a_thing_is_and_not_that_it_was_found(room):
         assert not unnamed, f"these say nothing, with the last line of each: {unnamed}"
 
 
+ERRORS = "|".join(re.findall(r"^class (\w+)\(", (ROOT / "errors.py").read_text(), re.MULTILINE))
+
+
+def _methods(node):
+    return {item.name: item for item in node.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_")}
+
+
+def _ports():
+    """By name the methods of each Protocol of the ports."""
+    declared = (node for path in (ROOT / "storage.py", *ROOT.glob("*/port.py")) for node in nodes(path) if isinstance(node, ast.ClassDef))
+    return {node.name: set(_methods(node)) for node in declared if any(ast.unparse(base) == "Protocol" for base in node.bases)}
+
+
+@pytest.mark.parametrize("adapter", [*sorted(ADAPTERS), "common"])
+def test_each_method_of_a_port_says_what_it_does_here_and_not_its_errors_alone(adapter):
+    ports = [methods for methods in _ports().values() if methods]
+    for path in (path for path in FILES if path.is_relative_to(ROOT / "adapters" / adapter)):
+        for node in (node for node in nodes(path) if isinstance(node, ast.ClassDef)):
+            own = _methods(node)
+            for name in {name for methods in ports if methods <= own.keys() for name in methods}:
+                text = ast.get_docstring(own[name]) or ""
+                words = re.sub(rf"({ERRORS})\b[^.]*[.]", "", text).replace("See the port.", "").strip()
+                assert words, f"{path.relative_to(ROOT)}: {node.name}.{name} says {text!r}"
+
+
+def test_a_function_that_returns_a_table_says_of_what():
+    for path in (path for path in FILES if path.relative_to(ROOT).parts[0] != "localstack"):
+        for node in (node for node in nodes(path) if isinstance(node, ast.ClassDef | ast.Module)):
+            public = (item for item in node.body if isinstance(item, ast.FunctionDef) and not item.name.startswith("_"))
+            silent = [item.name for item in public if "pa.Table" in ast.unparse(item.returns or ast.Pass()) and not ast.get_docstring(item)]
+            assert not silent, f"{path.relative_to(ROOT)}: {silent}"
+
+
 def test_no_modules_of_the_stacks_import_each_other_in_a_circle():
     TopologicalSorter({name: imported - {name} for name, imported in stack_graph().items()}).prepare()
 

@@ -47,15 +47,21 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 class Objects(Protocol):
     """The objects below a folder of a project's root, by key. Errors are ours; `write` and `remove` are never repeated by the SDK."""
 
-    def read(self, key: str) -> Stored | None: ...
+    def read(self, key: str) -> Stored | None:
+        """Bytes, token and time of one version. None: absent."""
+        ...
 
-    def look(self, key: str) -> Seen | None: ...
+    def look(self, key: str) -> Seen | None:
+        """The same without the bytes."""
+        ...
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
         """The new token. None: it must be absent. Conflict or NotFound where it is not as expected."""
         ...
 
-    def remove(self, key: str, token: str) -> None: ...
+    def remove(self, key: str, token: str) -> None:
+        """Conflict where it is not as the token says."""
+        ...
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Without tombstones, in any order."""
@@ -96,6 +102,7 @@ class Documents:
         self._folder = folder
 
     def get(self, key: str) -> Versioned | None:
+        """The value, its token and when the store wrote it; None: absent, or deleted a moment ago. Invalid: a damaged object."""
         check_key(key)
         with self._log.reading(self._words.read, f"{self._folder}/{key}"):
             stored = self._objects.read(key)
@@ -110,6 +117,7 @@ class Documents:
         return Versioned(value=value, token=stored.token, written=stored.written)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        """One conditional write. Conflict; OutcomeUnknown: nobody can tell any more; Invalid: the key, or over 64 KiB."""
         check_document(key, value)
         nonce = uuid.uuid4().hex
         body = msgspec.json.encode(StateBody(nonce, base64.b64encode(value).decode()))
@@ -117,6 +125,7 @@ class Documents:
             return self._write(key, body, nonce, expect)
 
     def delete(self, key: str, *, expect: str) -> None:
+        """A tombstone takes its place under `expect`, then goes, too. Conflict; OutcomeUnknown."""
         check_key(key)
         with self._log.mutating(self._words.remove, f"{self._folder}/{key}"):
             token = self._write(key, b"", uuid.uuid4().hex, expect)
@@ -124,6 +133,7 @@ class Documents:
                 self._objects.remove(key, token)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
+        """In order, all that begin with `prefix`; what is being deleted is not among them."""
         with self._log.reading(self._words.list, f"{self._folder}/{prefix}"):
             return tuple(sorted(self._objects.keys(prefix)))
 

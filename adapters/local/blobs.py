@@ -31,6 +31,7 @@ class LocalBlobStore:
         self._names = BlobNames(root=self.root, temporary=TEMPORARY, reserved=_OTHERS, target="the local target")
 
     def get(self, uri: str) -> bytes:
+        """The file's bytes. NotFound: no file is there. Invalid: a URI that is not below `root`."""
         self._calls.reading("blobs.get", uri)
         with translated(f"reading {uri}"):
             try:
@@ -39,6 +40,7 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
+        """Into a file beside it, which takes its place once the disk has it. Invalid: a URI below another blob."""
         path = self._path(uri)
         with self._calls.mutating("blobs.put", uri), translated(f"writing {uri}"), _only_below_folders(uri), replacing(path) as file:
             file.write(data)
@@ -77,6 +79,10 @@ class LocalBlobStore:
                 yield BlobInfo(uri=f"{self.root}/{key}", size=status.st_size, modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
+        """File by file, each whole or absent, `manifest.json` last.
+
+        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        """
         where = [(path, self._path(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
         with self._calls.mutating("blobs.upload", prefix), translated(f"uploading {folder}"), _only_below_folders(prefix):
             for path, goal in where:
@@ -84,6 +90,7 @@ class LocalBlobStore:
                     shutil.copyfileobj(source, file, 1 << 20)
 
     def download(self, prefix: str, folder: Path) -> None:
+        """Each file whole or absent; others in the folder stay. NotFound: nothing is below the prefix."""
         self._calls.reading("blobs.download", prefix)
         base = prefix.rstrip("/") + "/"
         blobs = list(self.list(base))
@@ -95,6 +102,7 @@ class LocalBlobStore:
                     shutil.copyfileobj(source, file, 1 << 20)
 
     def delete(self, uri: str) -> None:
+        """Absent is success; a folder is no blob and stays."""
         path = self._path(uri)
         with self._calls.mutating("blobs.delete", uri), translated(f"deleting {uri}"):
             try:

@@ -53,6 +53,7 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
+        """A row of counters.db says that the endpoint counts. Repeatable."""
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
                 inventory.record(self._target, KIND, endpoint)  # first: what a crash leaves is listed
@@ -60,11 +61,13 @@ class LocalCounters:
                     db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
+        """Ready, or None: `apply` was not called for it."""
         self._calls.reading("counters.observe", endpoint)
         with translated(f"looking at counters of {endpoint}"):
             return "ready" if _is_there(self._database.connection, endpoint) else None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
+        """Numbers by name, none of a unit that nothing was added for. NotFound: no `apply`."""
         self._calls.reading("counters.get", endpoint)
         db = self._database.connection
         with translated(f"reading counters of {endpoint}"):
@@ -74,6 +77,7 @@ class LocalCounters:
         return counts
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
+        """One transaction, on the disk when it returns. Units whose `until` has passed are swept now and then. NotFound: no `apply`."""
         with self._calls.mutating("counters.add", endpoint), self._database.transaction(f"counting for {endpoint}") as db:
             if time.monotonic() > self._sweep_at:
                 self._sweep_at = time.monotonic() + _BETWEEN

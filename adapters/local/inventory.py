@@ -75,6 +75,7 @@ class LocalInventory:
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
+        """Endpoints first, then what they stand on; nothing here costs anything. At once, without a lag."""
         self._target.calls.reading("inventory.list", project)
         with translated("listing resources"):
             rows = self._database.connection.execute(
@@ -85,6 +86,7 @@ class LocalInventory:
             yield Resource(kind=kind, name=name, native_id=native_id, hourly_cost=Decimal(0), console_url=console_url)
 
     def delete(self, resource: Resource) -> None:
+        """By its kind's deleter, then its row; it is gone when this returns. Invalid: no such kind."""
         where = DELETERS.get(resource.kind)
         if where is None:
             raise Invalid(f"{resource.kind} {resource.name}: the local target has no such kind of resource")

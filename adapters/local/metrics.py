@@ -47,7 +47,10 @@ class LocalMetricSource:
         self._hours: dict[Path, tuple[Stamp, Minutes]] = {}
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
+        """By variant its minutes in order, from the request log; quantiles are of all of a minute's requests, in ms.
+
+        NotSettled: the window ends after now. NotFound: no such endpoint. Invalid: not whole minutes.
+        """
         self._target.calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
         if window.end > self._target.clock():

@@ -83,6 +83,7 @@ class LocalOnlineStore:
         self._readers.clear()
 
     def observe(self, view: str) -> OnlineViewState | None:
+        """Ready with the features that it serves, or None."""
         self._calls.reading("online.observe", view)
         known = self._view(view)
         return None if known is None else OnlineViewState(phase="ready", columns=known.features)
@@ -125,6 +126,7 @@ class LocalOnlineStore:
         return self._target.warehouse.query(sql, params)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """By view a row for each key, in order, or None; a SELECT of many keys. NotFound: no such view."""
         return {view: self._rows(view, keys) if keys else [] for view, keys in wanted.items()}
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:

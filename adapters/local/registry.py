@@ -41,6 +41,7 @@ class LocalModelRegistry:
         self._root = home(target).absolute().as_uri()
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
+        """One transaction: the version that has the digest, or the next number."""
         with self._calls.mutating("registry.register", model), self._database.transaction(f"registering {model}") as db:
             row = db.execute(
                 "SELECT version FROM model_versions WHERE project = ? AND model = ? AND digest = ?", (self._project, model, digest)
@@ -56,16 +57,19 @@ class LocalModelRegistry:
             return self._version(db, model, row[0])
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
+        """By number or alias. NotFound, with what there is."""
         self._calls.reading("registry.get", f"{model}@{ref}")
         with self._reading(model) as db:
             return self._version(db, model, ref if isinstance(ref, int) else self._aliased(db, model, ref))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """Oldest first; none of a model that is not there."""
         self._calls.reading("registry.versions", model)
         with self._reading(model) as db:
             return self._versions(db, model)
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """One transaction; None takes it away. NotFound: no such version. Invalid: no name for an alias."""
         check_alias(alias)
         with self._calls.mutating("registry.set_alias", f"{model}@{alias}"), self._database.transaction(f"moving {model}@{alias}") as db:
             if version is None:
@@ -75,6 +79,7 @@ class LocalModelRegistry:
             db.execute("INSERT OR REPLACE INTO model_aliases VALUES (?, ?, ?, ?)", (self._project, model, alias, version))
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
+        """One transaction, with its note. NotFound: no such version. Invalid: no Approval."""
         check_approval(approval)
         with self._calls.mutating("registry.set_approval", f"{model}@{version}"), self._database.transaction(f"judging {model}") as db:
             self._version(db, model, version)

@@ -21,7 +21,7 @@ class LocalTrafficScript:
         self._target = target
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """See the port. A minute is one write."""
+        """Into the files of the request log, a write a minute. NotFound: no such endpoint. Invalid: a minute that cannot be."""
         state = self._target.endpoints.observe(endpoint)
         if state is None:
             raise hosting.not_found(endpoint)

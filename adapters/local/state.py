@@ -24,6 +24,7 @@ class LocalStateStore:
         self._database = Database(target, _SCHEMA)
 
     def get(self, key: str) -> Versioned | None:
+        """The bytes, their token, and when they were written (real time, UTC, ms); None: absent."""
         self._calls.reading("state.get", key)
         with translated(f"reading {key}"):
             row = self._database.connection.execute("SELECT value, token, written FROM state WHERE key = ?", (key,)).fetchone()
@@ -32,6 +33,7 @@ class LocalStateStore:
         return Versioned(value=row[0], token=str(row[1]), written=datetime.fromisoformat(row[2]))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        """One transaction. Tokens are numbers that only rise, for all keys together. Conflict; Invalid: the key, or over 64 KiB."""
         check_document(key, value)
         written = utc_milliseconds(datetime.now(UTC)).isoformat()
         with self._calls.mutating("state.put", key), self._database.transaction(f"writing {key}") as db:
@@ -43,11 +45,13 @@ class LocalStateStore:
         return str(token)
 
     def delete(self, key: str, *, expect: str) -> None:
+        """One transaction. Conflict, also where it is absent."""
         with self._calls.mutating("state.delete", key), self._database.transaction(f"deleting {key}") as db:
             _expect(_token(db.execute("SELECT token FROM state WHERE key = ?", (key,)).fetchone()), expect, key)
             db.execute("DELETE FROM state WHERE key = ?", (key,))
 
     def keys(self, prefix: str) -> tuple[str, ...]:
+        """In order, all that begin with `prefix`."""
         self._calls.reading("state.keys", prefix)
         with translated("listing state"):
             rows = self._database.connection.execute(

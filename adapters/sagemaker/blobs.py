@@ -29,6 +29,7 @@ class S3BlobStore:
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
+        """One GetObject. NotFound: no object is there. Invalid: a URI that is not below `root`."""
         key = self._key(uri)
         with self._aws.reading("GetObject", uri):
             try:
@@ -39,6 +40,7 @@ class S3BlobStore:
         return data
 
     def put(self, uri: str, data: bytes) -> None:
+        """One PutObject, which the SDK repeats. Invalid: a URI that is not below `root`."""
         key = self._key(uri)
         with self._aws.mutating("PutObject", uri):
             self._aws.s3().put_object(Bucket=self._aws.bucket, Key=key, Body=data)
@@ -59,6 +61,10 @@ class S3BlobStore:
                         yield BlobInfo(uri=f"{self.root}/{key}", size=item["Size"], modified=utc_milliseconds(item["LastModified"]))
 
     def upload(self, folder: Path, prefix: str) -> None:
+        """Several files side by side, `manifest.json` last.
+
+        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        """
         where = [(path, self._key(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._aws.mutating("PutObject", prefix):
@@ -74,6 +80,7 @@ class S3BlobStore:
                 self._aws.s3().upload_fileobj(file, self._aws.bucket, key)
 
     def download(self, prefix: str, folder: Path) -> None:
+        """Several objects side by side; S3's console's "folders" are left out. NotFound: nothing is below the prefix."""
         base = prefix.rstrip("/") + "/"
         blobs = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # S3's console makes "folders" of such
         if not blobs:
@@ -92,6 +99,7 @@ class S3BlobStore:
                 self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
 
     def delete(self, uri: str) -> None:
+        """One DeleteObject, which says success of what is absent."""
         key = self._key(uri)
         with self._aws.mutating("DeleteObject", uri):
             self._aws.s3().delete_object(Bucket=self._aws.bucket, Key=key)

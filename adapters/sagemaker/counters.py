@@ -35,6 +35,7 @@ class DynamoCounters:
         self._aws = of(target)
 
     def apply(self, endpoint: str) -> None:
+        """An on-demand table with its tags, then its time to live; waits for it. Busy: it is not to be seen, or being deleted."""
         phase = self.observe(endpoint)
         if phase == "ready":
             return
@@ -64,6 +65,7 @@ class DynamoCounters:
             )
 
     def observe(self, endpoint: str) -> Phase | None:
+        """As DynamoDB says; creating also without its time to live. None: no such table."""
         name = _name(self._aws, endpoint)
         status = self._status(name)
         phase = None if status is None else _PHASES.get(status, "failed")
@@ -81,6 +83,7 @@ class DynamoCounters:
             return None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
+        """One strongly consistent GetItem: numbers by name. NotFound: no `apply`. Unavailable."""
         name = _name(self._aws, endpoint)
         self._aws.calls.reading("GetItem", name)
         with counters_of(endpoint):
@@ -94,6 +97,7 @@ class DynamoCounters:
         return item
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
+        """An UpdateItem of ADD and REMOVE (several, where an expression would be too long). NotFound: no `apply`. Unavailable."""
         name = _name(self._aws, endpoint)
         with counters_of(endpoint), self._aws.mutating("UpdateItem", name):
             for change in _changes(amounts, forget, until):

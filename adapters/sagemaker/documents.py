@@ -33,6 +33,7 @@ class _S3Objects:
         self._folder = folder
 
     def read(self, key: str) -> Stored | None:
+        """One GetObject; its ETag is the token. None: absent."""
         try:
             with translated(f"reading {key}"):
                 reply = self._aws.s3().get_object(**self._object(key))

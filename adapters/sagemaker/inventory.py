@@ -53,6 +53,7 @@ class AwsInventory:
             )
 
     def delete(self, resource: Resource) -> None:
+        """By its kind's deleter, which asks AWS and does not wait. Absent is success. Busy; Invalid: no such kind."""
         deleter = DELETERS.get(resource.kind)
         if deleter is None:
             raise Invalid(f"{resource.kind} {resource.name}: SageMaker's target has no such kind of resource")

@@ -44,7 +44,11 @@ class CloudWatchMetrics:
         self.sleep: Callable[[float], None] = time.sleep
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """See the port. NotFound: no such endpoint; Invalid: not whole minutes; Unavailable: CloudWatch goes on giving only a part."""
+        """By variant its minutes in order, from CloudWatch's statistics and percentiles, in ms.
+
+        NotSettled: CloudWatch may not have them yet. NotFound: no such endpoint. Invalid: not whole minutes. Unavailable: it goes on giving
+        only a part.
+        """
         hosting.check_window(window)
         name = self._aws.endpoint_name(endpoint)
         variants, created = self._endpoint(name, endpoint)

@@ -64,6 +64,7 @@ class SageMakerRegistry:
         return self._version(model, there, self._aliases(group))
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
+        """By number or alias (a tag of the group). NotFound, with what there is."""
         return self._version(model, *self._lookup(model, ref))
 
     def arn(self, model: str, ref: int | str) -> str:
@@ -71,6 +72,7 @@ class SageMakerRegistry:
         return str(self._lookup(model, ref)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """The packages that are Completed, oldest first; none of a model that is not there."""
         name = dashed(self._aws.project, model)
         group = self._group(name)
         if group is None:
@@ -79,6 +81,7 @@ class SageMakerRegistry:
         return tuple(self._version(model, each, aliases) for each in self._list(name))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """A tag of the model package group: one call moves it. NotFound: no such version. Invalid: no name for an alias."""
         check_alias(alias)
         group = self._group(dashed(self._aws.project, model))
         key, client = f"{ALIAS_TAG}{alias}", self._aws.client("sagemaker")
@@ -93,6 +96,7 @@ class SageMakerRegistry:
             client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
+        """UpdateModelPackage, with the first 1,024 characters of the note. NotFound: no such version. Invalid: no Approval."""
         check_approval(approval)
         name = dashed(self._aws.project, model)
         packages = self._list(name) if self._group(name) else ()

@@ -27,7 +27,7 @@ class StackTrafficScript:
         self._known = False  # that what answers is our stack
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """See the port."""
+        """Into the stack's CloudWatch, which answers its metrics from it. NotFound, Invalid; Unsupported: anything but our stack."""
         url = self._url()
         state = self._target.endpoints.observe(endpoint)
         if state is None:
@@ -40,7 +40,7 @@ class StackTrafficScript:
             control.post(url, "_stack/minutes", msgspec.json.encode(body))
 
     def advance(self, span: timedelta) -> None:
-        """See the port."""
+        """Move the stack's clock. Unsupported: anything but our stack."""
         control.post(self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()}))
 
     def _url(self) -> str:

@@ -26,6 +26,7 @@ class AwsSources:
         self._aws = of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
+        """`s3://bucket/...` with the caller's own rights, object by object. NotFound: there is none. Denied."""
         bucket, _, wanted = uri.removeprefix("s3://").partition("/")
         self._aws.calls.reading("ListObjectsV2", uri)
         for name, goal in goals(uri, wanted, _names(self._aws, bucket, fixed(wanted)), folder):
@@ -33,7 +34,10 @@ class AwsSources:
                 self._aws.s3().download_file(bucket, name, str(goal))
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Athena unloads the table as Parquet into the project's scratch/; its files are read one after another."""
+        """Athena unloads the table as Parquet into the project's scratch/; its files are read one after another.
+
+        The table's own columns and types. NotFound, Denied; MissingDependency: awswrangler is not there.
+        """
         require(WRANGLER, f"athena://{table}")
         import awswrangler as wr
         import pyarrow as pa

@@ -27,6 +27,7 @@ class GcsBlobStore:
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
+        """One download. NotFound: no object is there. Invalid: a URI that is not below `root`."""
         blob = self._blob(uri)
         with self._session.reading("storage.objects.get", uri):
             try:
@@ -37,6 +38,7 @@ class GcsBlobStore:
         return data
 
     def put(self, uri: str, data: bytes) -> None:
+        """One upload, which the SDK repeats. Invalid: a URI that is not below `root`."""
         blob = self._blob(uri)
         with self._session.mutating("storage.objects.insert", uri):
             blob.upload_from_string(data, content_type="application/octet-stream", retry=retry())
@@ -56,6 +58,10 @@ class GcsBlobStore:
                     yield BlobInfo(uri=f"{self.root}/{name}", size=blob.size, modified=utc_milliseconds(blob.updated))
 
     def upload(self, folder: Path, prefix: str) -> None:
+        """Several files side by side, `manifest.json` last.
+
+        NotFound: no such folder. Invalid, before the first file: a name that no store takes.
+        """
         where = [(path, self._blob(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._session.mutating("storage.objects.insert", prefix):
@@ -63,6 +69,7 @@ class GcsBlobStore:
             side_by_side(_send, last)
 
     def download(self, prefix: str, folder: Path) -> None:
+        """Several objects side by side; the console's "folders" are left out. NotFound: nothing is below the prefix."""
         base = prefix.rstrip("/") + "/"
         blobs = [blob for blob in self.list(base) if not blob.uri.endswith("/")]  # the console makes "folders" of such
         if not blobs:
@@ -73,6 +80,7 @@ class GcsBlobStore:
             side_by_side(_fetch, [(self._blob(blob.uri), Path(folder) / blob.uri[len(base) :]) for blob in blobs])
 
     def delete(self, uri: str) -> None:
+        """One delete; absent is success."""
         blob = self._blob(uri)
         with self._session.mutating("storage.objects.delete", uri):
             _delete(blob)

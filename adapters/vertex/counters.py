@@ -37,6 +37,7 @@ class FirestoreCounters:
         self._session = of(target)
 
     def apply(self, endpoint: str) -> None:
+        """A database of its own, without indexes, then its time to live. Waits for the database. Repeatable."""
         phase = self.observe(endpoint)
         if phase == "ready":
             return
@@ -62,6 +63,7 @@ class FirestoreCounters:
             self._session.firestore_admin.update_field(field={"name": name, **settings})
 
     def observe(self, endpoint: str) -> Phase | None:
+        """By the field of the time to live, which is set last: creating without it. None: no such database."""
         name = _field(self._session, endpoint, _UNTIL)
         try:
             with self._session.reading("GetField", name):
@@ -73,6 +75,7 @@ class FirestoreCounters:
         return "failed" if field.ttl_config.state == _NEEDS_REPAIR else "ready"
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
+        """One BatchGetDocuments, strongly consistent: numbers by name. NotFound: no `apply`. Unavailable."""
         from google.cloud.firestore_v1.types import BatchGetDocumentsRequest
 
         session, database = self._session, _database(self._session, endpoint)
@@ -83,6 +86,7 @@ class FirestoreCounters:
         return _numbers(type(answer).pb(answer).found.fields)
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
+        """A Commit of increments and of what goes, 500 places each. NotFound: no `apply`. Unavailable."""
         session, database = self._session, _database(self._session, endpoint)
         client = session.client("firestore", retrying=False, within=_WITHIN)
         with counters_of(endpoint), session.mutating("Commit", database):

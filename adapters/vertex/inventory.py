@@ -54,6 +54,7 @@ class VertexInventory:
             yield Resource(kind=kind, name=name, native_id=native, hourly_cost=cost, console_url=_url(session, kind, native))
 
     def delete(self, resource: Resource) -> None:
+        """By its kind's deleter, which asks Google and does not wait. Absent is success. Busy; Invalid: no such kind."""
         deleter = DELETERS.get(resource.kind)
         if deleter is None:
             raise Invalid(f"{resource.kind} {resource.name}: Vertex AI's target has no such kind of resource")

@@ -33,7 +33,10 @@ class CloudMonitoring:
         self._delay = hosting.metrics_delay(target)
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """See the port. NotFound: no such endpoint; Invalid: not whole minutes."""
+        """By variant its minutes in order, in ms; quantiles as Cloud Monitoring's histogram gives them.
+
+        NotSettled: Cloud Monitoring may not have them yet. NotFound: no such endpoint. Invalid: not whole minutes.
+        """
         hosting.check_window(window)
         endpoints = standing.serving(self._session, endpoint)
         if window.end + self._delay > self._target.clock():

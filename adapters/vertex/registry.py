@@ -50,6 +50,7 @@ class VertexRegistry:
         self._registering = threading.Lock()  # a claim is this object's, not a thread's
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
+        """UploadModel under a claim of the digest, so that two at once, and a repeat, make one version. Waits for the upload."""
         name = self._name(model)
         version = self._by_digest(name, digest)
         if version is None:
@@ -59,10 +60,12 @@ class VertexRegistry:
         return _ours(model, version)
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
+        """By number or alias. NotFound, with what there is."""
         versions = self._versions(self._name(model))
         return _ours(model, _chosen(model, versions, ref))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """Oldest first; none of a model that is not there."""
         return tuple(_ours(model, version) for version in self._versions(self._name(model)))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:

@@ -25,7 +25,7 @@ class StackTrafficScript:
         self._session = of(target)
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """See the port."""
+        """Into the stack's Cloud Monitoring, which answers its metrics from it. NotFound, Invalid; Unsupported: anything but our stack."""
         url = self._url()
         endpoints = {
             described.name: {variant: number for number, variant in deployed.names(described).items()}
@@ -38,7 +38,7 @@ class StackTrafficScript:
                     control.post(url, "_stack/minutes", msgspec.json.encode({"endpoint": name, "minutes": sent}))
 
     def advance(self, span: timedelta) -> None:
-        """See the port."""
+        """Move the stack's clock. Unsupported: anything but our stack."""
         control.post(self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()}))
 
     def _url(self) -> str:

@@ -23,6 +23,7 @@ class GoogleSources:
         self._session = of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
+        """`gs://bucket/...` with the caller's own rights, object by object. NotFound: there is none. Denied."""
         bucket_name, _, wanted = uri.removeprefix("gs://").partition("/")
         bucket = self._session.storage.bucket(bucket_name)
         with self._session.reading("storage.objects.list", uri):
@@ -32,7 +33,10 @@ class GoogleSources:
                 bucket.blob(name).download_to_filename(str(goal), retry=retry())
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """`dataset.table` of the target's project, or `project.dataset.table`. A table is read as it is, a view by a query."""
+        """`dataset.table` of the target's project, or `project.dataset.table`. A table is read as it is, a view by a query.
+
+        Its own columns and types, a table a batch; without rows one empty table. NotFound, Denied.
+        """
         import pyarrow as pa
 
         bigquery = self._session.bigquery

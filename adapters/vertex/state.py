@@ -33,6 +33,7 @@ class _GcsObjects:
         self._session = session
 
     def read(self, key: str) -> Stored | None:
+        """Of the generation that was looked up, which is the token. None: absent."""
         while (blob := self._got(key)) is not None:
             with suppress(Conflict, NotFound), translated(f"reading {key}"):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())

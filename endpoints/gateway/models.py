@@ -53,7 +53,7 @@ class Models:
         self._cache = RowCache(project.target.online, endpoint.online_cache) if endpoint.online_cache else None
 
     def now(self) -> Deployed:
-        """NotFound: the endpoint is not deployed."""
+        """What its models take and which model each variant has; looked at again every few seconds. NotFound: it is not deployed."""
         now = time.monotonic()
         deployed = self._deployed
         if deployed is not None and now - deployed.seen < self._refresh:

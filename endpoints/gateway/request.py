@@ -57,7 +57,7 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
 
 
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
-    """Invalid says what is missing or wrong, and what would be right."""
+    """A request, checked against what the endpoint takes. Invalid says what is missing or wrong, and what would be right."""
     for name in request:
         if name not in shape.entities and name != "slots" and not _is_known(name, shape):
             raise _unknown(name, shape, "slots", *shape.entities)

@@ -60,7 +60,7 @@ def moved(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[st
 
 
 def sound(split: Split, what: str) -> Split:
-    """Invalid: a bucket that no variant has, or two."""
+    """The split itself, if each bucket has one variant. Invalid, naming `what`, if not."""
     spans = sorted(span for spans in split.ranges.values() for span in spans)
     begins, follows = [low for low, _ in spans], [high + 1 for _, high in spans]
     if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):

@@ -42,7 +42,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
-    """Invalid: the view of the feature has not been materialized."""
+    """The figures of a look: what was shown, seen and clicked by group, day and version.
+
+    Invalid: the feature's view has not been materialized.
+    """
     endpoint, spec = project.spec.endpoints[monitor.endpoint], project.spec
     event = outcome_by(endpoint, spec)
     by = grouping(project, monitor)

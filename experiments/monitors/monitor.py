@@ -37,7 +37,7 @@ def show(project: Project, name: str, *, as_of: datetime | None = None, last: bo
 
 
 def declared(project: Project, name: str) -> Monitor:
-    """NotFound."""
+    """A monitor of project.yaml. NotFound, with the nearest name."""
     monitors = project.spec.monitors
     if name not in monitors:
         there = ", ".join(monitors) or "none"

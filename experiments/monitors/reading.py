@@ -48,7 +48,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
-    """Invalid: the endpoint has answered nobody before the moment."""
+    """The days that a look reads, up to what the log was at the moment. Invalid: the endpoint has answered nobody before it."""
     ends, known = _counted(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
     return Reading(

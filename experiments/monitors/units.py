@@ -55,7 +55,10 @@ def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
 
 
 def read(project: Project, monitor: Monitor, of: Reading) -> tuple[Cell, ...]:
-    """Invalid: the log was made before monitors, and nobody applied it again."""
+    """Units by period, version and attributes, with how many of them were satisfied.
+
+    Invalid: the log was made before monitors, and nobody applied it again.
+    """
     endpoint = project.spec.endpoints[monitor.endpoint]
     state = project.target.warehouse.observe("rankings")
     if state is not None and "attributes" not in {column.name for column in state.columns}:

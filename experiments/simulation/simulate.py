@@ -142,7 +142,7 @@ def standing(project: Project) -> SimulatedTime:
 
 
 def setting_of(project: Project, simulation: Simulation) -> Setting:
-    """Invalid: the endpoint's candidates have no key, or the world is none."""
+    """The world that a simulation plays, for its endpoint. Invalid: the endpoint's candidates have no key, or the world is none."""
     endpoint = project.spec.endpoints[simulation.endpoint]
     key = ranked_key(project.spec, endpoint)
     if key is None:

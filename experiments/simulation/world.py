@@ -33,7 +33,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> World:
-    """Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no `key`."""
+    """The world of the module, or of the file's own words.
+
+    Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no `key`.
+    """
     if not simulation.world:
         return _written(project.spec, simulation, unit, key)
     importable(str(project.folder))

@@ -57,6 +57,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
+    """The training set's rows that were shown in the fold's period, which it is tested on; all of its columns."""
     shown = data["event_timestamp"]
     return data.filter(pc.and_(pc.greater_equal(shown, _scalar(fold.begin)), pc.less(shown, _scalar(fold.until))))
 

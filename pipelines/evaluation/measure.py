@@ -97,7 +97,7 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def paired(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """The rows of `ours` that `theirs` predicted too, and its predictions of them."""
+    """The rows of `ours` that `theirs` predicted too, by event_id with all columns of `ours`, and its `prediction` of each."""
     places = pc.index_in(ours["event_id"], theirs["event_id"].combine_chunks())
     both = pc.is_valid(places)
     predictions = theirs["prediction"].take(places.filter(both))

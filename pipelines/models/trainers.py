@@ -24,7 +24,10 @@ _ROWS = 100_000  # that are Python's at a time
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
-    """Invalid when the module does not import, or has no such function, or the function does not take the parameters."""
+    """A configuration's trainer, from its project's folder.
+
+    Invalid: the module does not import, or has no such function, or the function does not take the parameters.
+    """
     module, _, name = model.trainer.rpartition(".")
     importable(str(folder))
     try:

@@ -83,17 +83,17 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
 
 
 def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
-    """The training set with `feature` replaced by the key's click rate over all of its rows, later ones and the row itself included."""
+    """The training set with `feature` replaced by the key's click rate (0 .. 1) over all its rows, later ones and itself included."""
     rates = data.group_by(key).aggregate([("outcome", "mean")])
     by_key = dict(zip(rates[key].to_pylist(), rates["outcome_mean"].to_pylist(), strict=True))
-    values = pa.array([by_key[one] for one in data[key].to_pylist()], pa.float64())
+    values = pa.array([by_key[value] for value in data[key].to_pylist()], pa.float64())
     return data.set_column(data.column_names.index(feature), feature, values)
 
 
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
-    """The predicted rows with a feature itself as the prediction; where it is not known yet, its mean."""
+    """The columns of `predictions`, with a feature itself as `prediction`; where it is not known yet, its mean."""
     values = dict(zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True))
-    scores = np.array([values[one] for one in predictions["event_id"].to_pylist()], dtype=float)  # None becomes NaN
+    scores = np.array([values[event_id] for event_id in predictions["event_id"].to_pylist()], dtype=float)  # None becomes NaN
     scores[np.isnan(scores)] = np.nanmean(scores) if not np.isnan(scores).all() else 0.0
     place = predictions.column_names.index("prediction")
     return predictions.set_column(place, "prediction", pa.array(scores))

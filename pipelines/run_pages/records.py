@@ -123,7 +123,7 @@ def keep(blobs: BlobStore, run: Run) -> None:
 
 
 def fetch(blobs: BlobStore, run: str) -> Run:
-    """NotFound; Invalid when it is damaged."""
+    """A training run's record, by its name. NotFound: none was written. Invalid: damaged."""
     return read(blobs, record_uri(blobs, run), Run)
 
 

@@ -31,7 +31,7 @@ def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
 
 
 def get_run(project: Project, name: str) -> Run:
-    """NotFound, with the runs that there are."""
+    """A finished training run's record. NotFound, with the runs that there are."""
     blobs = project.target.blobs
     try:
         return records.fetch(blobs, name)
@@ -47,7 +47,7 @@ def of_version(blobs: BlobStore, version: str) -> Run | None:
 
 
 def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
-    """The forward predictions of a run (forward_evaluation.SCHEMA). NotFound."""
+    """The forward predictions of a run: one row a tested row, with the columns of forward_evaluation.SCHEMA. NotFound."""
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/evaluate/step.json", StepResult)
@@ -69,7 +69,7 @@ def shown(project: Project, uri: str) -> str:
 
 
 def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
-    """The training set of a run, and what is known of it. NotFound."""
+    """The training set of a run, with the columns of `training_set`, and what is known of it. NotFound."""
     import pyarrow.parquet as pq
 
     result = read(blobs, f"{runs_folder(blobs.root)}/{run}/dataset/step.json", StepResult)

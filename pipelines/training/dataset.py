@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_data(folder: Path) -> tuple[pa.Table, Data]:
-    """The rows, as the step `dataset` wrote them, and their record. Refused: a later version's."""
+    """The rows as the step `dataset` wrote them (the columns of `training_set`), and their record. Refused: a later version's."""
     import pyarrow.parquet as pq
 
     known = folder / "data.json"

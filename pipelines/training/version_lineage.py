@@ -29,7 +29,7 @@ class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version_lineage(project: Project, model: str, number: int) -> VersionLineage:
-    """NotFound: no such version."""
+    """The run and the things that a version is made of, and every move of an alias to or from it. NotFound: no such version."""
     registered = project.target.registry.get(model, number)
     run = runs.of_version(project.target.blobs, f"{model}@{number}")
     moves = [promotion for promotion in promotions(project, model) if number in (promotion.version, promotion.before)]

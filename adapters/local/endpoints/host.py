@@ -41,7 +41,10 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """See the port. The models are copied first, so that what cannot be served changes nothing."""
+        """Nearer to the spec; returns what it saw before. The models are copied first, so that what cannot be served changes nothing.
+
+        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be served here.
+        """
         hosting.check_spec(spec, self._rules)
         name = spec.name
         row = self._row(name)
@@ -56,6 +59,10 @@ class LocalEndpointHost:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Into the endpoint's row, which its router reads at once. NotFound; Unsupported: of a sticky endpoint, or a share that is no step.
+
+        Conflict: the row is past `expect`. Busy: a variant that would get more is not ready.
+        """
         row = self._row(endpoint)
         if row is None:
             raise hosting.not_found(endpoint)
@@ -74,6 +81,7 @@ class LocalEndpointHost:
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """The row, and what its supervisor says of the processes; None: there is no row."""
         self._target.calls.reading("endpoints.observe", endpoint)
         row = self._row(endpoint)
         return None if row is None else self._state(endpoint, row)
@@ -87,6 +95,10 @@ class LocalEndpointHost:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
+        """One POST to the router; again only where it was certainly not read, as the router had moved.
+
+        NotFound, ModelError, Busy, Invalid; Unavailable: nothing listens; OutcomeUnknown: the answer was lost.
+        """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         headers: list[tuple[str, str]] = [("content-type", "application/json"), ("x-request-id", request_id)]
         if variant is not None:

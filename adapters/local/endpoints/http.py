@@ -52,7 +52,7 @@ class Client:
         self._idle: deque[tuple[socket.socket, float]] = deque()  # and since when
 
     def request(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = (), *, what: str) -> Response:
-        """Unavailable: nothing was sent. OutcomeUnknown: it was, and the answer was lost."""
+        """The whole answer, over a connection of the pool. Unavailable: nothing was sent. OutcomeUnknown: it was, the answer was lost."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{self.port}\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
         connection = self._take(what)

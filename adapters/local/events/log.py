@@ -46,15 +46,18 @@ class LocalEventLog:
         self._leader = threading.Lock()
 
     def apply(self, stream: StreamSpec) -> None:
+        """Its table, and a note that it takes single events. Invalid, as the port says."""
         check_stream(stream)
         warehouse.of(self._target).apply_stream(TableSpec(name=stream.name, columns=stream.columns, time_column=TIME), stream.key)
 
     def observe(self, stream: str) -> Phase | None:
+        """Ready, or None: the table is not there, or takes no single events."""
         self._calls.reading("events.observe", stream)
         document = self._document(stream)
         return None if document is None or document.stream_key is None else "ready"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
+        """Durable in the spool (local.db) when it returns, one commit for all who wait. NotFound: no such stream."""
         document = self._document(stream)
         if document is None or document.stream_key is None:
             raise _absent(stream)

@@ -35,6 +35,7 @@ class LocalPipelineEngine:
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
+        """The run's row, then one detached runner. The same run_id again starts only what a cut submit did not."""
         with self._calls.mutating("pipelines.submit", run.run_id), translated(f"submitting {run.pipeline}"):
             table.insert(self._db, run)
             row = table.row(self._db, run.run_id)
@@ -42,6 +43,7 @@ class LocalPipelineEngine:
                 self._start(run)
 
     def observe(self, run_id: str) -> RunState | None:
+        """From the run's rows; a run whose runner has died is closed as failed first. None: no such run."""
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:
             runner.poll()
@@ -61,6 +63,7 @@ class LocalPipelineEngine:
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
+        """SIGTERM to the runner; without one the run is closed here. Finished or absent is success."""
         row = table.row(self._db, run_id)
         if row is None or row.phase not in ("running", "cancelling"):
             return

@@ -23,7 +23,7 @@ def read(db: sqlite3.Connection, name: str) -> Document | None:
 
 
 def existing(db: sqlite3.Connection, name: str) -> Document:
-    """NotFound when there is no such table; Invalid when it is a view."""
+    """A table's document. NotFound: there is no such table. Invalid: it is a view."""
     return existing_table(name, read(db, name))
 
 

@@ -41,6 +41,7 @@ class LocalWarehouse:
         self._swept = False
 
     def apply(self, table: TableSpec) -> None:
+        """Its document in local.db; a folder comes with the first batch. Invalid: a column dropped, renamed or narrowed."""
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
@@ -66,6 +67,7 @@ class LocalWarehouse:
                 inventory.record(self._target, "stream", spec.name, connection=db)
 
     def observe(self, table: str) -> TableState | None:
+        """Columns and rows, these from the files' footers (None of a view); None: there is no such table."""
         self._calls.reading("warehouse.observe", table)
         documents = self._documents()
         document = documents.get(table)
@@ -78,6 +80,7 @@ class LocalWarehouse:
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
+        """In order of time, as Parquet files that appear together. NotFound: no such table. Invalid: rows that it cannot hold."""
         check_batch_name(batch)
         document = self._existing(table)
         rows = in_time_order(document, conform(document, data))
@@ -102,10 +105,15 @@ class LocalWarehouse:
             contents.note(self._database, table, batch, again=not written)
 
     def query(self, sql: str, params: Params) -> pa.Table:
+        """Columns as the SELECT names them, in the ports' types (int64, float64, string, bool, timestamp[ms]).
+
+        Invalid, with the position; or naming a file that is not what was written.
+        """
         self._calls.reading("warehouse.query", "")
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        """What the subset lacks, each with its line; nothing is opened or run."""
         from ..sql import check
 
         return check(sql)

@@ -40,7 +40,11 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """See the port. While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes on from there."""
+        """Nearer to the spec; returns what it saw before.
+
+        While SageMaker is at work, or where it was slow, nothing is asked of it: the next call goes on from there.
+        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be served here.
+        """
         hosting.check_spec(spec, self._rules)
         name = self._aws.endpoint_name(spec.name)
         versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
@@ -88,6 +92,7 @@ class SageMakerEndpoints:
             self._control.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=weights)
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """From DescribeEndpoint and its config, one that was adopted, too; None: there is no such endpoint."""
         name = self._aws.endpoint_name(endpoint)
         described = self._describe(name)
         return None if described is None else self._state(endpoint, name, described)
@@ -101,6 +106,10 @@ class SageMakerEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
+        """One InvokeEndpoint, never repeated. NotFound: the endpoint or the variant. ModelError, Busy, Unavailable, OutcomeUnknown.
+
+        Invalid, before anything is sent: more bytes than SageMaker takes, or a parameter that JSON does not carry.
+        """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return invocations.invoke(
             self._aws.client("sagemaker-runtime", retrying=False),

@@ -49,6 +49,10 @@ class KinesisEventLog:
         self._ready: dict[str, _Ready] = {}
 
     def apply(self, stream: StreamSpec) -> None:
+        """Its Glue table, an on-demand Kinesis stream, and a Firehose that writes Parquet by `dt`. Does not wait.
+
+        Busy: one of them is being deleted. Invalid: another table's Firehose, or as the port says.
+        """
         check_stream(stream)
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
         warehouse.apply(self._aws, spec, stream_key=stream.key)
@@ -85,6 +89,7 @@ class KinesisEventLog:
             self._aws.client("firehose").create_delivery_stream(**_firehose(self._aws, stream, name, source["StreamARN"], prefix))
 
     def observe(self, stream: str) -> Phase | None:
+        """Ready when Kinesis and Firehose both are; creating also while one of them lacks; None: neither is there."""
         name = names.underscored(self._aws.project, stream)
         source, delivery = _stream(self._aws, name), _delivery(self._aws, name)
         if source is None and delivery is None:
@@ -98,6 +103,11 @@ class KinesisEventLog:
         return "ready" if source["StreamStatus"] in {"ACTIVE", "UPDATING"} and delivery["DeliveryStreamStatus"] == "ACTIVE" else "creating"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
+        """PutRecords, and again for what it did not take. Waits for a stream that is being made.
+
+        NotFound: no such stream. Busy: it is not ready after some minutes. Throttled, OutcomeUnknown: some may be durable, so all may be
+        sent again.
+        """
         known = self._ready.get(stream)
         ready = known or self._wait(stream)
         records, rejected = _encoded(ready, events)

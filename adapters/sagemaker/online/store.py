@@ -118,6 +118,7 @@ class FeatureStoreOnline:
                 self._aws.client("sagemaker").update_feature_group(FeatureGroupName=name, FeatureAdditions=missing[start : start + _ADD])
 
     def observe(self, view: str) -> OnlineViewState | None:
+        """As SageMaker says of the group; creating also without the document beside it; None: no such group."""
         group = self._group(self._name(view))
         if group is None:
             return None
@@ -168,6 +169,7 @@ class FeatureStoreOnline:
         return self._target.warehouse.query(sql, params)
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """By view a row for each key, in order, or None: BatchGetRecord, 100 keys of whatever views a call. NotFound: no such view."""
         asked = {view: keys for view, keys in wanted.items() if keys}
         features = {view: self._reader(view) for view in asked}
         try:

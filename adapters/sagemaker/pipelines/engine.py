@@ -41,6 +41,10 @@ class SageMakerPipelines:
         write(self._blobs, msgspec.structs.replace(known, arn=arn))
 
     def observe(self, run_id: str) -> RunState | None:
+        """From the execution that carries the run's name, and its steps; a failed step's reason is what it wrote down itself.
+
+        None: it was not started, or went with its pipeline.
+        """
         known = read(self._blobs, run_id)
         arn = executions.started(self._aws, known) if known else None
         if known is None or arn is None:
@@ -59,6 +63,7 @@ class SageMakerPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
+        """StopPipelineExecution, which does not wait. Finished or absent is success."""
         known = read(self._blobs, run_id)
         arn = executions.started(self._aws, known) if known else None
         if arn is None:

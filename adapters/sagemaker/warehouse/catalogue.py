@@ -67,7 +67,7 @@ def read(aws: Aws, name: str) -> Stored | None:
 
 
 def existing(aws: Aws, name: str) -> Stored:
-    """NotFound when there is no such table; Invalid when it is a view."""
+    """A table's document and where its files are. NotFound: there is no such table. Invalid: it is a view."""
     stored = read(aws, name)
     existing_table(name, stored.document if stored else None)
     assert stored is not None  # noqa: S101  else it was NotFound

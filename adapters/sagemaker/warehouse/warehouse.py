@@ -29,9 +29,11 @@ class AthenaWarehouse:
         self._aws = of(target)
 
     def apply(self, table: TableSpec) -> None:
+        """In Glue's catalogue, with the document that says the columns. Invalid: a column dropped, renamed or narrowed."""
         apply(self._aws, table)
 
     def observe(self, table: str) -> TableState | None:
+        """Columns, bytes of its Parquet files, and rows where few footers say them (else None); None: there is no such table."""
         stored = catalogue.read(self._aws, table)
         if stored is None:
             return None
@@ -48,6 +50,7 @@ class AthenaWarehouse:
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
+        """Parquet files by `dt` in S3, under the batch's name. NotFound: no such table. Invalid: rows that it cannot hold."""
         check_batch_name(batch)
         stored = catalogue.existing(self._aws, table)
         rows = in_time_order(stored.document, conform(stored.document, data))
@@ -55,6 +58,7 @@ class AthenaWarehouse:
             batches.append(self._aws, stored, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
+        """One UNLOAD, whose files become the batch's. NotFound: no such table. Invalid: SQL, columns or types that do not fit."""
         check_batch_name(batch)
         known = catalogue.read_all(self._aws)
         stored = known.get(table) or catalogue.existing(self._aws, table)
@@ -69,6 +73,10 @@ class AthenaWarehouse:
             batches.save(self._aws, stored, select, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
+        """Columns as the SELECT names them, in the ports' types: an UNLOAD into scratch/, read and removed.
+
+        Invalid, with the position, before Athena is asked where the subset lacks it.
+        """
         query = bound(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
         select, ordered = statements.select(sql, query.params, columns_of(query.schema))
         self._aws.calls.reading("StartQueryExecution", "")
@@ -77,6 +85,7 @@ class AthenaWarehouse:
             return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        """What Athena cannot say, each with its line; no call is made."""
         from ..sql import check
 
         return check(sql)

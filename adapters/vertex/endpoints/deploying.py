@@ -161,7 +161,7 @@ class Deployer:
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Conflict: it has changed since the look that `endpoint` is."""
+        """Change these fields alone; the endpoint as it is then. Conflict: it has changed since the look that `endpoint` is."""
         from google.cloud.aiplatform_v1 import Endpoint
 
         changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)

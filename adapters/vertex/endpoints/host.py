@@ -44,7 +44,11 @@ class VertexEndpoints:
         self._invoker = Invoker(self._session, partial(standing.answering, self._session, rules=self._rules))
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """See the port. While an operation runs on the endpoint nothing is asked of it: the next call goes on from there."""
+        """Nearer to the spec; returns what it saw before.
+
+        While an operation runs on the endpoint nothing is asked of it: the next call goes on from there.
+        Conflict: a variant that has traffic would change. Invalid, Unsupported: what cannot be served here.
+        """
         hosting.check_spec(spec, self._rules)
         versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
         seen = self._look(spec.name)
@@ -79,6 +83,7 @@ class VertexEndpoints:
             raise Conflict(f"{endpoint} was changed by somebody else at the same time", remedy="look at it again, and decide again")
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """From the endpoint and the operations on it; of a sticky one each variant is an endpoint. None: there is no such endpoint."""
         seen = self._look(endpoint)
         return None if seen is None else _state(endpoint, seen, self._parts(endpoint, seen))
 
@@ -91,7 +96,10 @@ class VertexEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Unsupported: a request for one variant of a weighted endpoint."""
+        """One prediction, never repeated. Unsupported: a request for one variant of a weighted endpoint.
+
+        NotFound, ModelError, Busy, Unavailable, OutcomeUnknown; Invalid, before anything is sent: a parameter that JSON does not carry.
+        """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
         return self._invoker.invoke(endpoint, variant, body, request_id=request_id)
 

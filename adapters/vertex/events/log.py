@@ -42,6 +42,10 @@ class PubSubEventLog:
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:
+        """Its BigQuery table, a topic and one for what BigQuery refuses, and the subscriptions that write both. Does not wait.
+
+        Invalid, as the port says.
+        """
         check_stream(stream)
         spec = TableSpec(name=stream.name, columns=stream.columns, time_column=TIME)
         warehouse.apply(self._session, spec, stream_key=stream.key)
@@ -62,6 +66,7 @@ class PubSubEventLog:
             raise Denied(error.message, remedy=_RIGHTS if "bigquery_config" in wanted else error.remedy) from error
 
     def observe(self, stream: str) -> Phase | None:
+        """Ready while the BigQuery subscription is active, creating while topic or subscription lacks; None: neither is there."""
         topic, _ = _topics(self._session, stream)
         source, delivery = _topic(self._session, topic), _subscription(self._session, _subscription_path(self._session, stream))
         if source is None and delivery is None:
@@ -71,6 +76,10 @@ class PubSubEventLog:
         return "ready" if delivery.state == _ACTIVE else "failed"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
+        """Publish, which takes all events of a call or none.
+
+        NotFound: no such stream. Busy: BigQuery writes no more of it. OutcomeUnknown: some may be durable, so all may be sent again.
+        """
         known = self._ready.get(stream)
         bodies, rejected = _encoded(known or self._open(stream), events)
         if rejected and known is not None:  # another process may have added a column since

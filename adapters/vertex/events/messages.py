@@ -19,7 +19,7 @@ _LONGEST = 1 << 20  # bytes of one message; a BigQuery row takes 10 MB
 
 
 def message(rules: EventRules, event: Row) -> bytes:
-    """Invalid: it does not fit the stream."""
+    """An event as the JSON that the BigQuery subscription takes, its date with it. Invalid: it does not fit the stream."""
     values, date = event_values(rules, event, _written)
     present = {column.name: value for column, value in zip(rules.columns, values, strict=True) if value is not None}
     body = msgspec.json.encode(present | {PARTITION: date})

@@ -135,6 +135,7 @@ class VertexFeatures:
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def observe(self, view: str) -> OnlineViewState | None:
+        """Ready when the view, its source table and the store all are, creating while one lacks; None: neither view nor table."""
         there = _feature_view(self._session, view)
         table = catalogue.read(self._session, _source(view))
         if there is None and table is None:
@@ -191,6 +192,7 @@ class VertexFeatures:
             return self._session.features.get_feature_view_sync(request={"name": name})
 
     def get(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
+        """By view a row for each key, in order, or None: a FetchFeatureValues a key, many at once. NotFound: no such view."""
         features = {view: self._reader(view) for view in wanted}
         paths = {view: view_path(self._session, view) for view in wanted}
         answers = feature_values.fetch(self._session, feature_values.by_view({paths[view]: keys for view, keys in wanted.items()}))

@@ -37,6 +37,7 @@ class VertexPipelines:
             return
 
     def observe(self, run_id: str) -> RunState | None:
+        """From the PipelineJob and its tasks; a failed step's reason is what it wrote down itself. None: no such job."""
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None
         if execution is None or job is None:
@@ -57,6 +58,7 @@ class VertexPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
+        """CancelPipelineJob, which does not wait. Finished or absent is success."""
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None
         if execution is None or job is None or job.state.name not in _GOING_ON:

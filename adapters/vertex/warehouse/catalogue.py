@@ -120,7 +120,7 @@ def document_of(session: Session, table: Any) -> Document | None:
 
 
 def existing(session: Session, name: str) -> Document:
-    """NotFound when there is no such table; Invalid when it is a view."""
+    """A table's document. NotFound: there is no such table. Invalid: it is a view."""
     table = read(session, name)
     return existing_table(name, None if table is None else document_of(session, table))
 

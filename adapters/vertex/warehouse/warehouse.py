@@ -37,9 +37,11 @@ class BigQueryWarehouse:
         self._session = of(target)
 
     def apply(self, table: TableSpec) -> None:
+        """In the project's dataset, with the document that says the columns. Invalid: a column dropped, renamed or narrowed."""
         apply(self._session, table)
 
     def observe(self, table: str) -> TableState | None:
+        """Columns, bytes and rows as BigQuery has counted them (rows None of a view and while any are streamed); None: no such table."""
         stored = catalogue.read(self._session, table)
         document = None if stored is None else catalogue.document_of(self._session, stored)
         if stored is None or document is None:
@@ -50,6 +52,7 @@ class BigQueryWarehouse:
         return TableState(columns=document.columns, rows=None if streamed else stored.num_rows, size=stored.num_bytes)
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
+        """One load job whose id is the batch's, so that a repeat finds it. NotFound: no such table. Invalid: rows that it cannot hold."""
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
         rows = in_time_order(document, conform(document, data))
@@ -58,6 +61,7 @@ class BigQueryWarehouse:
                 _load(self._session, document, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
+        """One query job whose id is the batch's. NotFound: no such table. Invalid: SQL, columns or types that do not fit."""
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
         statements.refuse(sql)
@@ -69,6 +73,10 @@ class BigQueryWarehouse:
             _query_into(self._session, document, select, query.params, batch)
 
     def query(self, sql: str, params: Params) -> pa.Table:
+        """Columns as the SELECT names them, in the ports' types, by the Storage API where rows are many.
+
+        Invalid, with the position, before BigQuery is asked where the subset lacks it.
+        """
         query = bound(catalogue.listing(self._session), sql, params)
         select = statements.select(sql, query.params, query.schema.names, self._session.dataset)
         with self._session.reading("jobs.query", ""):
@@ -76,6 +84,7 @@ class BigQueryWarehouse:
         return _as_bound(rows, select.names, query.schema)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        """What BigQuery cannot say, each with its line; no call is made."""
         from ..sql import check
 
         return check(sql)
