@@ -72,7 +72,12 @@ _FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {
     "ExperimentTrial": ("TrialArn", lambda ctx: experiments.descriptions(ctx, "Trial")),
     "ExperimentTrialComponent": ("TrialComponentArn", lambda ctx: experiments.descriptions(ctx, "TrialComponent")),
 }
-_OWN = frozenset({"Tags", "Metrics", "Parents"})  # a name's first part that is no member of the resource
+# a name's first part that is no member of the resource -> its values by the rest of the name
+_OWN: dict[str, Callable[[dict[str, Any], str], list[Any]]] = {
+    "Tags": lambda row, key: [tag["Value"] for tag in row["Tags"] if tag["Key"] == key],
+    "Parents": lambda row, key: [parent[key] for parent in row.get("Parents") or () if key in parent],
+    "Metrics": lambda row, key: [metric["Value"] for metric in row.get("FinalMetricDataList") or () if metric["MetricName"] == key],
+}
 
 
 @handles("sagemaker", "Search")
@@ -100,7 +105,7 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
     answer: Any = operation_model("sagemaker", "Search").output_shape
     known = answer.members["Results"].member.members[kind].members
     for condition in expression.get("Filters") or ():
-        if condition["Name"].partition(".")[0] not in known.keys() | _OWN:
+        if condition["Name"].partition(".")[0] not in known.keys() | _OWN.keys():
             raise AwsError("ValidationException", f"Unknown property name: {condition['Name']}")
     for inner in expression.get("SubExpressions") or ():
         _check_names(inner, kind)
@@ -155,12 +160,8 @@ def _compared(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> b
 def _value(row: dict[str, Any], name: str) -> Any:
     """The member that a dotted name leads to. `Tags.<key>` is a tag, `Metrics.<name>` a training job's final metric."""
     kind, _, rest = name.partition(".")
-    if kind == "Tags" and rest:
-        return next((tag["Value"] for tag in row["Tags"] if tag["Key"] == rest), _MISSING)
-    if kind == "Parents" and rest:
-        return next((parent[rest] for parent in row.get("Parents") or () if rest in parent), _MISSING)
-    if kind == "Metrics" and rest:
-        return next((found["Value"] for found in row.get("FinalMetricDataList") or () if found["MetricName"] == rest), _MISSING)
+    if kind in _OWN and rest:
+        return next(iter(_OWN[kind](row, rest)), _MISSING)
     value: Any = row
     for part in name.split("."):
         if not isinstance(value, dict) or part not in value:

@@ -230,7 +230,7 @@ def update_feature_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 
 def find(ctx: Context, name_or_arn: str) -> Group:
-    """ResourceNotFound when there is none."""
+    """The feature group of that name or ARN. ResourceNotFound when there is none."""
     name = name_or_arn.rpartition(":feature-group/")[2]
     by_name = ctx.store(Groups).by_name
     group = by_name.get(name) or next((g for g in list(by_name.values()) if g.arn == name_or_arn), None)
@@ -250,20 +250,14 @@ def _feature(item: dict[str, Any]) -> Feature:
 
 
 def _check(params: dict[str, Any]) -> None:
-    name = params["FeatureGroupName"]
+    """AwsError ValidationException for a group that CreateFeatureGroup refuses."""
+    name, definitions = params["FeatureGroupName"], params["FeatureDefinitions"]
     if not _NAME.fullmatch(name):
         raise invalid(f"Value '{name}' at 'featureGroupName' failed to satisfy constraint: {_NAME.pattern}")
     online = params.get("OnlineStoreConfig", {}).get("EnableOnlineStore", False)
     if not online and "OfflineStoreConfig" not in params:
         raise invalid("Validation Error: You must enable at least one of the OnlineStore and the OfflineStore.")
-    definitions = params["FeatureDefinitions"]
-    names = [item["FeatureName"] for item in definitions]
-    if not 1 <= len(names) <= _MOST_FEATURES:
-        raise invalid(f"A feature group has 1 to {_MOST_FEATURES} features.")
-    if len({n.lower() for n in names}) != len(names):
-        raise invalid("Validation Error: Feature names have to be unique.")
-    for each in names:
-        _check_name(each)
+    _check_names([item["FeatureName"] for item in definitions])
     kinds = {item["FeatureName"]: item["FeatureType"] for item in definitions}
     for key in ("RecordIdentifierFeatureName", "EventTimeFeatureName"):
         if params[key] not in kinds:
@@ -273,6 +267,15 @@ def _check(params: dict[str, Any]) -> None:
     memory = params.get("OnlineStoreConfig", {}).get("StorageType") == "InMemory"
     if any(item.get("CollectionType") for item in definitions) and online and not memory:
         raise invalid("Validation Error: Collection types are only supported with the InMemory online store.")
+
+
+def _check_names(names: list[str]) -> None:
+    if not 1 <= len(names) <= _MOST_FEATURES:
+        raise invalid(f"A feature group has 1 to {_MOST_FEATURES} features.")
+    if len({name.lower() for name in names}) != len(names):
+        raise invalid("Validation Error: Feature names have to be unique.")
+    for name in names:
+        _check_name(name)
 
 
 def _check_name(name: str) -> None:

@@ -112,24 +112,34 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
 
 
 def _in_task(component: Component, parent: Component, task: Task) -> Iterator[str]:
-    inside = task.parameter_iterator or task.artifact_iterator
-    for name, source in task.inputs.parameters.items():
-        if source.component_input_parameter and source.component_input_parameter not in parent.input_definitions.parameters:
-            yield f"its parameter {name} is the input {source.component_input_parameter!r}, which its component does not have."
-        if source.runtime_value is not None and source.runtime_value.runtime_parameter:
-            yield f"its parameter {name} is a runtime_parameter: schema {SCHEMA} has component_input_parameter instead."
-    for name, artifact in task.inputs.artifacts.items():
-        if artifact.component_input_artifact and artifact.component_input_artifact not in parent.input_definitions.artifacts:
-            yield f"its artifact {name} is the input {artifact.component_input_artifact!r}, which its component does not have."
-    for name, declared in component.input_definitions.parameters.items():
-        required = declared.default_value is msgspec.UNSET and not declared.is_optional
-        if required and name not in task.inputs.parameters and not (inside and inside.item_input == name):
-            yield f"its required parameter {name} has no value."
+    """What is wrong with a task of the component `parent` that runs `component`."""
+    yield from _in_inputs(parent, task)
+    yield from _unset(component, task)
     if task.trigger_policy.condition:
         try:
             expressions.parse(task.trigger_policy.condition)
         except expressions.BadExpression as error:
             yield f"trigger_policy.condition: {error}"
+
+
+def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
+    parameters, artifacts = parent.input_definitions.parameters, parent.input_definitions.artifacts
+    for name, source in task.inputs.parameters.items():
+        if source.component_input_parameter and source.component_input_parameter not in parameters:
+            yield f"its parameter {name} is the input {source.component_input_parameter!r}, which its component does not have."
+        if source.runtime_value is not None and source.runtime_value.runtime_parameter:
+            yield f"its parameter {name} is a runtime_parameter: schema {SCHEMA} has component_input_parameter instead."
+    for name, artifact in task.inputs.artifacts.items():
+        if artifact.component_input_artifact and artifact.component_input_artifact not in artifacts:
+            yield f"its artifact {name} is the input {artifact.component_input_artifact!r}, which its component does not have."
+
+
+def _unset(component: Component, task: Task) -> Iterator[str]:
+    iterator = task.parameter_iterator or task.artifact_iterator
+    values = task.inputs.parameters.keys() | ({iterator.item_input} if iterator else set())
+    for name, declared in component.input_definitions.parameters.items():
+        if declared.default_value is msgspec.UNSET and not declared.is_optional and name not in values:
+            yield f"its required parameter {name} has no value."
 
 
 def needs(task: Task) -> tuple[str, ...]:

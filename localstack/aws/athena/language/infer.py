@@ -44,10 +44,24 @@ _ARRAYS = frozenset(
     """array_agg array_distinct array_except array_intersect array_remove array_sort array_union filter flatten map_entries map_keys
     map_values regexp_extract_all regexp_split sequence slice split transform""".split(),
 )
-_AS_ARGUMENT = frozenset(
+_AS_FIRST = frozenset(
     """sum min max min_by max_by abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least
     round""".split(),
 )
+_FUNCTIONS = {
+    **dict.fromkeys(_DOUBLES, DOUBLE),
+    **dict.fromkeys(_COUNTS, INT),
+    **dict.fromkeys(_ARRAYS, ARRAY),
+    "date": DATE,
+    "json_parse": JSON,
+    "json_extract": JSON,
+}
+# the arguments whose widest type a function's is
+_AS_ARGUMENTS = {
+    **dict.fromkeys(_AS_FIRST, slice(1)),
+    **dict.fromkeys(("coalesce", "greatest", "least"), slice(None)),
+    "if": slice(1, None),
+}
 
 
 class Types:
@@ -93,28 +107,20 @@ class Types:
         self._busy.discard(name)
         return kinds.pop() if len(kinds) == 1 else None
 
-    def _function(self, node: exp.Anonymous) -> Kind | None:  # noqa: PLR0911  one line a kind
-        name = str(node.this).lower()
-        first = node.expressions[0] if node.expressions else None
-        if name in _COUNTS:
-            return INT
-        if name in _DOUBLES:
-            return DOUBLE
-        if name in _ARRAYS or (name == "concat" and self.of(first) == ARRAY):
-            return ARRAY
+    def _function(self, node: exp.Anonymous) -> Kind | None:
+        name, arguments = str(node.this).lower(), node.expressions
+        first = arguments[0] if arguments else None
+        if name in _FUNCTIONS:
+            return _FUNCTIONS[name]
+        if name == "concat":
+            return ARRAY if self.of(first) == ARRAY else OTHER
         if name == "avg":
             kind = self.of(first)
             return DOUBLE if kind == INT else kind
-        if name == "date":
-            return DATE
-        if name in ("json_parse", "json_extract"):
-            return JSON
-        if name in ("date_add", "date_trunc") and len(node.expressions) > 1:
-            return DATE if self.of(node.expressions[-1]) == DATE else OTHER
-        if name == "if":
-            return self._widest(node.expressions[1:])
-        if name in _AS_ARGUMENT:
-            return self._widest(node.expressions if name in ("coalesce", "greatest", "least") else [first])
+        if name in ("date_add", "date_trunc"):
+            return DATE if len(arguments) > 1 and self.of(arguments[-1]) == DATE else OTHER
+        if name in _AS_ARGUMENTS:
+            return self._widest(arguments[_AS_ARGUMENTS[name]])
         return OTHER
 
     def _arithmetic(self, node: exp.Binary) -> Kind | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import msgspec
@@ -213,8 +213,20 @@ class Words:
         return self.blanked(self.index, end)
 
 
-def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
-    """Malformed when it is no statement of Athena's."""
+def read(text: str) -> Statement:
+    """What a text asks for, by its first words. Malformed when it is no statement of Athena's."""
+    words = _words(text)
+    start = [token.text.upper() for token in words.tokens[:2]]
+    if " ".join(start).startswith(_HIVE):
+        return Ddl(text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4]))
+    if start[0] in _REFUSED:
+        raise _refused(start[0])
+    statement = next((statement for first, statement in _STATEMENTS if words.accept(*first)), None)
+    return statement(words) if statement else Select(words.rest())
+
+
+def _words(text: str) -> Words:
+    """Of one statement, without the semicolons at its end."""
     words = Words(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:
         words.tokens.pop()
@@ -222,33 +234,7 @@ def read(text: str) -> Statement:  # noqa: C901, PLR0911  one line a statement
         raise Malformed("Query is empty")
     if any(token.token_type == TokenType.SEMICOLON for token in words.tokens):
         raise Malformed("Only one sql statement is allowed")
-    start = " ".join(token.text.upper() for token in words.tokens[:2])
-    if start.startswith(_HIVE):
-        return Ddl(text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4]))
-    if start.split(" ")[0] in _REFUSED:
-        raise _refused(start.split(" ")[0])
-    if words.accept("UNLOAD"):
-        return _unload(words)
-    if words.accept("INSERT", "INTO"):
-        return _insert(words)
-    if words.accept("CREATE", "OR", "REPLACE", "VIEW") or words.accept("CREATE", "VIEW"):
-        replace = words.tokens[1].text.upper() == "OR"
-        name = words.name()
-        words.expect("AS")
-        return CreateView(name, words.rest(), replace)
-    if words.accept("CREATE", "TABLE"):
-        return _create_table(words)
-    if words.accept("PREPARE"):
-        name_ = words.identifier()
-        words.expect("FROM")
-        query = words.rest().strip()
-        preparable(query)
-        return Prepare(name_, query)
-    if words.accept("EXECUTE"):
-        return _execute(words)
-    if words.accept("DEALLOCATE", "PREPARE"):
-        return Deallocate(words.identifier())
-    return Select(words.rest())
+    return words
 
 
 def _refused(word: str) -> Malformed:
@@ -258,7 +244,7 @@ def _refused(word: str) -> Malformed:
 
 
 def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
-    """Malformed for what cannot be prepared."""
+    """The statement that PREPARE would hold. Malformed for one that cannot be prepared."""
     statement = read(text)
     if not isinstance(statement, (Select, Insert, CreateTableAs, Unload)):
         raise Malformed("PREPARE takes SELECT, INSERT INTO, CREATE TABLE AS and UNLOAD only", at=(1, 1))
@@ -304,6 +290,20 @@ def _insert(words: Words) -> Insert:
     return Insert(name, columns, words.rest())
 
 
+def _create_view(words: Words, *, replace: bool) -> CreateView:
+    name = words.name()
+    words.expect("AS")
+    return CreateView(name, words.rest(), replace)
+
+
+def _prepare(words: Words) -> Prepare:
+    name = words.identifier()
+    words.expect("FROM")
+    query = words.rest().strip()
+    preparable(query)
+    return Prepare(name, query)
+
+
 def _create_table(words: Words) -> CreateTableAs:
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     name = words.name()
@@ -344,3 +344,15 @@ def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
         if words.accept(")"):
             return properties
         words.expect(",")
+
+
+_STATEMENTS: tuple[tuple[tuple[str, ...], Callable[[Words], Statement]], ...] = (
+    (("UNLOAD",), _unload),
+    (("INSERT", "INTO"), _insert),
+    (("CREATE", "OR", "REPLACE", "VIEW"), lambda words: _create_view(words, replace=True)),
+    (("CREATE", "VIEW"), lambda words: _create_view(words, replace=False)),
+    (("CREATE", "TABLE"), _create_table),
+    (("PREPARE",), _prepare),
+    (("EXECUTE",), _execute),
+    (("DEALLOCATE", "PREPARE"), lambda words: Deallocate(words.identifier())),
+)

@@ -79,8 +79,6 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
 
 
 def _written(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
-    kind = node.argument_list[0].type.type_kind if node.argument_list else 0
-    distinct = "DISTINCT " if node.distinct else ""
     if name == "$count_star":
         return f"count(*){where}"
     if name in ("array_agg", "string_agg"):
@@ -89,20 +87,32 @@ def _written(t: Translator, node: Node, name: str, arguments: list[str], where: 
         raise not_run(f"{name.upper()} with ORDER BY or LIMIT")
     if name == "approx_quantiles":
         return _quantiles(node, arguments, where)
-    own = {
-        "avg": f"avg({distinct}{arguments[0]}){where}" if kind in (_INT64, _FLOAT) else None,
-        "approx_count_distinct": f"count(DISTINCT {arguments[0]}){where}",
-    }
+    return _computed(node, name, arguments, where)
+
+
+def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
+    kind = node.argument_list[0].type.type_kind if node.argument_list else 0
+    if name == "approx_count_distinct":
+        return f"count(DISTINCT {arguments[0]}){where}"
+    if name == "avg" and kind in (_INT64, _FLOAT):
+        return f"avg({_distinct(node)}{arguments[0]}){where}"
     if name in ("min", "max") and kind == _FLOAT:
         unknown = f"bool_or(isnan({arguments[0]})){where}"
-        own[name] = f"(CASE WHEN {unknown} THEN CAST('nan' AS DOUBLE) ELSE {name}({arguments[0]}){where} END)"
-    if (written := own.get(name)) is not None:
-        return written
+        return f"(CASE WHEN {unknown} THEN CAST('nan' AS DOUBLE) ELSE {name}({arguments[0]}){where} END)"
+    return _same(node, name, kind, arguments, where)
+
+
+def _same(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
+    """A function that DuckDB has, too; its result in GoogleSQL's type."""
     if name not in _SAME or (kind in (_STRUCT, _BIGNUMERIC) and name not in ("count", "any_value", "min", "max")):
         raise not_run(f"{name.upper()} of this type" if name in _SAME else name.upper())
-    if name == "countif" and distinct:
+    if name == "countif" and node.distinct:
         raise not_run("COUNTIF(DISTINCT)")
-    return f"CAST({_SAME[name]}({distinct}{', '.join(arguments)}){where} AS {duckdb_type(field_of(node.type))})"
+    return f"CAST({_SAME[name]}({_distinct(node)}{', '.join(arguments)}){where} AS {duckdb_type(field_of(node.type))})"
+
+
+def _distinct(node: Node) -> str:
+    return "DISTINCT " if node.distinct else ""
 
 
 def _quantiles(node: Node, arguments: list[str], where: str) -> str:
@@ -118,10 +128,9 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
 def _collected(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     order = f" ORDER BY {order}" if order else ""
-    distinct = "DISTINCT " if node.distinct else ""
     if name == "string_agg" and node.argument_list[0].type.type_kind != _STRING:
         raise not_run("STRING_AGG of BYTES")
-    values = f"list({distinct}{arguments[0]}{order}){where}"
+    values = f"list({_distinct(node)}{arguments[0]}{order}){where}"
     if "limit" in node:
         values = f"list_slice({values}, 1, {t.expression(node.limit)})"
     if name == "array_agg":
