@@ -193,7 +193,7 @@ class _Stream:
 
 
 def _message(method: table.Method, content: bytes) -> Any:
-    """GcpError: the bytes are none."""
+    """The request's message from its bytes. GcpError: the bytes are none."""
     from google.protobuf.message import DecodeError
 
     try:

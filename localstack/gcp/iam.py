@@ -29,7 +29,7 @@ class Policies:
             return policy
 
     def set(self, resource: str, policy: Any) -> Any:
-        """GcpError ABORTED for a stale etag."""
+        """Put a resource's policy, and give it with its new etag. GcpError ABORTED for a stale etag."""
         current = self.get(resource)
         with self._lock:
             if policy.etag and policy.etag != current.etag:

@@ -28,7 +28,7 @@ class Resources:
             self._messages[name] = _copy(message)
 
     def get(self, kind: str, name: str) -> Any:
-        """GcpError NOT_FOUND; `kind` as Google calls it: Endpoint."""
+        """The resource of that name. GcpError NOT_FOUND; `kind` as Google calls it: Endpoint."""
         with self.lock:
             message = self._messages.get(name)
             if message is None:

@@ -20,7 +20,9 @@ _FORMATS = {"parquet": writes.PARQUET, "orc": writes.ORC, "avro": writes.AVRO, "
 
 
 def run(session: Session, text: str) -> Shown:
-    """Malformed, QueryFailed."""
+    """Execute a statement of Hive's; what it shows, as rows of text. Malformed: it does not parse. QueryFailed: Glue refuses it, or Athena
+    would.
+    """
     words = Words(text, HiveWords)
     for start, verb in _VERBS:
         if words.accept(*start):

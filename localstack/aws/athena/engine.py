@@ -35,7 +35,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(ctx: Context, running: Running, query: Query) -> Result:
-    """QueryFailed, Malformed; Cancelled, TimedOut."""
+    """The query's rows with the names and DuckDB types of its columns, the bytes of S3 that were read for it, and their rows; of a query
+    that is to be described, names and types alone.
+
+    Malformed: it does not parse. QueryFailed: Athena would fail it, in Athena's words. Cancelled, TimedOut, Exhausted: what `running`
+    allows.
+    """
     import duckdb
 
     catalog = Catalog(ctx)
@@ -82,7 +87,7 @@ def _limited(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
 
 
 def _gathered(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
-    """Small files together, as each statement in DuckDB has its price: `_TOGETHER`, or one file that is larger."""
+    """The same columns; small files in one table, as each statement in DuckDB has its price: up to `_TOGETHER` bytes, or a larger file."""
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
@@ -99,7 +104,9 @@ def _gathered(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table
 
 
 def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
-    """The rows, as they come. Exhausted once what becomes of them would need more than the query may use."""
+    """The rows in Arrow's types for DuckDB's, in the relation's order. Exhausted once what becomes of them would need more bytes than the
+    query may use; Cancelled or TimedOut between two batches.
+    """
     import pyarrow as pa
 
     reader = relation.to_arrow_reader(_BATCH)

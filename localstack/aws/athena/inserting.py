@@ -30,7 +30,11 @@ def format_of(table: Table) -> writes.Format:
 
 
 def fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
-    """The rows in the table's columns and types; what is not given is null."""
+    """The rows in all the table's columns, partition columns last, in its types; what is not in `targets` is null.
+
+    QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not coerce, INVALID_CAST_ARGUMENT for a value that
+    does not fit.
+    """
     import pyarrow as pa
 
     if len(targets) != len(result.names):

@@ -77,7 +77,7 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
 
 
 def run(ctx: Context, running: Running, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kind
-    """QueryFailed, Malformed; Cancelled, after which the query has left nothing."""
+    """Run a statement, and what came of it. QueryFailed, Malformed: it failed; Cancelled: it was stopped, and has left nothing."""
     Catalog(ctx).check_name(asked.catalog)
     statement = asked.statement
     if isinstance(statement, statements.Select):

@@ -14,7 +14,7 @@ Row = list[str | None]
 
 
 def texts(result: Result) -> list[Row]:
-    """Every row as text; null is None."""
+    """Every row, in the result's order, each cell as Athena writes it; None is NULL."""
     columns = [[text(value) for value in _values(result, index)] for index in range(len(result.names))]
     return [list(row) for row in zip(*columns, strict=True)] if columns else []
 

@@ -177,7 +177,7 @@ class _Columns:
         self.refusals = (ValueError, AttributeError, QueryFailed, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError)
 
     def table(self, records: list[Record]) -> pa.Table:
-        """A row a record. One of `refusals` where one is none."""
+        """A row a record, with the columns and Arrow types of the schema in Glue. One of `refusals` for a record that does not fit it."""
         import pyarrow as pa
 
         rows = [self._row(record) for record in records]

@@ -23,7 +23,7 @@ class JqError(ValueError):
 
 
 def compiled(query: str) -> Filter:
-    """JqError when it does not parse."""
+    """The query as a function of one value. JqError when it does not parse."""
     reader = _Reader(query)
     program = reader.pipe()
     if reader.peek() is not None:

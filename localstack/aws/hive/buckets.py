@@ -31,7 +31,9 @@ def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tup
 
 
 def parted(rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int) -> list[tuple[int, pa.Table]]:
-    """The rows of each bucket that has any. `kinds`: the columns' types in Glue. QueryFailed for one that is not hashed."""
+    """Bucket's number (from 0) and rows, with all columns, of each bucket that has any. `indices`: the columns that are hashed, `kinds`
+    their types in Glue. QueryFailed for a type that Athena does not bucket by, NotRun for one whose hash is not here.
+    """
     for kind in kinds:
         name = kind.partition("(")[0].partition("<")[0]
         if name in _NEVER:

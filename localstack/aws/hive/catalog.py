@@ -85,7 +85,9 @@ class Catalog:
         return True
 
     def needed(self, database: str, name: str, at: tuple[int, int] | None = None) -> Table:
-        """SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none."""
+        """The table or view. QueryFailed SCHEMA_NOT_FOUND or TABLE_NOT_FOUND when there is none; NotRun for one that only its own log
+        explains.
+        """
         table = self.table(database, name)
         if table is None:
             if not self.has_database(database):

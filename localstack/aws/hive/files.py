@@ -31,7 +31,10 @@ def rows(
     s3: Any, table: Table, parts: list[Part], wanted: frozenset[str] | None, hidden: frozenset[str] = frozenset()
 ) -> Iterator[pa.Table]:
     """The table's rows, an object at a time after an empty one; with the columns in `wanted` (None: all), the partition columns, those of
-    `hidden` last.
+    `hidden` last, in the Arrow types of Glue's.
+
+    QueryFailed: HIVE_BAD_DATA for a file that is damaged or of other types, HIVE_CURSOR_ERROR for one that can be read in part, and
+    HIVE_INVALID_PARTITION_VALUE for a folder's value that is not of its column's type.
     """
     import pyarrow as pa
 
@@ -64,6 +67,7 @@ def _hidden_type(name: str) -> pa.DataType:
 
 
 def _filled(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
+    """The same rows and one column more: `name`, last, with the one value, in the schema's type."""
     import pyarrow as pa
 
     return content.append_column(name, pa.array([value] * content.num_rows, schema.field(name).type))
@@ -136,6 +140,7 @@ def _header(table: Table) -> int:
 
 
 def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
+    """The columns by their names, whatever their case, in the table's types. HIVE_BAD_DATA for no Parquet file, or other types."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,7 +154,9 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
 
 
 def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """Columns by their place, as Athena reads ORC unless orc.column.index.access is false."""
+    """The columns in the table's types: by their place, as Athena reads ORC unless orc.column.index.access is false. HIVE_BAD_DATA for what
+    is no ORC file or of other types, HIVE_CURSOR_ERROR for one whose columns cannot be read.
+    """
     import pyarrow as pa
     from pyarrow import orc
 
@@ -176,7 +183,9 @@ def _content(file: Any, names: list[str], uri: str) -> Any:
 
 
 def _columns(content: pa.Table, stored: dict[str, str], columns: list[Column], place: str) -> pa.Table:
-    """A file's columns as the table declares them. `stored`: their names in the file; one that a file lacks is null."""
+    """A file's columns in the order and types in which the table declares them. `stored`: their names in the file; one that a file lacks is
+    null. HIVE_BAD_DATA for a type that is not read as the table's.
+    """
     import pyarrow as pa
 
     arrays = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from datetime import datetime, time
 from decimal import Decimal
-from functools import singledispatch
 from typing import Any
 
 import msgspec
@@ -22,36 +22,29 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def text(value: object) -> str | None:
     """A cell as Athena writes it, in GetQueryResults and in the file of the results. None: NULL."""
-    return value if value is None or isinstance(value, str) else _text(value)
+    if value is None or isinstance(value, str):
+        return value
+    write = _TEXTS.get(type(value)) or next((write for kind, write in _TEXTS.items() if isinstance(value, kind)), _other)
+    return write(value)
 
 
-@singledispatch
-def _text(value: object) -> str:
-    return _interval(value) if hasattr(value, "nanoseconds") else str(value)  # pyarrow's MonthDayNano
-
-
-@_text.register
-def _(value: datetime) -> str:
+def _moment(value: datetime) -> str:
     moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
     return f"{moment} UTC" if value.tzinfo else moment
 
 
-@_text.register(dict)
-def _(value: dict[object, object]) -> str:
+def _row(value: dict[object, object]) -> str:
     return "{" + ", ".join(f"{_field(key)}={_inner(inner)}" for key, inner in value.items()) + "}"
 
 
-@_text.register(list)
-def _(value: list[Any]) -> str:
+def _list(value: list[Any]) -> str:
     if value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # a map
-        return _text(dict(value))
+        return _row(dict(value))
     return "[" + ", ".join(map(_inner, value)) + "]"
 
 
-_text.register(bool, lambda value: "true" if value else "false")
-_text.register(time, lambda value: f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}")
-_text.register(bytes, lambda value: " ".join(f"{byte:02x}" for byte in value))
-_text.register(Decimal, lambda value: format(value, "f"))
+def _other(value: object) -> str:
+    return _interval(value) if hasattr(value, "nanoseconds") else str(value)  # pyarrow's MonthDayNano
 
 
 def _inner(value: object) -> str:
@@ -76,7 +69,6 @@ def _field(name: object) -> object:
     return f"field{int(match.group(1)) - 1}" if match else name
 
 
-@_text.register
 def _double(value: float) -> str:
     """As Java's Double.toString: 1.0, 1.0E10, NaN, Infinity."""
     if math.isnan(value):
@@ -90,3 +82,16 @@ def _double(value: float) -> str:
         return plain if "e" not in plain and "." in plain else f"{value:.1f}"
     mantissa, _, exponent = f"{Decimal(repr(value)).normalize():E}".partition("E")
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}E{int(exponent)}"
+
+
+_TEXTS: dict[type, Callable[[Any], str]] = {
+    bool: lambda value: "true" if value else "false",
+    int: str,
+    float: _double,
+    Decimal: lambda value: format(value, "f"),
+    datetime: _moment,
+    time: lambda value: f"{value:%H:%M:%S}.{value.microsecond // 1000:03d}",
+    bytes: lambda value: " ".join(f"{byte:02x}" for byte in value),
+    dict: _row,
+    list: _list,
+}

@@ -189,7 +189,9 @@ def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[s
 
 
 def typed(lines: Iterator[list[str | None]], uri: str, table: Table, columns: list[Column], form: Lazy | None) -> pa.Table:
-    """Cells by position. OpenCSVSerde (no `form`) fails at a cell that is not of its type, LazySimpleSerDe reads null."""
+    """A row a line, the columns in the table's types, each by its place among the table's. A cell that is not of its type: OpenCSVSerde (no
+    `form`) fails with HIVE_BAD_DATA, LazySimpleSerDe reads null.
+    """
     import pyarrow as pa
 
     kinds = {column.name: types.arrow(column.type) for column in columns}

@@ -149,7 +149,9 @@ def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]
 
 
 def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple[str | None, ...], pa.Table]]:
-    """Rows by partition, without the partition columns, in the order in which the partitions appear."""
+    """The partition columns' values as text (None: null), and the rows without them; in the order in which the partitions appear. The
+    result's last columns are the partition columns, as CREATE TABLE AS wants them.
+    """
     rows = result.rows
     if not partitioned_by:
         return [((), rows)] if rows.num_rows else []
@@ -165,7 +167,9 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
 def _bucketed(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
-    """Each partition's rows by bucket, where the table has any."""
+    """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with the group's columns. QueryFailed,
+    NotRun: see buckets.parted.
+    """
     names = [name.lower() for name in result.names]
     indices = [names.index(name) for name in form.bucketed_by]
     kinds = [types.glue(result.types[index]) for index in indices]

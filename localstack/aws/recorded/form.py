@@ -43,7 +43,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
-    """OSError: there is none. NewerRecording. ValueError: damaged."""
+    """A recording's head and its calls, in their order. OSError: there is none. NewerRecording. ValueError: damaged."""
     data = (folder / ABOUT).read_bytes()
     written = msgspec.json.decode(data, type=dict[str, Any]).get("schema", 0)
     known = About.__struct_config__.tag

@@ -121,7 +121,7 @@ class Asker:
         return b"\n".join(map(of.filters.answered, batch, answers))
 
     def _answer(self, body: bytes) -> bytes:
-        """JobFailed: the model refuses it, or has failed as often as it may."""
+        """The model's answer to one request. JobFailed: the model refuses it, or has failed as often as it may."""
         for last in (*[False] * self._settings.retries, True):
             try:
                 answer = self._connections.ask("POST", "/invocations", body, self._settings.headers)

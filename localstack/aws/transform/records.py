@@ -92,7 +92,9 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
-    """BadRecord: a path that the service does not take, or a content that it cannot filter."""
+    """A job's InputFilter, JoinSource and OutputFilter. BadRecord: a path that the service does not take, or a content that it cannot
+    filter.
+    """
     taken, told = processing.get("InputFilter") or _WHOLE, processing.get("OutputFilter") or _WHOLE
     joins = processing.get("JoinSource") == "Input"
     if not joins and taken == told == _WHOLE:
@@ -106,7 +108,7 @@ def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
 
 
 def select(value: Any, path: str) -> Any:
-    """BadRecord: the path leads to nothing."""
+    """The part of a JSON value that the path leads to. BadRecord: it leads to nothing."""
     for step in steps(path):
         try:
             value = step(value)

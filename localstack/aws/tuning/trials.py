@@ -21,7 +21,7 @@ def objective(params: dict[str, Any]) -> dict[str, str] | None:
 
 
 def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
-    """RangeError, see ranges.parse."""
+    """The job's ranges, wherever its request has them. RangeError, see ranges.parse."""
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
     declared = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}
     return parse(declared, definition.get("StaticHyperParameters") or {})

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-    """A query's rows, in BigQuery's Arrow types. GcpError."""
+    """A query's rows: its columns by their names, in the Arrow types of the Storage Read API. `parameters` are named ones, with Python
+    values. GcpError for what BigQuery refuses, and for a statement that gives no rows.
+    """
     here = place(call)
     try:
         bound = tuple(Parameter(name=name.lower(), field=_field(name, value), value=value) for name, value in (parameters or {}).items())
@@ -48,7 +50,7 @@ def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, 
 
 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
-    """GcpError NOT_FOUND."""
+    """A table's columns in its order. GcpError NOT_FOUND."""
     try:
         return place(call).catalog.table(_ref(table)).fields
     except BigQueryError as error:

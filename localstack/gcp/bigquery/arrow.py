@@ -31,7 +31,9 @@ def arrow_type(field: Field) -> pa.DataType:
 
 
 def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
-    """Python values (decode.py) by column, ready for DuckDB."""
+    """The fields' columns in the Arrow types that DuckDB is given, from Python values (decode.py) by column; pyarrow's error for one that
+    does not fit.
+    """
     import pyarrow as pa
 
     arrays = [pa.array(columns[field.name], arrow_type(field)) for field in fields]
@@ -49,7 +51,9 @@ def selection(fields: Sequence[Field]) -> str:
 
 
 def shown(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
-    """What DuckDB gave, as the Storage Read API shows it."""
+    """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and BigQuery's Arrow types (times in
+    microseconds).
+    """
     import pyarrow as pa
 
     schema = arrow_schema(fields)

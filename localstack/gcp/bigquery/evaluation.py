@@ -64,7 +64,10 @@ def table(here: Place, meaning: Analysis, fields: Sequence[Field], running: Runn
 
 
 def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError) -> Any:
-    """The rows as an Arrow table for DuckDB. `reason`: why DuckDB does not run it; raised where the tables are too large for this."""
+    """The query's rows by GoogleSQL's reference implementation: the fields' columns, as an Arrow table in the types that DuckDB is given.
+
+    `reason`: why DuckDB does not run it; raised where the tables are too large for this. BigQueryError for what the query does wrong.
+    """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
     from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of

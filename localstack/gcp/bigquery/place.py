@@ -72,7 +72,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    """BigQueryError invalid: a member is of another kind than the API's."""
+    """The request's JSON, its members of the API's kinds. BigQueryError invalid: a member is of another."""
     return checked(request.json())
 
 

@@ -48,7 +48,7 @@ def source_of(
     location: str | None = None,
     temporary: str | None = None,
 ) -> Source:
-    """BigQueryError notFound where there is no such table."""
+    """The table or view of that name. BigQueryError notFound where there is none."""
     parts = [part for segment in path for part in segment.split(".")]
     upper = [part.upper() for part in parts]
     if _SCHEMA in upper:

@@ -165,7 +165,9 @@ def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields:
 
 
 def read(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field], *, start: int = 0, limit: int | None = None) -> pa.Table:
-    """Rows in the order in which they were written, as DuckDB holds them."""
+    """The fields' columns in the Arrow types of DuckDB's, in the order in which the rows were written; `limit` rows (None: all) from
+    `start` on.
+    """
     columns = ", ".join(quoted(field.name) for field in fields) or "1 AS none_"
     bounds = (f" LIMIT {limit}" if limit is not None else "") + (f" OFFSET {start}" if start else "")
     rows: pa.Table | None = cursor.sql(f"SELECT {columns} FROM {name}{bounds}").to_arrow_table()

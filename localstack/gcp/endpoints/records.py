@@ -116,7 +116,7 @@ def location_of(name: str) -> str:
 
 
 def must(call: Call, name: str) -> Hosted:
-    """GcpError: no name of an endpoint, or no such endpoint."""
+    """The endpoint of that name. GcpError: no name of an endpoint, or no such endpoint."""
     by_name = call.store(Endpoints).by_name
     if (known := by_name.get(name)) is not None:  # as we wrote it ourselves: what a prediction asks with
         return known

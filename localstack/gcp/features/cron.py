@@ -27,7 +27,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Schedule:
-    """ValueError says what is wrong with `text`."""
+    """When a sync runs, by its cron text. ValueError says what is wrong with `text`."""
     prefix = _ZONE.match(text)
     zone = prefix[1] if prefix else "UTC"
     try:

@@ -35,7 +35,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source:
-    """GcpError for a source that is not there, or lacks a column that the group names."""
+    """A feature group's table, keys and time. GcpError for a source that is not there, or lacks a column that the group names."""
     big_query = group.big_query
     uri = big_query.big_query_source.input_uri
     timestamp = None if big_query.static_data_source else big_query.time_series.timestamp_column or _TIMESTAMP
@@ -102,7 +102,9 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
 
 
 def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
-    """One group's rows, an entity once: the ID columns, the features by their names, and the time of the row."""
+    """One group's rows, an entity once: the ID columns, the features by their names, and last, where the source has one, the time of the
+    row as `_TIMESTAMP/<place>`, in BigQuery's Arrow types. GcpError: the query fails. SourceError: see values.latest.
+    """
     import pyarrow as pa
 
     from ..bigquery import access
@@ -120,7 +122,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
-    """The row's time: the latest of its groups'."""
+    """The table with one column in the place of `times`, last: the latest of them, in their type."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -73,7 +73,7 @@ def _name_by_id(call: Call, write: Any) -> None:
 
 
 def _path_in(call: Call, database: Database, name: str) -> str:
-    """GcpError: the document is in another database."""
+    """A document's path below its database. GcpError: the document is in another database."""
     its_database, path = paths.split(by_id(call, name))
     if its_database != database.message.name:
         raise invalid(f'Document name "{name}" is not in the database "{database.message.name}".')

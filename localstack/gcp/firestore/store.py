@@ -71,7 +71,7 @@ class Firestore:
         self.creating: set[str] = set()  # names that are taken, of databases that are not there yet
 
     def database(self, call: Call, name: str) -> Database:
-        """GcpError NOT_FOUND."""
+        """The database of a resource's name. GcpError NOT_FOUND."""
         database = self.databases.get(by_id(call, paths.check_database(name)))
         if database is None:
             raise _absent(name)

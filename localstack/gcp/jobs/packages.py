@@ -14,7 +14,7 @@ _SCRIPT = 'for package in $ISTHMUS_PACKAGES; do python3 -m pip install "$package
 
 
 def python_program(call: Call, spec: Any, own: list[str], folder: Path) -> Program:
-    """GcpError where a package is not in its bucket."""
+    """The program of a job's Python packages, which are brought into `folder`. GcpError where a package is not in its bucket."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for uri in spec.package_uris:

@@ -64,7 +64,7 @@ def parse(call: Call, name: str) -> Name:
 
 
 def registered(call: Call, name: Name) -> Registered:
-    """GcpError NOT_FOUND."""
+    """The model of that name, with its versions. GcpError NOT_FOUND."""
     model = call.store(Models).by_name.get(name.model)
     if model is None:
         raise GcpError("NOT_FOUND", f"The Model does not exist: {name.model}")

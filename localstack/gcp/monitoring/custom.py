@@ -116,7 +116,7 @@ def moment(timestamp: Any) -> datetime:
 
 
 def described(call: Call, project: str, name: str) -> Any:
-    """GcpError NOT_FOUND."""
+    """The descriptor of a custom metric. GcpError NOT_FOUND."""
     descriptor = call.store(Custom).descriptors.get(project, {}).get(name)
     if descriptor is None:
         raise GcpError("NOT_FOUND", f"Could not find descriptor for metric '{name}'.")

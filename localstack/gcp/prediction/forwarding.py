@@ -70,7 +70,7 @@ def instances_of(body: bytes) -> int:
 
 
 def predictions_of(answer: Answer) -> _Predictions:
-    """GcpError: the model's answer has none."""
+    """The predictions of a model's answer. GcpError: it has none."""
     try:
         return _predictions.decode(answer.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -23,7 +23,7 @@ class FilterError(ValueError):
 
 
 def parse(text: str) -> Predicate:
-    """FilterError for what is no filter."""
+    """A filter as a function of a message's attributes. FilterError for what is no filter."""
     if len(text.encode()) > _LONGEST:
         raise FilterError(f"the filter is longer than {_LONGEST} bytes")
     parser = _Parser(_tokens(text))

@@ -140,7 +140,7 @@ class _Stream:
 
 
 def _pulled(call: Call, name: str) -> Subscription:
-    """GcpError for a subscription that is not there, or is not pulled."""
+    """The subscription of that name. GcpError for one that is not there, or is not pulled."""
     subscription = call.store(Hub).subscription(call, name)
     if subscription.message.detached:
         raise _gone(subscription)

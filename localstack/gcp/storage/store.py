@@ -156,7 +156,7 @@ class Store:
             return self._generation
 
     def bucket(self, name: str) -> Bucket:
-        """GcpError when there is none."""
+        """The bucket of that name. GcpError when there is none."""
         bucket = self.buckets.get(name)
         if bucket is None:
             raise GcpError("NOT_FOUND", "The specified bucket does not exist.", reason="notFound")

@@ -47,7 +47,7 @@ def _constant(tree: exp.Query) -> exp.Expr | None:
 
 
 def _value(parameter: str) -> exp.Expr | None:
-    """QueryFailed for a function or a type that Athena lacks."""
+    """The constant that a parameter's text is, None where it is none. QueryFailed for a function or a type that Athena lacks."""
     try:
         return _constant(check.parsed(f"SELECT {parameter}"))
     except Malformed:

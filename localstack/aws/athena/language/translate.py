@@ -30,7 +30,9 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def translate(text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()) -> Translated:
-    """Malformed, QueryFailed."""
+    """The query as DuckDB runs it, and the tables it reads with their columns. Malformed: it does not parse. QueryFailed: Athena would
+    refuse it.
+    """
     query = check.parsed(text)
     bind(text, query, parameters)
     known = _Known(catalog)
