@@ -7,8 +7,8 @@ from ..resolved import Node
 from ..types import duckdb_type
 from ..values import field_of
 from .context import Translator, ordering
+from .kinds import BIGNUMERIC, FLOAT, INT64, STRING, STRUCT, type_kind
 
-_INT64, _FLOAT, _NUMERIC, _BIGNUMERIC, _BYTES, _STRUCT, _STRING, _ARRAY = 2, 7, 23, 24, 9, 17, 8, 16
 _IGNORE = 1  # NullHandlingModifier
 # What is the same in DuckDB.
 _SAME = {
@@ -91,12 +91,12 @@ def _written(t: Translator, node: Node, name: str, arguments: list[str], where: 
 
 
 def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
-    kind = node.argument_list[0].type.type_kind if node.argument_list else 0
+    kind = type_kind(node)
     if name == "approx_count_distinct":
         return f"count(DISTINCT {arguments[0]}){where}"
-    if name == "avg" and kind in (_INT64, _FLOAT):
+    if name == "avg" and kind in (INT64, FLOAT):
         return f"avg({_distinct(node)}{arguments[0]}){where}"
-    if name in ("min", "max") and kind == _FLOAT:
+    if name in ("min", "max") and kind == FLOAT:
         unknown = f"bool_or(isnan({arguments[0]})){where}"
         return f"(CASE WHEN {unknown} THEN CAST('nan' AS DOUBLE) ELSE {name}({arguments[0]}){where} END)"
     return _same(node, name, kind, arguments, where)
@@ -104,7 +104,7 @@ def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
 
 def _same(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
     """A function that DuckDB has, too; its result in GoogleSQL's type."""
-    if name not in _SAME or (kind in (_STRUCT, _BIGNUMERIC) and name not in ("count", "any_value", "min", "max")):
+    if name not in _SAME or (kind in (STRUCT, BIGNUMERIC) and name not in ("count", "any_value", "min", "max")):
         raise not_run(f"{name.upper()} of this type" if name in _SAME else name.upper())
     if name == "countif" and node.distinct:
         raise not_run("COUNTIF(DISTINCT)")
@@ -118,7 +118,7 @@ def _distinct(node: Node) -> str:
 def _quantiles(node: Node, arguments: list[str], where: str) -> str:
     """Exact ones, which an approximation may be."""
     number = node.argument_list[1]
-    if number.kind != "literal" or node.distinct or node.argument_list[0].type.type_kind not in (_INT64, _FLOAT):
+    if number.kind != "literal" or node.distinct or type_kind(node) not in (INT64, FLOAT):
         raise not_run("APPROX_QUANTILES of this type")
     count = number.value.value.int64_value
     shares = ", ".join(repr(i / count) for i in range(count + 1))
@@ -128,7 +128,7 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
 def _collected(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     order = f" ORDER BY {order}" if order else ""
-    if name == "string_agg" and node.argument_list[0].type.type_kind != _STRING:
+    if name == "string_agg" and type_kind(node) != STRING:
         raise not_run("STRING_AGG of BYTES")
     values = f"list({_distinct(node)}{arguments[0]}{order}){where}"
     if "limit" in node:
@@ -140,11 +140,11 @@ def _collected(t: Translator, node: Node, name: str, arguments: list[str], where
 
 def plain(node: Node, name: str, arguments: list[str]) -> str:
     """An aggregate function that stands before OVER."""
-    kind = node.argument_list[0].type.type_kind if node.argument_list else 0
-    if name == "avg" and kind in (_INT64, _FLOAT):
+    kind = type_kind(node)
+    if name == "avg" and kind in (INT64, FLOAT):
         return f"avg({arguments[0]})"
     if name == "array_agg":
         return f"list({arguments[0]})"
-    if name not in _SAME or kind in (_STRUCT, _BIGNUMERIC):
+    if name not in _SAME or kind in (STRUCT, BIGNUMERIC):
         raise not_run(f"{name.upper()} OVER")
     return f"{_SAME[name]}({', '.join(arguments)})"

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 from ..errors import not_run
 from ..parameters import Parameter
 from ..resolved import Node
+from .kinds import FLOAT
 
 Words: TypeAlias = Mapping[str, "Callable[[Translator, Node], str]"]  # by the node's kind
-FLOAT = 7  # TypeKind
 
 
 class Translator:
@@ -61,6 +61,10 @@ class Translator:
 
     def entry_columns(self, name: str) -> Sequence[Any]:
         return self._entries[name]
+
+
+def arguments(t: Translator, node: Node) -> list[str]:
+    return [t.expression(argument) for argument in node.argument_list]
 
 
 def listed(node: Node) -> str:

@@ -9,8 +9,8 @@ from ..resolved import Node
 from . import literals
 from .casts import utc
 from .context import Translator
+from .kinds import DATE, DATETIME, INT64, TIME, TIMESTAMP, type_kind
 
-_INT64, _STRING, _DATE, _TIMESTAMP, _TIME, _DATETIME, _INTERVAL, _ENUM = 2, 8, 10, 19, 20, 21, 27, 18
 # DateTimestampPart
 PARTS = {
     1: "YEAR", 2: "MONTH", 3: "DAY", 4: "DAYOFWEEK", 5: "DAYOFYEAR", 6: "QUARTER", 7: "HOUR", 8: "MINUTE", 9: "SECOND", 10: "MILLISECOND",
@@ -29,10 +29,6 @@ _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _DAYS = {"DAY": 1, "WEEK": 7}
 _FORMATS = {"Y", "m", "d", "H", "M", "S", "j", "y", "B", "b", "A", "a", "p", "I", "%"}
 _LONGER = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y"}
-
-
-def _kind(node: Node, place: int = 0) -> int:
-    return node.argument_list[place].type.type_kind if place < len(node.argument_list) else 0
 
 
 def part_of(node: Node) -> str:
@@ -58,7 +54,7 @@ def _moved(sign: str, kind: str) -> Callable[[Translator, Node], str]:
 
     def write(t: Translator, node: Node) -> str:
         value, number = (t.expression(argument) for argument in node.argument_list[:2])
-        if _kind(node, 1) != _INT64:
+        if type_kind(node, 1) != INT64:
             raise not_run("adding an INTERVAL")
         return _plus(value, sign, _span(number, part_of(node.argument_list[2])), kind)
 
@@ -72,20 +68,20 @@ def _plus(value: str, sign: str, span: str, kind: str) -> str:
     return f"CAST({value} {sign} {span} AS {kind})"
 
 
-_NAMES = {_DATE: "DATE", _TIMESTAMP: "TIMESTAMPTZ", _DATETIME: "TIMESTAMP"}
+_NAMES = {DATE: "DATE", TIMESTAMP: "TIMESTAMPTZ", DATETIME: "TIMESTAMP"}
 
 
 def arithmetic(t: Translator, node: Node, operator: str) -> str:
     """+ and - of dates with days or intervals."""
     first, second = node.argument_list
-    if operator in "+-" and _kind(node) == _DATE and _kind(node, 1) == _INT64:
+    if operator in "+-" and type_kind(node) == DATE and type_kind(node, 1) == INT64:
         return f"({t.expression(first)} {operator} CAST({t.expression(second)} AS INTEGER))"
-    if operator == "+" and _kind(node) == _INT64 and _kind(node, 1) == _DATE:
+    if operator == "+" and type_kind(node) == INT64 and type_kind(node, 1) == DATE:
         return f"({t.expression(second)} + CAST({t.expression(first)} AS INTEGER))"
     interval = second.kind == "function_call" and second.function.name == "ZetaSQL:$interval"
-    if operator in "+-" and interval and _kind(node) in (_TIMESTAMP, _DATETIME):
+    if operator in "+-" and interval and type_kind(node) in (TIMESTAMP, DATETIME):
         span = _span(t.expression(second.argument_list[0]), part_of(second.argument_list[1]))
-        return _plus(t.expression(first), operator, span, _NAMES[_kind(node)])
+        return _plus(t.expression(first), operator, span, _NAMES[type_kind(node)])
     raise not_run(f"the operator {operator} of these types")
 
 
@@ -93,11 +89,11 @@ def _difference(t: Translator, node: Node) -> str:
     """Whole units of a TIMESTAMP, towards zero; boundaries of a DATE or DATETIME."""
     later, earlier = (t.expression(argument) for argument in node.argument_list[:2])
     part = part_of(node.argument_list[2])
-    if _kind(node) == _TIMESTAMP:
+    if type_kind(node) == TIMESTAMP:
         if part not in _MICROSECONDS:
             raise not_run(f"TIMESTAMP_DIFF of {part}")
         return f"((epoch_us({later}) - epoch_us({earlier})) // {_MICROSECONDS[part]})"
-    if _kind(node) == _TIME or part == "NANOSECOND":
+    if type_kind(node) == TIME or part == "NANOSECOND":
         raise not_run(f"a difference of {part}")
     if part in ("WEEK", "ISOWEEK") or part.startswith("WEEK_"):
         return f"date_diff('day', {_week(earlier, part)}, {_week(later, part)}) // 7"
@@ -137,24 +133,24 @@ def truncated(value: str, part: str) -> str:
 
 def _trunc(t: Translator, node: Node) -> str:
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
-    kind = _kind(node)
-    if kind == _TIMESTAMP:
+    kind = type_kind(node)
+    if kind == TIMESTAMP:
         zone = t.expression(node.argument_list[2]) if len(node.argument_list) > 2 else "'UTC'"
         if part in ("HOUR", "MINUTE") and len(node.argument_list) > 2:
             raise not_run(f"truncating to {part} in a time zone")
         return f"(CAST({truncated(f'({value} AT TIME ZONE {zone})', part)} AS TIMESTAMP) AT TIME ZONE {zone})"
-    if kind not in (_DATE, _DATETIME):
+    if kind not in (DATE, DATETIME):
         raise not_run("TIME_TRUNC")
     return f"CAST({truncated(value, part)} AS {_NAMES[kind]})"
 
 
 def _extract(t: Translator, node: Node) -> str:
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
-    kind = _kind(node)
-    if kind == _TIMESTAMP:
+    kind = type_kind(node)
+    if kind == TIMESTAMP:
         zone = t.expression(node.argument_list[2]) if len(node.argument_list) > 2 else "'UTC'"
         value = f"({value} AT TIME ZONE {zone})"
-    elif kind not in (_DATE, _DATETIME, _TIME):
+    elif kind not in (DATE, DATETIME, TIME):
         raise not_run("EXTRACT of this type")
     return extracted(value, part)
 
@@ -185,7 +181,7 @@ def extracted(value: str, part: str) -> str:
 def _extract_part(part: str) -> Callable[[Translator, Node], str]:
     def write(t: Translator, node: Node) -> str:
         value = t.expression(node.argument_list[0])
-        if _kind(node) == _TIMESTAMP:
+        if type_kind(node) == TIMESTAMP:
             zone = t.expression(node.argument_list[1]) if len(node.argument_list) > 1 else "'UTC'"
             value = f"({value} AT TIME ZONE {zone})"
         return extracted(value, part)
@@ -236,11 +232,11 @@ def _pattern(node: Node) -> str:
 
 def _format(t: Translator, node: Node) -> str:
     pattern, value = _pattern(node.argument_list[0]), t.expression(node.argument_list[1])
-    kind = _kind(node, 1)
-    if kind == _TIMESTAMP:
+    kind = type_kind(node, 1)
+    if kind == TIMESTAMP:
         zone = t.expression(node.argument_list[2]) if len(node.argument_list) > 2 else "'UTC'"
         value = f"({value} AT TIME ZONE {zone})"
-    elif kind not in (_DATE, _DATETIME):
+    elif kind not in (DATE, DATETIME):
         raise not_run("FORMAT_TIME")
     return f"strftime({value}, {pattern})"
 
@@ -249,9 +245,9 @@ def _date(t: Translator, node: Node) -> str:
     values = [t.expression(argument) for argument in node.argument_list]
     if len(values) == 3:
         return f"make_date({', '.join(values)})"
-    if _kind(node) == _TIMESTAMP:
+    if type_kind(node) == TIMESTAMP:
         return f"CAST(({values[0]} AT TIME ZONE {values[1] if len(values) > 1 else repr('UTC')}) AS DATE)"
-    if _kind(node) in (_DATE, _DATETIME) and len(values) == 1:
+    if type_kind(node) in (DATE, DATETIME) and len(values) == 1:
         return f"CAST({values[0]} AS DATE)"
     raise not_run("DATE of these arguments")
 
@@ -259,20 +255,20 @@ def _date(t: Translator, node: Node) -> str:
 def _timestamp(t: Translator, node: Node) -> str:
     values = [t.expression(argument) for argument in node.argument_list]
     zone = values[1] if len(values) > 1 else "'UTC'"
-    if _kind(node) in (_DATE, _DATETIME):
+    if type_kind(node) in (DATE, DATETIME):
         return f"(CAST({values[0]} AS TIMESTAMP) AT TIME ZONE {zone})"
-    if _kind(node) == _TIMESTAMP and len(values) == 1:
+    if type_kind(node) == TIMESTAMP and len(values) == 1:
         return values[0]
     raise not_run("TIMESTAMP of these arguments")
 
 
 def _datetime(t: Translator, node: Node) -> str:
     values = [t.expression(argument) for argument in node.argument_list]
-    if _kind(node) == _TIMESTAMP:
+    if type_kind(node) == TIMESTAMP:
         return f"({values[0]} AT TIME ZONE {values[1] if len(values) > 1 else repr('UTC')})"
-    if _kind(node) in (_DATE, _DATETIME) and len(values) == 1:
+    if type_kind(node) in (DATE, DATETIME) and len(values) == 1:
         return f"CAST({values[0]} AS TIMESTAMP)"
-    if _kind(node) == _DATE and _kind(node, 1) == _TIME:
+    if type_kind(node) == DATE and type_kind(node, 1) == TIME:
         return f"({values[0]} + {values[1]})"
     raise not_run("DATETIME of these arguments")
 

@@ -9,6 +9,7 @@ from ..errors import not_run
 from ..resolved import Node
 from . import literals
 from .context import Translator
+from .kinds import JSON, type_kind
 
 _PATH = re.compile(r"\$(\.\w+|\[\d+\])*")
 
@@ -18,7 +19,7 @@ def _value(t: Translator, node: Node) -> str:
     path = node.argument_list[1] if len(node.argument_list) > 1 else None
     if path is not None and (path.kind != "literal" or not _PATH.fullmatch(path.value.value.string_value)):
         raise not_run("a JSON path of this kind")
-    if path is None or node.argument_list[0].type.type_kind != _JSON:
+    if path is None or type_kind(node) != JSON:
         raise not_run("JSON_VALUE of STRING, or without a path")
     document, place = t.expression(node.argument_list[0]), literals.text(path.value.value.string_value)
     simple = f"json_type({document}, {place}) IN ('VARCHAR', 'BOOLEAN', 'BIGINT', 'UBIGINT')"
@@ -26,5 +27,4 @@ def _value(t: Translator, node: Node) -> str:
     return f"CASE WHEN {simple} THEN json_extract_string({document}, {place}) WHEN {other} END"
 
 
-_JSON = 26
 FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {"json_value": _value, "json_extract_scalar": _value}

@@ -8,12 +8,12 @@ from ..types import duckdb_type
 from ..values import field_of
 from . import aggregates
 from .context import Translator, ordering
+from .kinds import FLOAT, type_kind
 
 _FUNCTIONS = {
     "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "first_value", "last_value", "nth_value",
 }  # fmt: skip
 _IGNORE = 1
-_FLOAT = 7
 _UNBOUNDED = (0, 4)
 _BOUNDS = {0: "UNBOUNDED PRECEDING", 1: "PRECEDING", 2: "CURRENT ROW", 3: "FOLLOWING", 4: "UNBOUNDED FOLLOWING"}
 
@@ -41,10 +41,9 @@ def _function(t: Translator, group: Node, node: Node) -> str:
 
 
 def _aggregated(node: Node, name: str, arguments: list[str], over: str) -> str:
-    kind = node.argument_list[0].type.type_kind if node.argument_list else 0
     if name == "$count_star":
         return f"count(*) {over}"
-    if node.distinct or node.null_handling_modifier or (name in ("min", "max") and kind == _FLOAT):
+    if node.distinct or node.null_handling_modifier or (name in ("min", "max") and type_kind(node) == FLOAT):
         raise not_run(f"{name.upper()} OVER with DISTINCT, NULLS or of FLOAT64")
     written = aggregates.plain(node, name, arguments)
     return f"CAST({written} {over} AS {duckdb_type(field_of(node.type))})"
