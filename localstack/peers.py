@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -43,14 +44,43 @@ def _asked(peer: tuple[str, int], port: int) -> tuple[int, int]:
     """User and inode by NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
     addresses = struct.pack("!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST))
     query = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ANY) + addresses + struct.pack("=III", 0, _ANY, _ANY)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
-        kernel.settimeout(1.0)
-        kernel.send(_HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0) + query)
-        answer = kernel.recv(4096)
+    answer = _KERNEL.ask(_SOCK_DIAG_BY_FAMILY, query)
     if _HEADER.unpack_from(answer)[1] != _SOCK_DIAG_BY_FAMILY:
         raise ValueError("there is no such socket")
     user, inode = struct.unpack_from("=II", answer, _OWNER)
     return user, inode
+
+
+class _Kernel:
+    """NETLINK_SOCK_DIAG over one socket, which is opened when it is first needed: opening one takes longer than a question."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._number = 0
+        self._lock = threading.Lock()
+
+    def ask(self, kind: int, query: bytes) -> bytes:
+        """The message that answers. OSError."""
+        with self._lock:
+            kernel = self._socket or self._opened()
+            self._number = number = (self._number + 1) & 0xFFFFFFFF
+            try:
+                kernel.send(_HEADER.pack(_HEADER.size + len(query), kind, _REQUEST, number, 0) + query)
+                while _HEADER.unpack_from(answer := kernel.recv(4096))[3] != number:  # of a question that was given up
+                    pass
+            except OSError:
+                self._socket = None
+                kernel.close()
+                raise
+            return answer
+
+    def _opened(self) -> socket.socket:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
+        self._socket.settimeout(1.0)
+        return self._socket
+
+
+_KERNEL = _Kernel()
 
 
 def _listed(peer: tuple[str, int]) -> tuple[int, int]:

@@ -36,12 +36,12 @@ class State:
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
         """The one instance of `kind` for an owner, such as an account and a region; made by `kind()` when it is first asked for."""
         key = (owner, kind)
-        touched = self._touched_by_request()
-        if touched is None:
+        touched: set[Key] | None = getattr(self._of_request, "touched", None)
+        if touched is not None:
+            touched.add(key)
+        elif key not in self._touched:
             with self._touching:
                 self._touched.add(key)
-        else:
-            touched.add(key)
         store: T | None = self._stores.get(key)
         if store is not None:
             return store

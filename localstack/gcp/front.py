@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,7 +14,7 @@ from .. import control
 from ..calls import Calls
 from ..minutes import Minutes
 from ..state import Stack, State
-from ..wsgi import Answer, Cut
+from ..wsgi import Answer
 from . import handler_modules, table
 from .asked import Asked, asked_of, handler_of, not_there
 from .callers import Callers
@@ -33,6 +30,8 @@ from .transcoding import JSON, answer_of, message_of, refusal, stream_of
 class Front:
     """One per stack. Its handlers run in many threads."""
 
+    callers: Callers  # since `begin`
+
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.calls = Calls()
@@ -44,14 +43,13 @@ class Front:
             "GET policy": self.used.policy,
         }
         self._keys: Keys | None = None
-        self._callers: Callers | None = None
 
     # What process.serve and control ask for.
 
     def begin(self) -> None:
         """The stack knows its URL."""
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
-        self._callers = Callers(self.stack, self._keys.account_key)
+        self.callers = Callers(self.stack, self._keys.account_key)
 
     def close(self) -> None:
         self.stack.state.stop()
@@ -91,12 +89,6 @@ class Front:
         if self._keys is None:
             raise RuntimeError("the stack does not listen yet")
         return self._keys
-
-    @property
-    def callers(self) -> Callers:
-        if self._callers is None:
-            raise RuntimeError("the stack does not listen yet")
-        return self._callers
 
     def environment(self) -> Environment:
         door = {
@@ -140,21 +132,19 @@ class Front:
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
         """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
-        try:
-            return await self._http(request)
-        except GcpError as error:
-            return refusal(error)
-
-    async def _http(self, request: HttpRequest) -> HttpAnswer:
         api = api_of(request)
         if api is None:
-            raise GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server.")
-        if not handler_modules.loaded(api.package):
-            await asyncio.to_thread(self._load, api)
-        if (routed := route_of(api, request)) is not None:
+            return refusal(GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server."))
+        try:
+            if not handler_modules.loaded(api.package):
+                await asyncio.to_thread(self._load, api)
+            if (routed := route_of(api, request)) is None:
+                return await asyncio.to_thread(self._transcoded, api, request)
             asked, handler = routed
-            return _http_answer(await self.answer(asked, handler, request))
-        return await asyncio.to_thread(self._transcoded, api, request)
+            result = await self.answer(asked, handler, request)
+            return result if isinstance(result, HttpAnswer) else _http_answer(result)
+        except GcpError as error:
+            return refusal(error)
 
     def inside(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request that another one carries, in this thread: it meets its own faults, and is in the log. Cut."""
@@ -191,7 +181,7 @@ class Front:
         """A handler's result: in the loop where it is a coroutine function, else in a thread. GcpError, Cut."""
         if not _in_loop(handler):
             return await asyncio.get_running_loop().run_in_executor(None, self.answer_here, asked, handler, request)
-        with self._logged(asked) as meeting:
+        with Meeting(self.stack, self.calls, asked) as meeting:
             if meeting.seconds:
                 await asyncio.sleep(meeting.seconds)
             meeting.refuse()
@@ -202,7 +192,7 @@ class Front:
 
     def answer_here(self, asked: Asked, handler: Callable[..., Any], request: Any, call: Call | None = None) -> Any:
         """A handler's result, in this thread. GcpError, Cut."""
-        with self._logged(asked) as meeting:
+        with Meeting(self.stack, self.calls, asked) as meeting:
             if meeting.seconds:
                 self.stack.state.stopping.wait(meeting.seconds)
             meeting.refuse()
@@ -214,37 +204,6 @@ class Front:
                     result = asyncio.run(result)
             meeting.end(result)
             return result
-
-    @contextmanager
-    def _logged(self, asked: Asked) -> Iterator[Meeting]:
-        meeting = Meeting(self.stack.faults, asked)
-        status, error = 0, None
-        try:
-            yield meeting
-            status = meeting.status
-        except GcpError as refused:
-            status, error = refused.http, refused.reason or refused.status
-            raise
-        except Cut:
-            status = 0
-            raise
-        except Exception as mistake:
-            status, error = 500, "INTERNAL"
-            sys.stderr.write(f"the handler of {asked.service}:{asked.operation} failed\n")
-            traceback.print_exc()
-            text = f"the GCP stack failed at {asked.service}:{asked.operation}: {type(mistake).__name__}: {mistake}"
-            raise GcpError("UNIMPLEMENTED", text, reason="notImplemented") from mistake  # which no SDK tries again
-        finally:
-            self.calls.add(
-                at=self.stack.clock.now(),
-                service=asked.service,
-                operation=asked.operation,
-                names=asked.names,
-                status=status,
-                error=error,
-                fault=meeting.kind,
-                mutating=asked.mutating,
-            )
 
 
 _in_loop = functools.cache(inspect.iscoroutinefunction)  # asked at every call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import queue
 import re
 import threading
@@ -222,8 +223,13 @@ def _api_of(metadata: Any) -> table.Api:
     """Whose policies or operations are meant, where the path does not say it: clients name the resource in a header."""
     for name, value in metadata or ():
         if name == "x-goog-request-params":
-            return next((api for pattern, api in _OF_RESOURCE if pattern.search(str(value))), table.APIS[0])
+            return _api_of_resource(str(value))
     return table.APIS[0]
+
+
+@functools.lru_cache(maxsize=256)
+def _api_of_resource(text: str) -> table.Api:
+    return next((api for pattern, api in _OF_RESOURCE if pattern.search(text)), table.APIS[0])
 
 
 async def _abort(context: Any, error: GcpError | Cut) -> None:

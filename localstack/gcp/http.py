@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -21,14 +21,17 @@ from ..tunnel import through
 from ..wsgi import Cut
 from . import door
 from .registry import HttpAnswer, HttpRequest
+from .stepping import begin
 from .transcoding import refusal
 
 if TYPE_CHECKING:
     from .front import Front
 
 _HEADERS = 64 << 10  # bytes of a request's first line and headers
+_TOO_LONG = f"a request's headers have at most {_HEADERS:,} bytes here"
 _BODY = 1 << 30  # an upload in one request; the SDKs send larger objects in parts
 _CONTROL = ThreadPoolExecutor(4, thread_name_prefix="control")  # whatever the handlers wait for, the stack is steered
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
 _LINE_BREAKS = re.compile(r"[\r\n\0]")  # in a header's value they would end it
@@ -45,7 +48,8 @@ class Connection(asyncio.Protocol):
         self._inside = inside  # the door has led here
         self._transport: Any = None
         self._waiting: deque[tuple[HttpRequest, bool]] = deque()
-        self._task: asyncio.Task[None] | None = None
+        self._answering = False
+        self._work: object = None  # held, or the garbage collector could take it
         self._writable = asyncio.Event()
         self._writable.set()
         self._own: bool | None = None  # whether it is known to be this user's, once somebody has asked
@@ -86,10 +90,14 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, target: bytes) -> None:
         self._target += target
-        self._count(len(target))
+        self._read += len(target)
+        if self._read > _HEADERS:
+            self._refuse(431, _TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
+        self._read += len(name) + len(value)
+        if self._read > _HEADERS:
+            self._refuse(431, _TOO_LONG)
         self._headers[_small(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -110,25 +118,19 @@ class Connection(asyncio.Protocol):
         keep = self._parser.should_keep_alive()
         self._target, self._headers, self._body, self._size, self._read = b"", {}, [], 0, 0
         self._waiting.append((request, keep))
-        if self._task is None:
-            self._task = self._loop.create_task(self._answer())
+        if not self._answering:
+            self._answering = True
+            self._work = begin(self._answer())
         elif len(self._waiting) > 8:
             self._transport.pause_reading()
 
-    def _count(self, size: int) -> None:
-        self._read += size
-        if self._read > _HEADERS:
-            self._refuse(431, f"a request's headers have at most {_HEADERS:,} bytes here")
-
     def _request(self) -> HttpRequest:
-        url = httptools.parse_url(self._target) if self._target.startswith(b"/") or b"://" in self._target else None
-        path = (url.path if url is not None else self._target).decode("latin-1")
-        query = url.query.decode("latin-1") if url is not None and url.query else ""
+        path, query_lists = _asked(self._target)
         return HttpRequest(
             method=self._parser.get_method().decode(),
             host=_without_port(self._headers.get("host", "")),
             path=path,
-            query_lists=parse_qs(query, keep_blank_values=True) if query else {},
+            query_lists=query_lists,
             headers=self._headers,
             body=b"".join(self._body),
         )
@@ -154,7 +156,7 @@ class Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
         finally:
-            self._task = None
+            self._answering = False
 
     async def _answered(self, request: HttpRequest) -> HttpAnswer:
         if not _programs_only(request):
@@ -192,7 +194,7 @@ class Connection(asyncio.Protocol):
         if not isinstance(answer.body, bytes):
             await self._stream(head, answer.body)
             return
-        if not counted and answer.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        if not counted and answer.status not in _WITHOUT_BODY:
             head += b"Content-Length: %d\r\n" % len(answer.body)
         body = b"" if request.method == "HEAD" else answer.body
         self._transport.write(b"%b\r\n%b" % (head, body))
@@ -249,6 +251,15 @@ class Connection(asyncio.Protocol):
 def _small(name: bytes) -> str:
     """A header's name, in small letters: clients send the same ones with every request."""
     return name.decode("latin-1").lower()
+
+
+@lru_cache(maxsize=256)  # programs ask for the same ones again and again
+def _asked(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
+    """The path and the parameters of what a request's first line names."""
+    url = httptools.parse_url(target) if target.startswith(b"/") or b"://" in target else None
+    path = (url.path if url is not None else target).decode("latin-1")
+    query = url.query.decode("latin-1") if url is not None and url.query else ""
+    return path, parse_qs(query, keep_blank_values=True) if query else {}
 
 
 @lru_cache(maxsize=256)

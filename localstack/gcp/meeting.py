@@ -1,41 +1,57 @@
-"""The faults that a call meets."""
+"""What a call meets on its way to its handler and back: the faults that were asked for, and the log."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import traceback
+from types import TracebackType
+from typing import Any, Self
 
-from ..faults import OF_THE_WIRE, Fault, Faults, Kind
+from ..calls import Calls
+from ..faults import OF_THE_WIRE, Fault, Kind
+from ..state import Stack
 from ..wsgi import Cut
 from .asked import Asked
 from .registry import GcpError, HttpAnswer
 
 
 class Meeting:
-    """Of one call."""
+    """Of one call, from its faults to its line in the log. Within it a handler's own mistake becomes a GcpError that no SDK tries again."""
 
-    def __init__(self, rules: Faults, asked: Asked) -> None:
-        self._faults: dict[Kind, Fault] = {}
-        for kind in OF_THE_WIRE if rules else ():
-            fault = rules.take((kind,), asked.service, asked.operation, asked.names)
-            if fault is not None:
-                self._faults[kind] = fault
-        self._service = asked.service
-        self.status = 200
+    __slots__ = ("_asked", "_calls", "_faults", "_stack", "_status")
 
-    @property
-    def kind(self) -> str | None:
-        return next(reversed(self._faults), None)
+    def __init__(self, stack: Stack, calls: Calls, asked: Asked) -> None:
+        self._stack = stack
+        self._calls = calls
+        self._asked = asked
+        self._faults = _taken(stack, asked) if stack.faults else None
+        self._status = 200
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self._log(self._status, None)
+        elif isinstance(error, GcpError):
+            self._log(error.http, error.reason or error.status)
+        elif isinstance(error, Exception) and not isinstance(error, Cut):
+            self._log(500, "INTERNAL")
+            raise self._mistake(error) from error
+        else:
+            self._log(0, None)
 
     @property
     def seconds(self) -> float:
-        return self._faults["latency"].seconds if "latency" in self._faults else 0.0
+        """How late the call is to be."""
+        return self._faults["latency"].seconds if self._faults and "latency" in self._faults else 0.0
 
     def refuse(self) -> None:
         """Before the effect."""
         if not self._faults:
             return
         if "throttle" in self._faults:
-            raise _throttled(self._service)
+            raise _throttled(self._asked.service)
         if "error" in self._faults:
             raise _error(self._faults["error"])
         if "cut-before" in self._faults:
@@ -44,9 +60,39 @@ class Meeting:
     def end(self, result: Any) -> None:
         """After it."""
         if isinstance(result, HttpAnswer):
-            self.status = result.status
-        if "cut-after" in self._faults:
+            self._status = result.status
+        if self._faults and "cut-after" in self._faults:
             raise Cut
+
+    def _log(self, status: int, error: str | None) -> None:
+        asked = self._asked
+        self._calls.add(
+            at=self._stack.clock.now(),
+            service=asked.service,
+            operation=asked.operation,
+            names=asked.names,
+            status=status,
+            error=error,
+            fault=next(reversed(self._faults), None) if self._faults else None,
+            mutating=asked.mutating,
+        )
+
+    def _mistake(self, error: Exception) -> GcpError:
+        call = f"{self._asked.service}:{self._asked.operation}"
+        sys.stderr.write(f"the handler of {call} failed\n")
+        traceback.print_exception(error)
+        text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
+        return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
+
+
+def _taken(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
+    """The faults of this call, each used up by one."""
+    taken: dict[Kind, Fault] = {}
+    for kind in OF_THE_WIRE:
+        fault = stack.faults.take((kind,), asked.service, asked.operation, asked.names)
+        if fault is not None:
+            taken[kind] = fault
+    return taken
 
 
 def _throttled(service: str) -> GcpError:

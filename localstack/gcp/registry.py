@@ -217,24 +217,17 @@ _NEVER = threading.Event()
 class Call:
     """What a handler is given. `without_request()` may be kept, by a timer or a thread."""
 
-    __slots__ = ("_front", "ended", "headers", "operation", "service", "state")
+    __slots__ = ("_front", "clock", "ended", "headers", "operation", "service", "stack", "state")
 
     def __init__(self, front: Any, service: str, operation: str, headers: Mapping[str, str], ended: threading.Event | None = None) -> None:
         self._front = front
         self.service = service
         self.operation = operation
         self.headers = headers
-        self.state = front.stack.state
+        self.stack: Stack = front.stack
+        self.clock: Clock = self.stack.clock
+        self.state = self.stack.state
         self.ended = ended or _NEVER  # of a stream: the client has gone
-
-    @property
-    def stack(self) -> Stack:
-        stack: Stack = self._front.stack
-        return stack
-
-    @property
-    def clock(self) -> Clock:
-        return self.stack.clock
 
     @property
     def images(self) -> Mapping[str, str]:

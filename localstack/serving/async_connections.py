@@ -20,8 +20,7 @@ class AsyncConnections:
     ) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
         connection = await self._take(port)
-        answer = connection.send(head(port, method, path, len(body), headers) + body)
-        timer = asyncio.get_running_loop().call_later(within, connection.overdue)
+        answer = connection.send(head(port, method, path, len(body), headers) + body, within)
         try:
             result = await answer
         except TimeoutError as error:
@@ -29,8 +28,6 @@ class AsyncConnections:
         except BaseException:
             connection.close()
             raise
-        finally:
-            timer.cancel()
         if result.keep and not connection.closed:
             self._idle.append(connection)
         else:
@@ -43,8 +40,9 @@ class AsyncConnections:
             if not idle.closed and idle.port == port:
                 return idle
             idle.close()
+        loop = asyncio.get_running_loop()
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(lambda: _Connection(port), "127.0.0.1", port)
+            _, connection = await loop.create_connection(lambda: _Connection(port, loop), "127.0.0.1", port)
         except OSError as error:
             raise NotReached(f"nothing listens on 127.0.0.1:{port}") from error
         return connection
@@ -55,23 +53,45 @@ class AsyncConnections:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, loop: asyncio.AbstractEventLoop) -> None:
         self.port = port
         self.closed = False
+        self._loop = loop
         self._transport: Any = None
         self._answer = Answer()
         self._waiting: asyncio.Future[Answer] | None = None
+        self._until = 0.0  # when the answer is overdue, of the loop's time
+        self._timer: asyncio.TimerHandle | None = None  # at `_until` or before: a timer an exchange costs as much as its parsing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
-    def send(self, request: bytes) -> asyncio.Future[Answer]:
-        self._answer = Answer()
-        self._waiting = asyncio.get_running_loop().create_future()
+    def send(self, request: bytes, within: float) -> asyncio.Future[Answer]:
+        """TimeoutError when no answer has come within so many seconds, NotReached when none will."""
         self._transport.write(request)
+        self._answer = Answer()
+        self._waiting = self._loop.create_future()
+        self._until = self._loop.time() + within
+        if self._timer is None or self._timer.when() > self._until:
+            self._time()
         if self.closed:
             self._fail(NotReached("the container closed the connection before it had answered"))
         return self._waiting
+
+    def _time(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._until, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._loop.time() < self._until:
+            self._time()
+        else:
+            self._fail(TimeoutError())
+            self.close()
 
     def data_received(self, data: bytes) -> None:
         answer = self._answer
@@ -86,6 +106,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         answer = self._answer
         if exc is None and answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
             answer.on_message_complete()  # HTTP/1.0: the body ends with the connection
@@ -94,12 +116,10 @@ class _Connection(asyncio.Protocol):
                 self._waiting.set_result(answer)
         self._fail(NotReached("the container closed the connection before it had answered"))
 
-    def overdue(self) -> None:
-        self._fail(TimeoutError())
-        self.close()
-
     def close(self) -> None:
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._transport is not None:
             self._transport.close()
 

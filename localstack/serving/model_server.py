@@ -87,7 +87,8 @@ class ModelServer:
         self._retired = False
         self._reviving = False
         self._again: Callable[[], str | None] | None = None
-        self._changed = threading.Condition()
+        self._counting = threading.Lock()
+        self._changed = threading.Condition(self._counting)
 
     def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
         """Fill the model's folder, run the command, wait until it is healthy. What went wrong, else None; `fill` may raise."""
@@ -116,7 +117,7 @@ class ModelServer:
 
     def enter(self) -> bool:
         """False: it has gone; pick again."""
-        with self._changed:
+        with self._counting:
             if self._retired:
                 return False
             self._busy += 1
@@ -128,7 +129,7 @@ class ModelServer:
         return self._busy
 
     def leave(self) -> None:
-        with self._changed:
+        with self._counting:
             self._busy -= 1
             if self._retired:
                 self._changed.notify_all()

@@ -1,0 +1,36 @@
+"""A coroutine that runs from the moment it is begun: its first step does not wait for a turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+if sys.version_info >= (3, 12):
+
+    def begin(coroutine: Coroutine[Any, Any, None]) -> object:
+        """Run it in the loop that calls. What is answered may be forgotten only once the coroutine has ended."""
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), eager_start=True)
+
+else:
+
+    class begin:  # noqa: N801  a function to who calls it
+        """Run it in the loop that calls. It is no task: nothing in it may ask for the current one. What it waits for are futures."""
+
+        __slots__ = ("_coroutine",)
+
+        def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+            self._coroutine = coroutine
+            self._step()
+
+        def _step(self, _: object = None) -> None:
+            try:
+                awaited = self._coroutine.send(None)
+            except StopIteration:
+                return
+            if awaited is None:  # asyncio.sleep(0)
+                asyncio.get_running_loop().call_soon(self._step)
+            else:
+                awaited._asyncio_future_blocking = False  # noqa: SLF001  as a task does with a future that is awaited
+                awaited.add_done_callback(self._step)
