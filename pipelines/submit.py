@@ -71,6 +71,11 @@ def prepare(
     return submitted(blobs, document)
 
 
+def run_id(project: Project, run: str) -> str:
+    """What an engine knows a run by: one in the world."""
+    return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
+
+
 def submitted(blobs: BlobStore, document: RunDocument) -> PipelineRun:
     """What the engine was given for a run.json."""
     return PipelineRun(run_id=document.run_id, pipeline=document.pipeline, run_uri=run_uri(blobs.root, document.run), steps=specs(document))
@@ -101,10 +106,9 @@ def _document(
     from importlib.metadata import version
 
     file = project.folder / "project.yaml"
-    root = project.target.blobs.root
     return RunDocument(
         run=run,
-        run_id=digest_text(f"{root}\n{project.spec.name}\n{run}")[:32],
+        run_id=run_id(project, run),
         pipeline=pipeline.name,
         project_file=str(file.resolve()) if file.is_file() else None,
         folder=str(project.folder.resolve()),

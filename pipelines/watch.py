@@ -13,7 +13,7 @@ from ..errors import NotFound
 from ..storage import located, wait
 from . import run_names
 from .conditions import text
-from .document import RunDocument, Scalar, StepFailure, StepResult, find, folder_of, local_path, open_run, read, run_uri
+from .document import RunDocument, Scalar, StepFailure, StepResult, find, open_run, read
 from .graph import Step, needed
 from .port import PipelineRun, RunState, StepState
 from .results import step_folder
@@ -72,28 +72,6 @@ def observe(project: Project, run: str) -> RunState:
 def going_on(project: Project) -> tuple[str, ...]:
     """Runs that have not ended, among the newest few that began after the newest training run which ended."""
     return tuple(name for name in run_names.begun(project)[-_LOOKED:] if _goes_on(project, name))
-
-
-def remove_unstarted(project: Project) -> None:
-    """Remove the runs that a `train` of this folder wrote and was stopped before it started them. Under its lock.
-
-    On this machine only: in a bucket such a run may be a compiled one, or another checkout's that is about to start.
-    """
-    blobs = project.target.blobs
-    if local_path(blobs.root) is None or project.target.calls.dry_run:
-        return
-    for name in run_names.begun(project):
-        uri = run_uri(blobs.root, name)
-        document = find(blobs, uri, RunDocument)
-        if document is not None and _is_unstarted(project, document):
-            rest = [blob.uri for blob in blobs.list(f"{folder_of(uri)}/") if blob.uri != uri]
-            for left in (*rest, uri):  # run.json last: what is cut is found again
-                blobs.delete(left)
-
-
-def _is_unstarted(project: Project, document: RunDocument) -> bool:
-    ours = document.folder == str(project.folder.resolve()) and document.pipeline in project.spec.models
-    return ours and project.target.pipelines.observe(document.run_id) is None
 
 
 def _goes_on(project: Project, run: str) -> bool:

@@ -6,7 +6,7 @@ import os
 import re
 import runpy
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -46,28 +46,35 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
         raise NotFound(f"there is no example {example}", remedy=did_you_mean(example, examples(), has="examples are"))
     if folder.exists() and not folder.is_dir():
         raise AlreadyExists(f"{folder} is a file", remedy="choose another name")
-    if folder.is_dir() and (there := sorted(path.name for path in folder.iterdir())):
-        listed = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
-        raise AlreadyExists(f"{folder} is not empty: it holds {listed}", remedy="choose another name, or an empty folder")
+    left, there = _left_by_killed(folder), {path.name for path in _entries(folder)}
+    if there and (not left or "project.yaml" in there):  # which is the last to come
+        _remove(left)
+        raise _not_empty(folder, there)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    shutil.rmtree(draft, ignore_errors=True)  # what an earlier process of this number left half-made
+    _remove([draft])
     try:
-        draft.mkdir(parents=True)
-        if files is None:
-            _copy(_examples().joinpath(example or DEFAULT), draft)
-        else:
-            _write(files, draft)
-        (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
-        if (draft / WORLD).is_file():
-            runpy.run_path(str(draft / WORLD))["write"](draft / "data")
-        if example in (None, STARTER):
-            _rename(draft / "project.yaml", folder.name)
-        _complete(draft)
-        _settle(draft, folder)
+        _fill(draft, folder.name, example=example, files=files)
+        _require_same(draft, folder, there)
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
+        _remove([draft])
         raise
+    _settle(draft, folder)
+    _remove(left)
     return tuple(sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
+
+
+def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, str] | None) -> None:
+    draft.mkdir(parents=True)
+    if files is None:
+        _copy(_examples().joinpath(example or DEFAULT), draft)
+    else:
+        _write(files, draft)
+    (draft / ".gitignore").write_text(_IGNORED, encoding="utf-8")  # packaging leaves dotted files out
+    if (draft / WORLD).is_file():
+        runpy.run_path(str(draft / WORLD))["write"](draft / "data")
+    if example in (None, STARTER):
+        _rename(draft / "project.yaml", name)
+    _complete(draft)
 
 
 def _settle(draft: Path, folder: Path) -> None:
@@ -76,8 +83,49 @@ def _settle(draft: Path, folder: Path) -> None:
         draft.rename(folder)
         return
     for path in sorted(draft.iterdir(), key=lambda path: path.name == "project.yaml"):
-        path.rename(folder / path.name)
-    draft.rmdir()
+        if not (folder / path.name).exists():
+            path.rename(folder / path.name)
+    shutil.rmtree(draft)
+
+
+def _left_by_killed(folder: Path) -> list[Path]:
+    """Drafts of this folder whose processes are gone. One that was killed as it filled an empty folder left a part of it there, too."""
+    drafts = {path: re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.new", path.name) for path in _entries(folder.parent)}
+    return [path for path, match in drafts.items() if match and not _lives(int(match[1]))]
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _remove(drafts: Iterable[Path]) -> None:
+    for draft in drafts:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _require_same(draft: Path, folder: Path, there: Collection[str]) -> None:
+    """AlreadyExists unless all that is in the folder is as in the draft: the part that a killed `init` had put there."""
+    files = [folder / name for name in there if (folder / name).is_file()]
+    files += [file for name in there for file in (folder / name).rglob("*") if file.is_file()]
+    for file in files:
+        same = draft / file.relative_to(folder)
+        if not same.is_file() or same.read_bytes() != file.read_bytes():
+            raise _not_empty(folder, there)
+
+
+def _not_empty(folder: Path, there: Collection[str]) -> AlreadyExists:
+    listed = ", ".join(sorted(there)[:3]) + (", ..." if len(there) > 3 else "")
+    return AlreadyExists(f"{folder} is not empty: it holds {listed}", remedy="choose another name, or an empty folder")
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:

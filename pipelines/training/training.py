@@ -122,14 +122,17 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
     from ..submit import submit
     from ..tracking.export import mirror
-    from ..watch import failure, remove_unstarted, watch
+    from ..watch import failure, watch
+    from .unstarted import remove_unstarted, starting
 
     remove_unstarted(project)
     planned = pipeline(project, model, overrides)  # what is wrong with the code is said before a run begins
     name = run_names.next_name(project)
     total = len(planned.steps)
-    if run_notes != Notes():
-        write(project.target.blobs, notes.notes_uri(project.target.blobs, name), run_notes)
+    with starting(project, name):
+        if run_notes != Notes():
+            write(project.target.blobs, notes.notes_uri(project.target.blobs, name), run_notes)
+        submitted = submit(project, planned, run=name)
 
     about = f"run {name} ({model.name})"
     phases: dict[str, str] = {}
@@ -150,7 +153,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
             read = time.monotonic()
             project.progress(f"{about}: evaluate{_period(project, name)}; steps done", *_done(state, total))
 
-    state = watch(project, submit(project, planned, run=name), on_change=progress, on_look=count)
+    state = watch(project, submitted, on_change=progress, on_look=count)
     blobs = project.target.blobs
     blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
     failed = [step for step in state.steps if step.phase in ("failed", "cancelled")]

@@ -15,21 +15,47 @@ from typing import NamedTuple
 import isthmus as im
 from isthmus.adapters.local import upkeep
 from isthmus.errors import NotFound
-from isthmus.tests.cli.running import create
+from isthmus.tests.cli.running import create, tree
 from isthmus.tests.faults.flow import RELATIONS, digest, settle
+from isthmus.tests.faults.serving import end_all, serving_project, standing
 
 SOURCE = Path(__file__).with_suffix(".c")
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
 TRAINED = ("apply", "ingest", "materialize", "train models/history.yaml")
-# verb -> the command, and those that go before it
+DEPLOY, START = "deploy home --yes", "rollout start home --no-controller --yes"
+
+
+class Case(NamedTuple):
+    """A verb, and the commands that go before it: once, in the project that is copied, and in each copy (they leave processes).
+
+    `serving`: the project has two versions, an endpoint with a rollout and an experiment. `already`: how the verb refuses what is done.
+    """
+
+    command: list[str]
+    before: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    serving: bool = False
+    already: str | None = None
+
+
 VERBS = {
-    "apply": (["apply"], []),
-    "ingest": (["ingest"], ["apply"]),
-    "materialize": (["materialize"], ["apply", "ingest"]),
-    "train": (["train", "models/history.yaml"], ["apply", "ingest", "materialize"]),
-    "promote": (["models", "promote", "ranker@1", "--alias", "challenger", "--because", "it is liked"], [*TRAINED]),
-    "note": (["runs", "note", "r1", "the first"], [*TRAINED]),
-    "destroy": (["destroy", "--yes"], ["apply", "ingest", "materialize"]),
+    "init": Case(["init", "shop", "--example", "starter"], already="is not empty"),
+    "init-here": Case(["init", ".", "--example", "starter"], already="is not empty"),
+    "apply": Case(["apply"]),
+    "ingest": Case(["ingest"], ("apply",)),
+    "materialize": Case(["materialize"], ("apply", "ingest")),
+    "train": Case(["train", "models/history.yaml"], TRAINED[:3]),
+    "promote": Case(["models", "promote", "ranker@1", "--alias", "challenger", "--because", "it is liked"], TRAINED),
+    "note": Case(["runs", "note", "r1", "the first"], TRAINED),
+    "destroy": Case(["destroy", "--yes"], TRAINED[:3]),
+    "deploy": Case(DEPLOY.split(), serving=True),
+    "traffic": Case(["traffic", "home", "challenger=20", "--yes"], live=(DEPLOY,), serving=True),
+    "rollout-start": Case(START.split(), live=(DEPLOY,), serving=True, already="one rollout at a time"),
+    "rollout-abort": Case(["rollout", "abort", "home"], live=(DEPLOY, START), serving=True),
+    "experiment-start": Case(["experiment", "start", "order"], live=(DEPLOY,), serving=True),
+    "experiment-ramp": Case(["experiment", "ramp", "order", "50"], live=("experiment start order",), serving=True),
+    "experiment-stop": Case(["experiment", "stop", "order", "--because", "enough"], live=("experiment start order",), serving=True),
+    "destroy-served": Case(["destroy", "--yes"], live=(DEPLOY,), serving=True),
 }
 ENDED = 1  # a verb that met an error
 KILLED = -9
@@ -114,6 +140,7 @@ class Commands:
     """A process with the library in it, which runs commands one after the other. A context manager."""
 
     def __init__(self, folder):
+        self.folder, self.prepared = folder, {}
         library = folder / "syscalls.so"
         subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
         self.plan = Plan(folder / "plan")
@@ -141,40 +168,75 @@ class Verb:
 
     def __init__(self, name, commands, folder):
         self.name, self.commands, self.folder = name, commands, folder
-        self.command, before = VERBS[name]
-        self.before = create(folder / "before")
-        for command in before:
-            self._well(self.before, command.split())
-        settle(self.before)
+        self.case = VERBS[name]
+        self.before = self._before()
         calm = self._copy("calm")
-        commands.plan.arm(calm)
-        self._well(calm, self.command)
-        settle(calm)
+        self._well(calm, self.case.command)
+        self._settle(calm)
         self.calls = commands.plan.seen
-        self.wanted = world(calm)
+        self.wanted = self._world(calm)
+        end_all(calm)
 
     def disturbed(self, kind, at):
         """Disturb a call, run the verb again, and compare: what was hit, or "" when the verb makes fewer calls. AssertionError."""
         shop = self._copy("shop")
-        self.commands.plan.arm(shop, kind, at)
-        ended = self.commands.run(shop, self.command)
-        settle(shop)
+        try:
+            return self._disturbed(shop, kind, at)
+        finally:
+            end_all(shop)
+
+    def _disturbed(self, shop, kind, at):
+        self.commands.plan.arm(shop.parent, kind, at)
+        ended = self.commands.run(shop, self.case.command)
+        self._settle(shop)
         hit = self.commands.plan.hit
-        self.commands.plan.arm(shop)
+        self.commands.plan.arm(shop.parent)
         place = f"{self.name}, {kind.name} at {at} ({hit}):"
         assert ended.code in (0, ENDED, KILLED), f"{place} exit code {ended.code}\n{ended.text}"
         assert "a mistake in Isthmus" not in ended.text, f"{place} {ended.text}"
         assert "Traceback" not in ended.text, f"{place} {ended.text}"
         if ended.code == 0:
-            self._compare(world(shop), f"{place} it said that it was done, and\n{ended.text}")
-        self._well(shop, self.command, place)
-        assert settle(shop) == [], f"{place} a run that was written is never started\n{ended.text}"
-        self._compare(world(shop), f"{place} after running it again, and\n{ended.text}")
+            self._compare(self._world(shop), f"{place} it said that it was done, and\n{ended.text}")
+        self._again(shop, place)
+        assert self._settle(shop) == [], f"{place} a run that was written is never started\n{ended.text}"
+        self._compare(self._world(shop), f"{place} after running it again, and\n{ended.text}")
         return hit
+
+    def _before(self):
+        """Projects of the same commands are one, whatever the verb."""
+        case, prepared = self.case, self.commands.prepared
+        key = (case.before, case.serving, case.command[0] == "init")
+        if key not in prepared:
+            folder = prepared[key] = self.commands.folder / f"before-{len(prepared)}"
+            if case.command[0] == "init":
+                folder.mkdir()
+            elif case.serving:
+                serving_project(folder, lambda command: self._well(folder, command))
+            else:
+                create(folder)
+                for command in case.before:
+                    self._well(folder, command.split())
+            self._settle(folder)
+        return prepared[key]
+
+    def _world(self, folder):
+        return tree(folder.parent) if self.case.command[0] == "init" else world(folder)
+
+    def _again(self, folder, place):
+        ended = self.commands.run(folder, self.case.command)
+        done = self.case.already is not None and self.case.already in ended.text
+        assert ended.code == 0 or done, f"{place} {' '.join(self.case.command)} -> {ended.code}\n{ended.text}"
 
     def _copy(self, name):
         shutil.rmtree(self.folder / name, ignore_errors=True)
-        return shutil.copytree(self.before, self.folder / name)
+        copy = shutil.copytree(self.before, self.folder / name / "project")
+        for command in self.case.live:
+            self._well(copy, command.split())
+        self.commands.plan.arm(copy.parent)
+        return copy
+
+    def _settle(self, folder):
+        return settle(folder) if (folder / "project.yaml").exists() else []
 
     def _well(self, folder, command, place=""):
         ended = self.commands.run(folder, command)
@@ -199,10 +261,12 @@ def world(folder):
         versions = target.registry.versions("ranker")
         seen["versions"] = [(v.version, v.digest, sorted(v.aliases)) for v in versions]
         seen["resources"] = sorted((r.kind, r.name) for r in target.inventory.list(project.spec.name))
-        seen["state"] = target.state.keys("")
+        # a history's newest lines wait in the document that they are of until somebody looks: `standing` reads them as people do
+        seen["state"] = [key for key in target.state.keys("") if "/history/" not in key]
         seen["views"] = [target.state.get(key).value for key in target.state.keys("views/")]
         examined = upkeep.examine(target)
         seen["damage"] = (examined.problems, examined.notes)
+        seen["standing"] = standing(project)
     seen["notes"] = [path.read_text() for path in sorted(folder.glob(".isthmus/runs/*/notes.json"))]
     seen["files"] = sorted(files(folder / ".isthmus"))
     return seen

@@ -3,12 +3,14 @@
 import shutil
 import socket
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import isthmus
-from isthmus.errors import Invalid, IsthmusWarning, NotFound, Refused
+from isthmus.errors import Denied, Invalid, IsthmusWarning, NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.feature_store.materialize import materialize
 from isthmus.pipelines import run_names
@@ -17,8 +19,10 @@ from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import runs
 from isthmus.pipelines.run_pages.compare import compare
 from isthmus.pipelines.run_pages.leak import leak_page
+from isthmus.pipelines.submit import prepare
 from isthmus.pipelines.tracking import server
 from isthmus.pipelines.training import promotion, training
+from isthmus.pipelines.training.unstarted import remove_unstarted
 from isthmus.pipelines.watch import observe
 
 pytestmark = pytest.mark.slow
@@ -168,25 +172,70 @@ def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, log
         compare(project, "r1", name)
 
 
-def test_a_run_that_was_written_and_never_started_is_removed_by_the_next_train(project, logistic):
+def written(project):
+    return {path.parent.name for path in project.folder.glob(".isthmus/runs/*/run.json")}
+
+
+@pytest.fixture
+def unstarted(project):
+    """Call it: a train that is stopped before it starts its run, whose name it returns. At the end all such runs are removed."""
+
     def cut(call):
         if call.operation == "pipelines.submit":
             raise InterruptedError
 
-    def written():
-        return {path.parent.name for path in project.folder.glob(".isthmus/runs/*/run.json")}
-
-    before, left = written(), []
-    project.target.calls.before = cut
-    for _ in range(2):
+    def stopped():
+        before = written(project)
+        project.target.calls.before = cut
         with pytest.raises(InterruptedError):
             training.train(project, "logistic")
-        left.append(written() - before)
-    project.target.calls.before = None
-    first, second = left
-    assert len(first) == len(second) == 1
+        project.target.calls.before = None
+        (name,) = written(project) - before
+        return name
+
+    yield stopped
+    remove_unstarted(project)
+
+
+def test_a_run_that_was_written_and_never_started_is_removed_by_the_next_train(project, logistic, unstarted):
+    before = written(project)
+    first = unstarted()
+    second = unstarted()
     assert first != second, "the second train took the first one's away"
-    assert written() - second == before, "and no run that was started"
+    assert written(project) - {second} == before, "and no run that was started"
+
+
+def test_a_run_that_no_train_of_this_folder_wrote_is_left_alone(project, logistic):
+    """It may be compiled, or another checkout's that is about to start."""
+    name = run_names.next_name(project)
+    prepare(project, training.pipeline(project, project.spec.models["logistic"]), run=name)
+    remove_unstarted(project)
+    assert name in written(project)
+    shutil.rmtree(project.folder / ".isthmus" / "runs" / name)
+
+
+def test_on_a_cloud_such_a_run_goes_once_ten_minutes_have_passed(project, logistic, unstarted, monkeypatch):
+    """What was started just before the kill may not be in the provider's list yet."""
+    name = unstarted()
+    monkeypatch.setattr(project.target, "adapter", msgspec.structs.replace(project.target.adapter, remote=True))
+    remove_unstarted(project)
+    assert name in written(project)
+    later = project.wall() + timedelta(minutes=10)
+    monkeypatch.setattr(project, "wall", lambda: later)
+    remove_unstarted(project)
+    assert name not in written(project)
+
+
+def test_who_may_not_remove_such_a_run_is_told_of_it_and_trains(project, logistic, unstarted, monkeypatch):
+    def denied(_uri):
+        raise Denied("s3:DeleteObject is not allowed")
+
+    name = unstarted()
+    with monkeypatch.context() as patch:
+        patch.setattr(project.target.blobs, "delete", denied)
+        with pytest.warns(IsthmusWarning, match=f"run {name} was written and never started"):
+            remove_unstarted(project)
+    assert name in written(project)
 
 
 def test_an_unknown_configuration_says_what_there_is(project):

@@ -1,8 +1,10 @@
 """`isthmus init`: a folder that loads."""
 
 import json
+import os
 import re
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,46 @@ def test_an_empty_folder_may_be_filled_while_one_stands_in_it(tmp_path, monkeypa
     scaffold.create(empty, example="starter")
     assert load(empty).spec.name == "shop"
     assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_init_left_beside_goes_with_the_next_one_and_a_living_one_s_stays(tmp_path, dead):
+    for process in (dead, os.getppid()):
+        (tmp_path / f".shop.{process}.new" / "data").mkdir(parents=True)
+    scaffold.create(tmp_path / "shop", example="starter")
+    assert {path.name for path in tmp_path.iterdir()} == {"shop", f".shop.{os.getppid()}.new"}
+
+
+@pytest.fixture
+def half(tmp_path, dead):
+    """An empty folder that an init was killed in after two of its pieces."""
+    scaffold.create(tmp_path / "shop", example="starter")
+    draft = (tmp_path / "shop").rename(tmp_path / f".shop.{dead}.new")
+    (tmp_path / "shop").mkdir()
+    for name in ("data", "README.md"):
+        (draft / name).rename(tmp_path / "shop" / name)
+    return tmp_path / "shop"
+
+
+def test_an_empty_folder_that_a_killed_init_filled_in_part_is_filled_by_the_next_one(tmp_path, half):
+    files = scaffold.create(half, example="starter")
+    assert len(files) == len(scaffold.create(tmp_path / "other", example="starter"))
+    assert {path.name for path in tmp_path.iterdir()} == {"shop", "other"}
+
+
+def test_what_somebody_changed_since_in_such_a_folder_is_left_alone(half):
+    (half / "README.md").write_text("mine")
+    with pytest.raises(AlreadyExists, match=r"holds README.md, data"):
+        scaffold.create(half, example="starter")
+    assert (half / "README.md").read_text() == "mine"
+    assert not (half / "project.yaml").exists()
 
 
 def test_the_files_are_told_as_the_folder_was_given(tmp_path, monkeypatch):
