@@ -65,24 +65,33 @@ def first_peek(source: ViewSource, row: Mapping[str, Any], moments: Sequence[dat
     where: dict[str, Any] = {"key": source.entity.key} | {
         name: row[name] for name in ("entity_key", "event_timestamp", "created_timestamp")
     }
+    repeat = 2 * len(moments) + 1 if again else None
     for number, moment in enumerate(moments):
-        removed, flipped = 2 * number + 1, 2 * number + 2
-        if row["created_timestamp"] > moment:
-            continue
-        if not row["isthmus_in_0"]:
-            if row[f"isthmus_in_{removed}"] and not row["isthmus_there"]:
-                return Peek(what="disappears", moment=moment, **where)
-            continue
-        for run in (removed, flipped):
-            if not row[f"isthmus_in_{run}"]:
-                return Peek(what="seen the future", moment=moment, flipped=run == flipped, **where)
-            for place, feature in enumerate(source.features):
-                value, other = row[value_name(place, 0)], row[value_name(place, run)]
-                unsteady = again and feature.type == "float64" and not _same(value, row[value_name(place, 2 * len(moments) + 1)])
-                if not (_same(value, other) or unsteady):
-                    seen: dict[str, Any] = {"feature": feature.name, "value": value, "other": other, "flipped": run == flipped}
-                    return Peek(what="seen the future", moment=moment, **where, **seen)
+        if row["created_timestamp"] <= moment and (seen := _seen(source, row, number, repeat)) is not None:
+            return Peek(moment=moment, **where, **seen)
     return Peek(what="seen the future", moment=moments[-1], **where)  # floats at the very edge of 9 digits
+
+
+def _seen(source: ViewSource, row: Mapping[str, Any], number: int, repeat: int | None) -> dict[str, Any] | None:
+    """How the row differs in the runs of a moment (its later rows removed, and flipped) from what it is; None: not at all."""
+    removed, flipped = 2 * number + 1, 2 * number + 2
+    if not row["isthmus_in_0"]:
+        return {"what": "disappears"} if row[f"isthmus_in_{removed}"] and not row["isthmus_there"] else None
+    for run in (removed, flipped):
+        change = {} if not row[f"isthmus_in_{run}"] else _change(source, row, run, repeat)
+        if change is not None:
+            return {"what": "seen the future", "flipped": run == flipped} | change
+    return None
+
+
+def _change(source: ViewSource, row: Mapping[str, Any], run: int, repeat: int | None) -> dict[str, Any] | None:
+    """The first feature whose value is another one in a run. A float that differs where the query is repeated, too, tells nothing."""
+    for place, feature in enumerate(source.features):
+        value, other = row[value_name(place, 0)], row[value_name(place, run)]
+        unsteady = repeat is not None and feature.type == "float64" and not _same(value, row[value_name(place, repeat)])
+        if not (_same(value, other) or unsteady):
+            return {"feature": feature.name, "value": value, "other": other}
+    return None
 
 
 def _same(mine: Any, theirs: Any) -> bool:

@@ -145,33 +145,39 @@ def _step_problems(step: Step, steps: Mapping[str, Step], parameters: Mapping[st
     yield from _name_problems("its name", step.name)
     for name in (*(output.name for output in step.outputs), *step.artifacts):
         yield from _name_problems("output", name)
-    if (step.command is None) == (step.function is None):
-        yield "it needs either a command or a function"
-    if step.command is not None and not step.command:
-        yield "its command is empty"
-    if step.function is not None and not re.fullmatch(r"[\w.]+:\w+", step.function):
-        yield f"function {step.function!r} is not of the form package.module:function"
-    if step.attempts < 1:
-        yield f"attempts is {step.attempts}; it is at least 1"
-    if step.timeout <= timedelta(0):
-        yield f"timeout is {step.timeout}; it is more than 0"
-    if twice := {output.name for output in step.outputs} & set(step.artifacts):
-        yield f"{_names(twice)} is both an output and an artifact"
-    for name in needed(step):
-        if name not in steps:
-            yield f"it needs {name}, which is no step (there is {_names(steps)})"
-    yield from _reference_problems(step, steps, parameters)
+    yield from _own_problems(step)
+    for name in (name for name in needed(step) if name not in steps):
+        yield f"it needs {name}, which is no step (there is {_names(steps)})"
+    yield from _input_problems(step, steps)
+    yield from _parameter_problems(step, steps, parameters)
     yield from _placeholder_problems(step)
     yield from _condition_problems(step, steps)
 
 
-def _reference_problems(step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]) -> Iterator[str]:
+def _own_problems(step: Step) -> Iterator[str]:
+    """What needs no other step to be seen."""
+    twice = {output.name for output in step.outputs} & set(step.artifacts)
+    wrong = {
+        "it needs either a command or a function": (step.command is None) == (step.function is None),
+        "its command is empty": step.command is not None and not step.command,
+        f"function {step.function!r} is not of the form package.module:function": not re.fullmatch(r"[\w.]+:\w+", step.function or "a:b"),
+        f"attempts is {step.attempts}; it is at least 1": step.attempts < 1,
+        f"timeout is {step.timeout}; it is more than 0": step.timeout <= timedelta(0),
+        f"{_names(twice)} is both an output and an artifact": bool(twice),
+    }
+    return (problem for problem, is_so in wrong.items() if is_so)
+
+
+def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
     for name, source in step.inputs.items():
         if isinstance(source, str):
             if not _URI.fullmatch(source):
                 yield f"input {name}: {source!r} is no URI (file:///..., s3://..., gs://...)"
         elif source.step in steps and source.name not in steps[source.step].artifacts:
             yield f"input {name}: step {source.step} has no artifact {source.name} (it has {_names(steps[source.step].artifacts)})"
+
+
+def _parameter_problems(step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]) -> Iterator[str]:
     for name, parameter in step.parameters.items():
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
             yield f"parameter {name}: {parameter.name} is no parameter of the pipeline (it has {_names(parameters)})"

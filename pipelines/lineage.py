@@ -55,29 +55,39 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
     """What each thing is made of. A view's sources are read from its SQL."""
-    arrows: list[Edge] = []
+    return tuple(dict.fromkeys((*_objective_edges(spec), *_view_edges(spec), *_model_edges(spec), *_endpoint_edges(spec))))
+
+
+def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
     for objective in spec.objectives.values():
-        events = dict.fromkeys((objective.exposure, objective.outcome))
-        arrows += [Edge(Node("event", event), Node("objective", objective.name)) for event in events]
+        for event in dict.fromkeys((objective.exposure, objective.outcome)):
+            yield Edge(Node("event", event), Node("objective", objective.name))
+
+
+def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
     for view in spec.feature_views.values():
-        arrows += [Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec)]
+        yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
+
+
+def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    """Its label's objective, the views of its features, and the exposure, where it reads attributes of that."""
     for model in spec.models.values():
         target = Node("model", model.name)
-        arrows.append(Edge(Node("objective", model.objective), target, "label"))
-        by_view: dict[str, list[str]] = {}
+        yield Edge(Node("objective", model.objective), target, "label")
+        by_view: dict[str | None, list[str]] = {}
         for feature in model.features:
-            if feature.view is not None:
-                by_view.setdefault(feature.view, []).append(feature.name)
-        arrows += [Edge(Node("view", view), target, ", ".join(names)) for view, names in by_view.items()]
-        exposure = spec.objectives[model.objective].exposure
-        own = [feature.name for feature in model.features if feature.view is None]
-        arrows += [Edge(Node("event", exposure), target, ", ".join(own))] if own else []
+            by_view.setdefault(feature.view, []).append(feature.name)
+        own = by_view.pop(None, [])
+        yield from (Edge(Node("view", view), target, ", ".join(names)) for view, names in by_view.items() if view is not None)
+        if own:
+            yield Edge(Node("event", spec.objectives[model.objective].exposure), target, ", ".join(own))
+
+
+def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
     for endpoint in spec.endpoints.values():
         for variant in endpoint.variants:
             makers = [m for m in spec.models.values() if m.model == variant.model and m.alias in (variant.ref, None)]
-            target = Node("endpoint", endpoint.name)
-            arrows += [Edge(Node("model", maker.name), target, f"{variant.model}@{variant.ref}") for maker in makers]
-    return tuple(dict.fromkeys(arrows))
+            yield from (Edge(Node("model", m.name), Node("endpoint", endpoint.name), f"{variant.model}@{variant.ref}") for m in makers)
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:

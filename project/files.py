@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from . import yaml
@@ -47,27 +47,28 @@ def with_folders(root: yaml.Mapping, folder: Path, report: Report, drafts: Mappi
     entries, lines = dict(root.entries), dict(root.lines)
     for section in SECTIONS:
         paths = (*_yaml_files(folder / section, section, report), *(Path(file) for file in drafts if file.startswith(f"{section}/")))
-        if not paths:
-            continue
         here = entries.get(section)
         if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
             here = yaml.Mapping(entries={}, lines={}, line=0)
-        if not isinstance(here, yaml.Mapping):
-            continue  # it is reported as no mapping
-        merged, merged_lines = dict(here.entries), dict(here.lines)
-        for path in paths:
-            file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
-            if path.stem in merged:
-                first = report.places[key]
-                report.add_file(file, f"{key}: it is defined twice; the first is in {first.file}:{first.line}", "keep one of the two")
-                continue
-            node = read_tree(drafts[file], file, key, report) if str(path) == file else read_yaml(path, file, key, report)
-            # a file that cannot be read still declares its name, so that others' references to it are not wrong too
-            merged[path.stem] = node if node is not None else yaml.scalar("")
-            merged_lines[path.stem] = node.line if node is not None else 1
-        entries[section] = yaml.Mapping(entries=merged, lines=merged_lines, line=here.line)
-        lines.setdefault(section, 1)
+        if paths and isinstance(here, yaml.Mapping):  # what is no mapping is reported as that
+            entries[section] = _with_files(here, section, paths, report, drafts)
+            lines.setdefault(section, 1)
     return yaml.Mapping(entries=entries, lines=lines, line=root.line)
+
+
+def _with_files(here: yaml.Mapping, section: str, paths: Iterable[Path], report: Report, drafts: Mapping[str, str]) -> yaml.Mapping:
+    entries, lines = dict(here.entries), dict(here.lines)
+    for path in paths:
+        file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
+        if path.stem in entries:
+            first = report.places[key]
+            report.add_file(file, f"{key}: it is defined twice; the first is in {first.file}:{first.line}", "keep one of the two")
+            continue
+        node = read_tree(drafts[file], file, key, report) if str(path) == file else read_yaml(path, file, key, report)
+        # a file that cannot be read still declares its name, so that others' references to it are not wrong too
+        entries[path.stem] = node if node is not None else yaml.scalar("")
+        lines[path.stem] = node.line if node is not None else 1
+    return yaml.Mapping(entries=entries, lines=lines, line=here.line)
 
 
 def model_files(folder: Path, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:

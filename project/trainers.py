@@ -60,7 +60,7 @@ def _function(tree: ast.Module, name: str, model: Model, key: str, report: Repor
         return
     if name not in named:
         module = model.trainer.rpartition(".")[0]
-        functions = [found for found, node in named.items() if isinstance(node, ast.FunctionDef)]
+        functions = [word for word, node in named.items() if isinstance(node, ast.FunctionDef)]
         report.add(key, f"{module} has no function {name}", did_you_mean(name, functions, has=f"{module} has"))
         return
     node = named[name]
@@ -92,30 +92,32 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
     """It is called as trainer(data, label=..., features=..., **parameters): each name is an argument, each argument has a value."""
-    place = f"{model.path}:parameters"
-    arguments = node.args
-    positional = [argument.arg for argument in arguments.args]
-    by_name = positional if arguments.posonlyargs else positional[1:]
-    by_name += [argument.arg for argument in arguments.kwonlyargs]
-    takes_data = bool(arguments.posonlyargs or positional or arguments.vararg)
-    missing = [name for name in _GIVEN if name not in by_name and arguments.kwarg is None]
-    if missing or not takes_data or len(arguments.posonlyargs) > 1:
+    arguments, place = node.args, f"{model.path}:parameters"
+    by_name = _by_name(arguments)
+    if not _takes_data(arguments) or (arguments.kwarg is None and not set(by_name).issuperset(_GIVEN)):
         shown = ", ".join(["data", *_GIVEN, *model.parameters])
         report.add(f"{model.path}:trainer", f"{model.trainer} does not take data, label and features", f"write def {node.name}({shown})")
         return
     names = [name for name in by_name if name not in _GIVEN]
-    if arguments.kwarg is None:
-        for name in model.parameters:
-            if name not in names:
-                report.add(
-                    child(place, name),
-                    f"{name} is not a parameter of {model.trainer}",
-                    did_you_mean(name, names, has=f"{model.trainer} has"),
-                )
-    in_order = [argument.arg for argument in arguments.posonlyargs] + positional
-    with_default = in_order[len(in_order) - len(arguments.defaults) :] + [
-        argument.arg for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if default is not None
-    ]
-    for name in names:
-        if name not in with_default and name not in model.parameters:
-            report.add(place, f"{model.trainer} needs {name}, which has no default", f"write parameters: {{{name}: ...}}")
+    for name in (name for name in model.parameters if name not in names and arguments.kwarg is None):
+        remedy = did_you_mean(name, names, has=f"{model.trainer} has")
+        report.add(child(place, name), f"{name} is not a parameter of {model.trainer}", remedy)
+    for name in (name for name in names if name not in model.parameters and name not in _with_default(arguments)):
+        report.add(place, f"{model.trainer} needs {name}, which has no default", f"write parameters: {{{name}: ...}}")
+
+
+def _takes_data(arguments: ast.arguments) -> bool:
+    """By place, and nothing else that can only be given so."""
+    return len(arguments.posonlyargs) < 2 and bool(arguments.posonlyargs or arguments.args or arguments.vararg)
+
+
+def _by_name(arguments: ast.arguments) -> list[str]:
+    """What can be given by name: the first argument is the data's."""
+    either = arguments.args if arguments.posonlyargs else arguments.args[1:]
+    return [argument.arg for argument in (*either, *arguments.kwonlyargs)]
+
+
+def _with_default(arguments: ast.arguments) -> set[str]:
+    in_order = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return {*in_order[len(in_order) - len(arguments.defaults) :], *(argument.arg for argument, default in by_name if default is not None)}

@@ -78,25 +78,41 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
 
 def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     """`at 600/min sees 3 % or more in step 1, nine times in ten`: of the first step in which it sees anything."""
-    kind = METRICS[guardrail.metric].kind
-    at, needed = f"at {traffic.per_minute:,.0f}/min", needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
+    at, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
+    if sight := _sight(plan, guardrail, traffic):
+        return f"{at} {sight}"
+    if kind == "latency" and not _is_judged(plan, guardrail, guardrail.metric, traffic):
+        return f"{at} {_too_few_requests(plan, guardrail, traffic)}"
+    if kind == "score" or (kind == "latency" and guardrail.metric not in traffic.spread):
+        return "what it sees is not foreseen"
+    return f"{at} sees {'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
+
+
+def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
+    """Empty: in no step does it see a change nine times in ten."""
+    needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     for number, stage in enumerate(plan.stages, 1):
         if guardrail.max is None and stage.traffic == 100:
             continue
         minutes = stage.bake // timedelta(minutes=1)
         step = Step(share=float(stage.traffic) / 100, minutes=minutes, needed=needed, running=plan.failure_limit)
         if (value := smallest(guardrail, step, traffic)) is not None:
-            shown = f"{value:.2g}x" if guardrail.max is None else f"{value:.3g} ms" if kind == "latency" else f"{100 * value:.2g} %"
-            return f"{at} sees {shown} or more in step {number}, nine times in ten"
-    if kind == "latency" and not _is_judged(plan, guardrail, guardrail.metric, traffic):
-        least = METRICS[guardrail.metric].least
-        others = [name for name, about in METRICS.items() if about.kind == "latency" and _is_judged(plan, guardrail, name, traffic)]
-        instead = max(others, key=lambda name: METRICS[name].least, default=None)
-        none = f"{at} no minute has {least} requests{' of both' if guardrail.max is None else ''}"
-        return f"{none}: {instead} can be judged" if instead else f"{none}, nor enough for another latency"
-    if kind == "score" or (kind == "latency" and guardrail.metric not in traffic.spread):
-        return "what it sees is not foreseen"
-    return f"{at} sees {'nothing that is not far beyond its limit' if kind == 'latency' else 'only what is broken outright'}"
+            return f"sees {_amount(guardrail, value)} or more in step {number}, nine times in ten"
+    return ""
+
+
+def _amount(guardrail: Guardrail, value: float) -> str:
+    if guardrail.max is None:
+        return f"{value:.2g}x"
+    return f"{value:.3g} ms" if METRICS[guardrail.metric].kind == "latency" else f"{100 * value:.2g} %"
+
+
+def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
+    """No minute has enough for the latency's figure; which other latency could be judged."""
+    others = [name for name, about in METRICS.items() if about.kind == "latency" and _is_judged(plan, guardrail, name, traffic)]
+    instead = max(others, key=lambda name: METRICS[name].least, default=None)
+    none = f"no minute has {METRICS[guardrail.metric].least} requests{' of both' if guardrail.max is None else ''}"
+    return f"{none}: {instead} can be judged" if instead else f"{none}, nor enough for another latency"
 
 
 def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:

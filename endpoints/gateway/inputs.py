@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ...errors import Invalid, Refused
 from ...formats import decode
-from ...pipelines.models.predictor import MANIFEST, Manifest
+from ...pipelines.models.predictor import MANIFEST, Manifest, ModelFeature
 from ...pipelines.port import ModelVersion
 from ...runtime import Project
 
@@ -44,41 +44,51 @@ def manifest_of(project: Project, model: str, version: int) -> Manifest:
 
 def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
     """`keys`: each view's entity key, for manifests that do not say. Invalid: two models mean different things by one name."""
-    source: dict[str, tuple[str | None, str]] = {}
-    views: dict[str, tuple[str, list[str]]] = {}
-    attributes: list[str] = []
+    constants = _constants(manifests)
+    views: dict[str, tuple[str, dict[str, None]]] = {}
+    places: dict[str, tuple[str | None, str]] = {}
+    for configuration, feature in ((manifest.configuration, feature) for manifest in manifests for feature in manifest.features):
+        _check_place(feature, configuration, *places.setdefault(feature.name, (feature.view, configuration)))
+        if feature.view is not None:
+            names = views.setdefault(feature.view, (_key(feature, configuration, keys), {}))[1]
+            names[feature.name] = None
+    return Inputs(
+        views={view: (key, tuple(names)) for view, (key, names) in views.items()},
+        attributes=tuple(name for name, (view, _) in places.items() if view is None and name not in constants),
+        constants=constants,
+        parameters=tuple(dict.fromkeys(name for manifest in manifests for name in manifest.accepted)),
+    )
+
+
+def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
     constants: dict[str, Any] = {}
     for manifest in manifests:
         for name, value in manifest.serve_as.items():
             if constants.setdefault(name, value) != value:
-                raise Invalid(f"serve_as.{name} is {constants[name]!r} for one variant and {value!r} for {manifest.configuration}",
-                              remedy="one request serves every variant: give them the same value")  # fmt: skip
-        for feature in manifest.features:
-            before = source.setdefault(feature.name, (feature.view, manifest.configuration))
-            if before[0] != feature.view:
                 raise Invalid(
-                    f"{feature.name} is {_place(before[0])} for {before[1]} and {_place(feature.view)} for {manifest.configuration}",
-                    remedy="rename one of the two features: a request's rows are shared by the variants",
+                    f"serve_as.{name} is {constants[name]!r} for one variant and {value!r} for {manifest.configuration}",
+                    remedy="one request serves every variant: give them the same value",
                 )
-            if feature.view is None:
-                if feature.name not in attributes:
-                    attributes.append(feature.name)
-                continue
-            key = feature.key or keys.get(feature.view)
-            if key is None:
-                raise Invalid(
-                    f"{manifest.configuration} reads {feature.view}.{feature.name}, a view that project.yaml no longer has",
-                    remedy=f"put feature_views.{feature.view} back, or train without it and deploy",
-                )
-            names = views.setdefault(feature.view, (key, []))[1]
-            if feature.name not in names:
-                names.append(feature.name)
-    return Inputs(
-        views={view: (key, tuple(names)) for view, (key, names) in views.items()},
-        attributes=tuple(name for name in attributes if name not in constants),
-        constants=constants,
-        parameters=tuple(dict.fromkeys(name for manifest in manifests for name in manifest.accepted)),
-    )
+    return constants
+
+
+def _check_place(feature: ModelFeature, configuration: str, view: str | None, first: str) -> None:
+    """Invalid: the configuration `first` reads a feature of the name from another view."""
+    if view != feature.view:
+        raise Invalid(
+            f"{feature.name} is {_place(view)} for {first} and {_place(feature.view)} for {configuration}",
+            remedy="rename one of the two features: a request's rows are shared by the variants",
+        )
+
+
+def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> str:
+    key = feature.key or keys.get(feature.view or "")
+    if key is None:
+        raise Invalid(
+            f"{configuration} reads {feature.view}.{feature.name}, a view that project.yaml no longer has",
+            remedy=f"put feature_views.{feature.view} back, or train without it and deploy",
+        )
+    return key
 
 
 def _place(view: str | None) -> str:

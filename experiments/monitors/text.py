@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..results_text import aligned
@@ -111,27 +111,30 @@ def _named(row: Row) -> str:
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
 
 
+_MEANINGS: dict[str, Callable[[Row], str]] = {
+    "mix_drift": lambda row: f"{row.group} is {'more' if row.value > 0 else 'less'} of those who come than in the first window",
+    "shown_to_organic": lambda row: f"{row.group} is shown {row.value:.1f} times as much as it is clicked where no model chose",
+    "calibration": lambda row: f"{row.group or 'everything'} is clicked {row.value:.2f} times as often as the scores say",
+    "gini_rise": lambda _row: "fewer items get more of what is shown than in the first window",
+}
+
+
 def meanings(seen: Snapshot) -> Iterator[str]:
     """Of each alarm, in words; of a version's only where the window has none of its kind."""
     whole = {row.figure for row in seen.alarms if row.scope == "window"}
-    returning = seen.of("returning")
-    for row in seen.alarms:
-        if row.scope == "version" and row.figure in whole:
-            continue
+    for row in (row for row in seen.alarms if row.scope != "version" or row.figure not in whole):
         under = f" under {row.of}" if row.scope == "version" else ""
         if row.figure == "satisfied_ratio":
-            less = [returning[name].value for name in (row.group, row.against) if name in returning]
-            back = " and comes back less" if len(less) == 2 and less[0] < less[1] else ""
             then = f"a model trained on these clicks will serve {row.against} better still"
-            yield f"{row.group} finds less here than {row.against}{back}{under}; {then}"
-        elif row.figure == "mix_drift":
-            yield f"{row.group} is {'more' if row.value > 0 else 'less'} of those who come than in the first window{under}"
-        elif row.figure == "shown_to_organic":
-            yield f"{row.group} is shown {row.value:.1f} times as much as it is clicked where no model chose{under}"
-        elif row.figure == "calibration":
-            yield f"{row.group or 'everything'} is clicked {row.value:.2f} times as often as the scores say{under}"
-        elif row.figure == "gini_rise":
-            yield f"fewer items get more of what is shown than in the first window{under}"
+            yield f"{row.group} finds less here than {row.against}{_comes_back_less(row, seen)}{under}; {then}"
+        elif row.figure in _MEANINGS:
+            yield _MEANINGS[row.figure](row) + under
+
+
+def _comes_back_less(row: Row, seen: Snapshot) -> str:
+    returning = seen.of("returning")
+    shares = [returning[name].value for name in (row.group, row.against) if name in returning]
+    return " and comes back less" if len(shares) == 2 and shares[0] < shares[1] else ""
 
 
 def _help(seen: Snapshot) -> str:

@@ -139,9 +139,7 @@ class LocalEndpointHost:
     def _wanted(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
         """The row as it would be after the spec. Conflict when that takes something from a variant with traffic."""
         if row is not None and row.spec == spec:
-            for variant in spec.variants:
-                if not _whole(self._home / row.folders[variant.name]):
-                    self._model(spec.name, variant)
+            self._restore(row)
             return row
         if row is not None:
             hosting.guard_traffic(spec, {v.name: v for v in row.spec.variants}, row.split, routing=row.spec.routing)
@@ -149,9 +147,15 @@ class LocalEndpointHost:
         if row is None:
             instance, split = secrets.token_hex(4), hosting.first_split(spec)
             return EndpointRow(name=spec.name, instance=instance, version=0, port=0, spec=spec, split=split, folders=folders)
-        sticky = spec.routing == "sticky"
-        split = hosting.first_split(spec) if sticky else {v.name: row.split.get(v.name, Decimal(0)) for v in spec.variants}
-        return msgspec.structs.replace(row, spec=spec, split=split, folders=folders)
+        shares = {v.name: row.split.get(v.name, Decimal(0)) for v in spec.variants}
+        return msgspec.structs.replace(
+            row, spec=spec, split=hosting.first_split(spec) if spec.routing == "sticky" else shares, folders=folders
+        )
+
+    def _restore(self, row: EndpointRow) -> None:
+        """Copy again what is not whole of the models that the row names."""
+        for variant in (variant for variant in row.spec.variants if not _whole(self._home / row.folders[variant.name])):
+            self._model(row.name, variant)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
         """The variant's model folder, copied once for each version, and again when the copy is not whole.

@@ -7,7 +7,7 @@ SageMaker's name of such an endpoint stands in profiles.yaml (`adopted:`), where
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import msgspec
@@ -244,8 +244,15 @@ def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
     return names.variant(variant)
 
 
+_STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {  # what a variant of an endpoint of somebody else's may be, and ours never is
+    "hosts inference components": lambda variant: not variant.get("ModelName"),
+    "is serverless": lambda variant: "ServerlessConfig" in variant,
+    "has instance pools": lambda variant: "InstanceType" not in variant,
+}
+
+
 def check_endpoint(native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]) -> None:
-    """Busy while it changes; Unsupported, by name, for what this adapter does not know how to split."""
+    """Busy while it changes; Refused once it failed; Unsupported, by name, for what this adapter does not know how to split."""
     status = described["EndpointStatus"]
     if variants.PHASES.get(status, "updating") in ("creating", "updating", "deleting"):
         raise Busy(f"{native} is {status} at SageMaker", remedy="import it when that has ended")
@@ -258,12 +265,8 @@ def check_endpoint(native: str, described: Mapping[str, Any], configured: Mappin
     if len(configured) > variants.MOST:
         raise _unsupported(native, f"it has {len(configured)} variants, more than {variants.MOST}")
     for label, variant in configured.items():
-        if not variant.get("ModelName"):
-            raise _unsupported(native, f"{label} hosts inference components")
-        if "ServerlessConfig" in variant:
-            raise _unsupported(native, f"{label} is serverless")
-        if "InstanceType" not in variant:
-            raise _unsupported(native, f"{label} has instance pools")
+        if strange := next((words for words, is_so in _STRANGE.items() if is_so(variant)), None):
+            raise _unsupported(native, f"{label} {strange}")
 
 
 def _not_ours(aws: Aws, native: str, owner: str | None) -> Refused:
