@@ -62,7 +62,7 @@ class Front:
         self._resetting = threading.Lock()
         self._keeper: Keeper | None = None
         self._clients = in_process.Clients(self._internal)
-        moto_server.configure()
+        moto_server.configure(moto_answers=stack.moto_answers)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         refused = _foreign(environ, any_host=not self.stack.any_key)  # a signature says enough, behind a proxy or in compose too

@@ -9,10 +9,10 @@ from moto.sts.models import sts_backends
 from moto.utilities.utils import get_partition
 
 from .caller import Caller
+from .environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from .registry import AwsError, Context, handles
 
 _HOUR = 3600
-_ROLE = "AmazonSageMaker-ExecutionRole"  # a notebook's, as the console names it
 _UNKNOWN = ":user/moto"  # how moto ends the ARN of a key that it has not issued
 
 
@@ -72,5 +72,5 @@ def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _notebook(ctx: Context) -> dict[str, Any]:
-    arn = f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{_ROLE}/SageMaker"
-    return {"UserId": "AROAISTHMUSNOTEBOOK00:SageMaker", "Account": ctx.account, "Arn": arn}
+    arn = f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{NOTEBOOK_ROLE}/SageMaker"
+    return {"UserId": f"{NOTEBOOK_ROLE_ID}:SageMaker", "Account": ctx.account, "Arn": arn}

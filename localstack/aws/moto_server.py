@@ -10,14 +10,17 @@ from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from moto.backend_index import backend_url_patterns
 from moto.backends import list_of_moto_modules
 from moto.core.config import default_user_config
+from moto.iam.models import IAMBackend
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
 
 from ..wsgi import Answer
 from .coverage import MADE_UP, moto_has
+from .environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from .incoming import Incoming
 from .registry import AwsError
 from .wire import malformed, refusal, rewind
@@ -145,8 +148,27 @@ def _no_answer(done: Answer) -> bool:
     return not done.body or (kind.get("content-type", "").startswith("text/html") and b"<title>404" in done.body) or done.status == 405
 
 
-def configure() -> None:
-    """No containers; state machines really run."""
+def configure(*, moto_answers: bool) -> None:
+    """No containers; state machines really run. AWS's own policies are there, and the role whose session the stack's own pair is."""
+    default_user_config["iam"] = {"load_aws_managed_policies": not moto_answers}
+    IAMBackend.initialize_service_roles = _no_roles if moto_answers else _notebook_role  # type: ignore[method-assign]  moto calls it, and says so
     default_user_config["batch"] = {"use_docker": False}
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
+
+
+def _no_roles(_iam: IAMBackend) -> None:
+    """As moto has it."""
+
+
+def _notebook_role(iam: IAMBackend) -> None:
+    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks what it may and who may assume it."""
+    if iam.account_id != ACCOUNT:
+        return
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = msgspec.json.encode({"Version": "2012-10-17", "Statement": [trust]}).decode()
+    words = "SageMaker execution role created from the SageMaker AWS Management Console."
+    role = iam.create_role(NOTEBOOK_ROLE, document, "/service-role/", None, words, [], "3600")
+    iam.roles[NOTEBOOK_ROLE_ID] = iam.roles.pop(role.id)
+    role.id = NOTEBOOK_ROLE_ID
+    iam.attach_role_policy(f"arn:{iam.partition}:iam::aws:policy/AmazonSageMakerFullAccess", role.name)

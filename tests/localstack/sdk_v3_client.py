@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import boto3
+from sagemaker.core.helper.iam_role_resolver import resolve_and_validate_role
 from sagemaker.core.helper.session_helper import Session, get_execution_role
 from sagemaker.core.parameter import ContinuousParameter
 from sagemaker.core.processing import ScriptProcessor
@@ -134,9 +135,10 @@ def pipeline(source):
 
 
 def nothing_named():
-    """What a session is, of which nobody said a bucket or a role."""
+    """What a session is, of which nobody said a bucket or a role, and which role the SDK finds fit for each kind of work."""
     session = Session()
-    return {"bucket": session.default_bucket(), "role": get_execution_role(session), "again": Session().default_bucket()}
+    fit = {resolve_and_validate_role(role_type=kind, sagemaker_session=session) for kind in ("training", "serving", "pipeline")}
+    return {"bucket": session.default_bucket(), "role": get_execution_role(session), "fit": list(fit), "again": Session().default_bucket()}
 
 
 def main():

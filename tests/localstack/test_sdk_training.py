@@ -65,7 +65,7 @@ def test_the_trainers_output_is_in_cloudwatch(seen, aws):
 def test_a_session_finds_its_bucket_and_its_role_though_the_sdk_asks_sts_at_its_own_address(seen, aws):
     bucket = "sagemaker-us-east-1-123456789012"
     role = "arn:aws:iam::123456789012:role/service-role/AmazonSageMaker-ExecutionRole"
-    assert seen["session"] == {"bucket": bucket, "role": role, "again": bucket}
+    assert seen["session"] == {"bucket": bucket, "role": role, "fit": [role], "again": bucket}
     assert bucket in [found["Name"] for found in aws("s3").list_buckets()["Buckets"]]
 
 
