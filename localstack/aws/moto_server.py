@@ -151,7 +151,8 @@ def _no_answer(done: Answer) -> bool:
 def configure(*, moto_answers: bool) -> None:
     """No containers; state machines really run. AWS's own policies are there, and the role whose session the stack's own pair is."""
     default_user_config["iam"] = {"load_aws_managed_policies": not moto_answers}
-    IAMBackend.initialize_service_roles = _no_roles if moto_answers else _notebook_role  # type: ignore[method-assign]  moto calls it, and says so
+    iam: Any = IAMBackend
+    iam.initialize_service_roles = _no_roles if moto_answers else _notebook_role  # moto's own place for them: empty, and called
     default_user_config["batch"] = {"use_docker": False}
     default_user_config["lambda"] = {"use_docker": False}
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
