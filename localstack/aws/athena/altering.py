@@ -11,7 +11,7 @@ from ..hive import partitions
 from ..hive.catalog import Table
 from ..hive.errors import NotRun, QueryFailed
 from . import clauses
-from .language.statements import Words
+from .language.words import Words
 from .session import Session, Shown
 from .session import table as table_of
 

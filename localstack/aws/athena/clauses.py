@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from .language.statements import Words
+from .language.words import Words
 
 T = TypeVar("T")
 

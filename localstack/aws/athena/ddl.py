@@ -13,7 +13,7 @@ from ..hive.catalog import check_kind
 from ..hive.errors import NotRun, QueryFailed
 from . import altering, clauses, shows
 from .language.errors import Malformed
-from .language.statements import HiveWords, Words
+from .language.words import HiveWords, Words
 from .session import Session, Shown
 
 _FORMATS = {"parquet": writes.PARQUET, "orc": writes.ORC, "avro": writes.AVRO, "textfile": writes.TEXT}

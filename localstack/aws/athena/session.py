@@ -9,7 +9,7 @@ import msgspec
 
 from ..hive.catalog import Catalog, Table
 from ..hive.errors import QueryFailed
-from .language.statements import Words
+from .language.words import Words
 
 
 class Shown(msgspec.Struct, frozen=True):

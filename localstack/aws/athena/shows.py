@@ -7,7 +7,7 @@ import re
 from sqlglot.tokenizer_core import TokenType
 
 from ..hive.errors import QueryFailed
-from .language.statements import Words
+from .language.words import Words
 from .session import Session, Shown, table
 
 

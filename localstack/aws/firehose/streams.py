@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from datetime import datetime
 from typing import Any
 
 import msgspec
-from botocore.exceptions import ClientError
-from moto.core.exceptions import JsonRESTError
-from moto.firehose.models import firehose_backends
-from moto.glue.models import glue_backends
 
 from .. import kinesis, objects
 from ..registry import AwsError, Context, handles
-from . import delivery, jq, prefix
+from . import delivery, destinations, sources
+from .errors import invalid
 
 CREATES = 5.0  # seconds from CREATING to ACTIVE
 _DESTINATIONS = ("ExtendedS3DestinationConfiguration", "S3DestinationConfiguration")
@@ -43,29 +39,25 @@ class Streams:
         self.by_name: dict[str, Stream] = {}
 
 
-def invalid(message: str) -> AwsError:
-    return AwsError("InvalidArgumentException", message, 400)
-
-
 @handles("firehose", "CreateDeliveryStream")
 def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     destination = next((params[key] for key in _DESTINATIONS if key in params), None)
     if destination is not None:
-        _check(destination)
+        destinations.check(destination)
     elif not ctx.moto_answers:
         raise AwsError(
             "NotImplemented", "the local AWS stack's Firehose delivers to S3 alone: give ExtendedS3DestinationConfiguration", 501
         )
     source = params.get("KinesisStreamSourceConfiguration", {}).get("KinesisStreamARN")
     if source is not None:
-        _shards(ctx, source)  # InvalidArgumentException when there is none
+        sources.shards(ctx, source)  # InvalidArgumentException when there is none
     answer = ctx.forward()
     if destination is None:
         return answer
     stream = Stream(name=params["DeliveryStreamName"], source=source)
     ctx.store(Streams).by_name[stream.name] = stream
     if source is not None:
-        stream.positions = _latest(ctx, source)
+        stream.positions = sources.latest(ctx, source)
     context = ctx.without_request()
     ctx.clock.call_after(CREATES, lambda: _activate(context, stream))
     return answer
@@ -76,7 +68,7 @@ def _activate(ctx: Context, stream: Stream) -> None:
     with stream.lock:
         stream.active = True
         if stream.source is not None:
-            _add(stream, _read(ctx, stream.source, stream.positions))
+            _add(stream, sources.read(ctx, stream.source, stream.positions))
     if stream.pending:
         _schedule(ctx, stream)
 
@@ -89,48 +81,6 @@ def resume(ctx: Context, stream: Stream) -> None:
         ctx.clock.call_after(CREATES, lambda: _activate(ctx, stream))
     elif stream.pending:
         _schedule(ctx, stream)
-
-
-def _check(destination: dict[str, Any]) -> None:
-    dynamic = destination.get("DynamicPartitioningConfiguration", {}).get("Enabled", False)
-    keys = _check_processors(destination)
-    if dynamic and keys is None:
-        raise invalid("Processing Configuration is not enabled when Dynamic Partitioning is enabled")
-    if problem := prefix.check(destination.get("Prefix"), destination.get("ErrorOutputPrefix"), keys or frozenset(), dynamic=dynamic):
-        raise invalid(problem)
-    converts = destination.get("DataFormatConversionConfiguration", {}).get("Enabled", False)
-    if converts and destination.get("CompressionFormat", "UNCOMPRESSED") != "UNCOMPRESSED":
-        raise invalid("CompressionFormat has to be UNCOMPRESSED when Data Format Conversion is enabled")
-    hints = destination.get("BufferingHints", {})
-    for wanted, what in ((dynamic, "Dynamic Partitioning"), (converts, "Data Format Conversion")):
-        if wanted and hints.get("SizeInMBs", 64) < 64:
-            raise invalid(f"BufferingHints.SizeInMBs must be at least 64 when {what} is enabled")
-    if dynamic and hints.get("IntervalInSeconds", 300) < 60:
-        raise invalid("BufferingHints.IntervalInSeconds must be at least 60 seconds when Dynamic Partitioning is enabled")
-
-
-def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
-    """The keys that metadata extraction gives; None without one."""
-    keys = None
-    for processor in _processors(destination):
-        if processor["Type"] == "Lambda":
-            raise AwsError("NotImplemented", "the local AWS stack runs no Lambda for Firehose", 501)
-        if processor["Type"] == "MetadataExtraction":
-            try:
-                keys = delivery.partition_keys(_parameter(processor, "MetadataExtractionQuery") or "")
-            except jq.JqError as error:
-                raise invalid(f"MetadataExtractionQuery: {error}") from error
-    return keys
-
-
-def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
-    processing = destination.get("ProcessingConfiguration", {})
-    processors: list[dict[str, Any]] = processing.get("Processors", []) if processing.get("Enabled", False) else []
-    return processors
-
-
-def _parameter(processor: dict[str, Any], name: str) -> str | None:
-    return next((p["ParameterValue"] for p in processor.get("Parameters", []) if p["ParameterName"] == name), None)
 
 
 @handles("firehose", "DescribeDeliveryStream")
@@ -233,7 +183,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
     """A flush, when the buffer's interval has passed since its first record, or when it is full."""
     if stream.waiting and stream.size < _MIB and not stream.twice:  # no buffer is smaller: to ask moto costs more than the put
         return
-    destination = _destination(ctx, stream)
+    destination = destinations.current(ctx, stream.name)
     if destination is None:
         return
     hints = destination.get("BufferingHints", {})
@@ -255,7 +205,7 @@ def flush(ctx: Context, stream: Stream) -> None:
         return
     with stream.lock:
         stream.waiting = False
-        destination = _destination(ctx, stream)
+        destination = destinations.current(ctx, stream.name)
         if destination is None:
             return
         records = list(stream.pending)
@@ -263,7 +213,7 @@ def flush(ctx: Context, stream: Stream) -> None:
             return
         bucket = destination["BucketARN"].rpartition(":")[2]
         repeats, stream.twice = (2 if stream.twice else 1), False
-        plan = _plan(ctx, stream, destination)
+        plan = destinations.plan(ctx, stream.name, destination)
         for _ in range(repeats):
             for batch in delivery.objects(plan, records, ctx.clock.now()):
                 with contextlib.suppress(objects.NoSuchBucket):  # a real one tries for a day, then drops the records
@@ -272,101 +222,3 @@ def flush(ctx: Context, stream: Stream) -> None:
                 stream.delivered += 0 if batch.failed else batch.records
         del stream.pending[: len(records)]
         stream.size = sum(len(record.data) for record in stream.pending)
-
-
-def _destination(ctx: Context, stream: Stream) -> dict[str, Any] | None:
-    """The destination as it is now: UpdateDestination may have changed it. Asked of moto's backend, for every put and every flush."""
-    of_moto = firehose_backends[ctx.account][ctx.region].delivery_streams.get(stream.name)
-    if of_moto is None:
-        return None
-    first = of_moto.destinations[0]
-    destination: dict[str, Any] = {**(first.get("ExtendedS3") or first["S3"]), "_version": of_moto.version_id}
-    return destination
-
-
-def _plan(ctx: Context, stream: Stream, destination: dict[str, Any]) -> delivery.Plan:
-    query, delimiter, split = None, b"", None
-    for processor in _processors(destination):
-        if processor["Type"] == "MetadataExtraction":
-            query = _parameter(processor, "MetadataExtractionQuery")
-        elif processor["Type"] == "AppendDelimiterToRecord":
-            delimiter = (_parameter(processor, "Delimiter") or "\\n").encode().decode("unicode_escape").encode()
-        elif processor["Type"] == "RecordDeAggregation":
-            split = _parameter(processor, "SubRecordType") or "JSON"
-    conversion = destination.get("DataFormatConversionConfiguration", {})
-    serializer = conversion.get("OutputFormatConfiguration", {}).get("Serializer", {}).get("ParquetSerDe", {})
-    return delivery.Plan(
-        name=stream.name,
-        version=str(destination["_version"]),
-        prefix=destination.get("Prefix"),
-        error_prefix=destination.get("ErrorOutputPrefix"),
-        query=query,
-        delimiter=delimiter,
-        split=split,
-        compression=destination.get("CompressionFormat", "UNCOMPRESSED"),
-        schema=_schema(ctx, conversion) if conversion.get("Enabled", False) else None,
-        codec=serializer.get("Compression", "SNAPPY"),
-    )
-
-
-def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
-    """The columns of the Glue table, without those of its partitions, and the JSON key of each."""
-    wanted = conversion["SchemaConfiguration"]
-    mapping = (
-        conversion.get("InputFormatConfiguration", {}).get("Deserializer", {}).get("OpenXJsonSerDe", {}).get("ColumnToJsonKeyMappings", {})
-    )
-    database, name = wanted["DatabaseName"], wanted["TableName"]
-    try:
-        table = glue_backends[ctx.account][ctx.region].get_table(database, name).as_dict()
-    except JsonRESTError as error:
-        raise AwsError(error.error_type, str(error.message), error.code) from error
-    return tuple((c["Name"], c["Type"], mapping.get(c["Name"], c["Name"])) for c in table["StorageDescriptor"]["Columns"])
-
-
-def _shards(ctx: Context, arn: str) -> list[str]:
-    try:
-        return [shard["ShardId"] for shard in ctx.client("kinesis").list_shards(StreamName=arn.rpartition("/")[2])["Shards"]]
-    except ClientError as error:
-        raise invalid(f"Stream {arn.rpartition('/')[2]} under account {ctx.account} not found.") from error
-
-
-def _ends(ctx: Context, arn: str) -> list[dict[str, str]]:
-    """Each shard's last sequence number; "" for an empty one."""
-    ends = []
-    for shard in _shards(ctx, arn):
-        positions: dict[str, str] = {shard: ""}
-        _read_shard(ctx, arn, shard, positions)
-        ends.append({"ShardId": shard, "SequenceNumber": positions[shard]})
-    return ends
-
-
-def _latest(ctx: Context, arn: str) -> dict[str, str]:
-    return {end["ShardId"]: end["SequenceNumber"] for end in _ends(ctx, arn)}
-
-
-def _read(ctx: Context, arn: str, positions: dict[str, str]) -> list[delivery.Record]:
-    return [record for shard in _shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)]
-
-
-def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[delivery.Record]:
-    """What follows a position, which is moved."""
-    client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
-    last = positions.get(shard, "")
-    start = (
-        {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": last} if last else {"ShardIteratorType": "TRIM_HORIZON"}
-    )
-    iterator = client.get_shard_iterator(StreamName=name, ShardId=shard, **start)["ShardIterator"]
-    records: list[delivery.Record] = []
-    while iterator:
-        page = client.get_records(ShardIterator=iterator, Limit=10_000)
-        records += [delivery.Record(record["Data"], _arrived(record, ctx.clock.now())) for record in page["Records"]]
-        if not page["Records"]:
-            break
-        positions[shard] = page["Records"][-1]["SequenceNumber"]
-        iterator = page.get("NextShardIterator")
-    return records
-
-
-def _arrived(record: dict[str, Any], now: datetime) -> datetime:
-    arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
-    return arrival.astimezone(now.tzinfo) if arrival is not None else now

@@ -1,0 +1,138 @@
+"""A statement word by word. Positions in a query stay those of the whole text: the rest is blanked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.hive import Hive
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import TokenError
+from sqlglot.tokenizer_core import Token, TokenType
+
+from .errors import Malformed, position
+
+Name = tuple[str | None, str]  # database, table
+
+
+def _single(keywords: Mapping[str, TokenType]) -> dict[str, TokenType]:
+    """Without those of several words, such as PARTITIONED BY: a token is a word."""
+    return {text: kind for text, kind in keywords.items() if " " not in text}
+
+
+class HiveWords(Hive):
+    """Hive's words without commands: SHOW is a word like another."""
+
+    class Tokenizer(Hive.Tokenizer):
+        COMMANDS: ClassVar[set[TokenType]] = set()
+        KEYWORDS: ClassVar[dict[str, TokenType]] = _single(Hive.Tokenizer.KEYWORDS)
+
+
+class TrinoWords(Trino):
+    class Tokenizer(Trino.Tokenizer):
+        COMMANDS: ClassVar[set[TokenType]] = set()
+        KEYWORDS: ClassVar[dict[str, TokenType]] = _single(Trino.Tokenizer.KEYWORDS)
+
+
+class Words:
+    """A cursor over the words of a statement."""
+
+    def __init__(self, text: str, dialect: type[Dialect] = TrinoWords) -> None:
+        try:
+            self.tokens: list[Token] = list(dialect().tokenize(text))
+        except TokenError as error:
+            raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
+        self.text = text
+        self.index = 0
+
+    def peek(self, ahead: int = 0) -> Token | None:
+        index = self.index + ahead
+        return self.tokens[index] if index < len(self.tokens) else None
+
+    def follows(self, *words: str) -> bool:
+        some = self.tokens[self.index : self.index + len(words)]
+        return len(some) == len(words) and all(
+            t.text.upper() == w and t.token_type != TokenType.STRING for t, w in zip(some, words, strict=True)
+        )
+
+    def accept(self, *words: str) -> bool:
+        accepted = self.follows(*words)
+        self.index += len(words) * accepted
+        return accepted
+
+    def expect(self, *words: str) -> None:
+        if not self.accept(*words):
+            raise self.mismatched(f"'{' '.join(words)}'")
+
+    def mismatched(self, expecting: str) -> Malformed:
+        token = self.peek()
+        if token is None:
+            return Malformed(f"mismatched input '<EOF>'. Expecting: {expecting}", at=position(self.text, len(self.text)))
+        return Malformed(f"mismatched input '{token.text}'. Expecting: {expecting}", at=position(self.text, token.start))
+
+    def next(self, expecting: str = "<identifier>") -> Token:
+        token = self.peek()
+        if token is None:
+            raise self.mismatched(expecting)
+        self.index += 1
+        return token
+
+    def string(self) -> str:
+        token = self.next("<string>")
+        if token.token_type != TokenType.STRING:
+            self.index -= 1
+            raise self.mismatched("<string>")
+        return token.text
+
+    def number(self) -> int:
+        token = self.next("<number>")
+        if not re.fullmatch("[0-9]+", token.text):
+            self.index -= 1
+            raise self.mismatched("<number>")
+        return int(token.text)
+
+    def identifier(self) -> str:
+        token = self.next()
+        quoted = self.text[token.start] == '"'  # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
+        if (token.token_type == TokenType.STRING and not quoted) or not re.fullmatch(r"[\w$-]+", token.text):
+            self.index -= 1
+            raise self.mismatched("<identifier>")
+        return token.text.lower()
+
+    def name(self) -> Name:
+        parts = [self.identifier()]
+        while self.accept("."):
+            parts.append(self.identifier())
+        return (parts[-2] if len(parts) > 1 else None, parts[-1])
+
+    def done(self) -> None:
+        self.accept(";")
+        if self.peek() is not None:
+            raise self.mismatched("<EOF>")
+
+    def closing(self) -> int:
+        """The index of the bracket that closes the one before the cursor."""
+        depth, index = 1, self.index
+        while index < len(self.tokens):
+            depth += self.tokens[index].token_type == TokenType.L_PAREN
+            depth -= self.tokens[index].token_type == TokenType.R_PAREN
+            if depth == 0:
+                return index
+            index += 1
+        raise Malformed("mismatched input '<EOF>'. Expecting: ')'", at=position(self.text, len(self.text)))
+
+    def blanked(self, start: int, end: int) -> str:
+        """The text from token to token (the last is not in it), at its own place."""
+        if start >= len(self.tokens):
+            raise self.mismatched("<query>")
+        first = self.tokens[start].start
+        last = self.tokens[end - 1].end + 1 if end > start else first
+        return re.sub(r"[^\n]", " ", self.text[:first]) + self.text[first:last]
+
+    def rest(self) -> str:
+        end = len(self.tokens)
+        while end > self.index and self.tokens[end - 1].token_type == TokenType.SEMICOLON:
+            end -= 1
+        return self.blanked(self.index, end)
