@@ -24,7 +24,7 @@ import msgspec
 from ... import logs
 from ...endpoints.revision import identity, revision_of_variants
 from ...formats import decode
-from .endpoints import supervision
+from .endpoints import log_files, supervision
 from .endpoints.balancer import RETURN_WAIT, TIMEOUT, Balancer
 from .endpoints.model_server import ModelServer
 from .endpoints.request_log import KEPT, RequestLog
@@ -169,6 +169,7 @@ class Supervisor:
         while not self.done.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.done.wait(), POLL)
+            self._limit_logs()
             if not self.done.is_set():
                 self.follow()
         server.close()
@@ -180,6 +181,11 @@ class Supervisor:
         loop.remove_reader(self.fds.down)
         with suppress(BrokenPipeError):
             os.write(self.fds.up, b"e")  # else the watcher would start it again
+
+    def _limit_logs(self) -> None:
+        """They grow by each request when asked (`-v`), and by what a model prints."""
+        for log in (self.folder / "supervisor.log", *(self.folder / "logs" / f"{name}.log" for name in self.variants)):
+            log_files.limit(log)
 
     async def _write_down(self) -> None:
         """Who runs, for whoever takes over. In a thread: the disk must not stop the answers."""

@@ -28,7 +28,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles whil
 HEALTHY = 60.0
 READY_WITHIN = 120.0
 PING_EVERY, HUNG = 5.0, 60.0  # a process that has nothing to do and does not answer /ping for so long is started again
-LOG_LIMIT = 10_000_000  # bytes; the log before it is kept once
 
 
 class ModelServer:
@@ -182,9 +181,6 @@ class ModelServer:
 
     def _log_file(self) -> BinaryIO:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            if self._log.stat().st_size > LOG_LIMIT:
-                self._log.replace(self._log.with_suffix(".log.1"))
         file = self._log.open("ab")
         file.seek(0, os.SEEK_END)
         return file
@@ -209,6 +205,7 @@ async def _ping(port: int) -> None:
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:
     """The last lines that this process wrote, each on a line of its own."""
     with log.open("rb") as file:
-        file.seek(max(start, log.stat().st_size - 8192))
+        size = log.stat().st_size
+        file.seek(max(start if start <= size else 0, size - 8192))  # it may have begun anew
         written = file.read().decode("utf-8", "replace").strip().splitlines()
     return "".join(f"\n  {line}" for line in written[-lines:])

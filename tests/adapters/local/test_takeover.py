@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.adapters.local.endpoints import supervision
+from isthmus.adapters.local.endpoints import log_files, supervision
 from isthmus.adapters.local.endpoints.http import Client
 from isthmus.adapters.local.endpoints.request_log import RequestLog, file_name
 from isthmus.adapters.local.endpoints.rows import Address
@@ -143,6 +143,19 @@ def test_a_watcher_that_is_killed_is_replaced_and_the_next_one_does_its_work(rea
     until(lambda: address(home).pid != pid, what="another supervisor")
     assert call(ready) == (2.0,)
     assert servers(home) == running
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_log_above_its_limit_begins_anew_while_its_processes_write_on(home):
+    folder = home / "endpoints" / "ranker"
+    logs = [folder / "supervisor.log", folder / "logs" / "champion.log"]
+    for log in logs:
+        os.truncate(log, log_files.LIMIT + 1)
+    until(lambda: all(log.stat().st_size < log_files.LIMIT for log in logs), what="the cut")
+    assert [log.with_name(f"{log.name}.1").stat().st_size for log in logs] == [log_files.LIMIT + 1] * 2
+    os.kill(watcher(home), signal.SIGKILL)
+    until(lambda: b"the watcher has died" in logs[0].read_bytes())
+    assert logs[0].read_bytes().startswith(b"isthmus: "), "at its new begin"
 
 
 def test_when_both_are_killed_nothing_is_left_and_whoever_looks_starts_it_again(ready, home):
