@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..errors import Invalid, Refused, Unsupported
-from ..project.names import VARIANT_LENGTH, did_you_mean, name_problem
+from ..project.names import VARIANT_LENGTH, did_you_mean, name_problem, neutral
 from ..project.specs import ProjectSpec
 from ..reports.results import Shown
 from ..runtime import Project
@@ -39,6 +39,11 @@ class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""  # as it is registered with us
     version: int = 0  # 0: it is not adopted yet
 
+    @property
+    def label(self) -> str:
+        """As people know it: by the provider's name, where that is no mere number."""
+        return self.native if neutral(self.native) == self.name else self.name
+
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint as an adapter sees it."""
@@ -49,6 +54,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None  # the project whose tags it carries
     options: dict[str, Any]  # what the target of profiles.yaml must say to know it
     variants: tuple[StandingVariant, ...]
+    token: str = ""  # what it is tagged under, where the provider has preconditions: it has not changed since it was looked at
 
 
 class Adopter(Protocol):
@@ -62,7 +68,7 @@ class Adopter(Protocol):
         ...
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Make it the project's, in one call. `refs`: `model@version` by content. Conflict: another project was faster."""
+        """Make it the project's, in one call. `refs`: `model@version` by content. Conflict: somebody was faster."""
         ...
 
 
@@ -77,7 +83,7 @@ class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
     yaml: str  # what project.yaml, and profiles.yaml, must say
 
     def __str__(self) -> str:
-        split = "   ".join(f"{v.native} {shown(v.percent)} % {v.model}@{v.version}" for v in self.variants)
+        split = "   ".join(f"{v.label} {shown(v.percent)} % {v.model}@{v.version}" for v in self.variants)
         return f"{self.target:<7} {self.native}   {split}   {'adopted' if self.adopted else 'not adopted yet'}"
 
 
@@ -121,7 +127,7 @@ def _standing(project: Project, native: str, name: str | None) -> Standing:
     standing = _adopter(project).look(native, name=name)
     if standing.owner not in (None, project.spec.name):
         raise Refused(
-            f"{native} is of project {standing.owner}, its tags say",
+            f"{native} is of project {standing.owner}, as it is marked",
             remedy=f"move its traffic from there, or let {standing.owner} give it up",
         )
     _check_name(f"endpoint {native}", standing.name, "give it one: --as NAME")

@@ -12,10 +12,10 @@ import msgspec
 
 from ..target import Adapter, Profile, attribute
 from . import yaml
-from .names import TARGET
+from .names import TARGET, name_problem
 from .quantities import Mistake
 from .report import Report, child
-from .shapes import FILLED, WRONG, Flag, Key, OneOf, Record, Schema, Text
+from .shapes import FILLED, WRONG, Flag, Key, MapOf, OneOf, Record, Schema, Text
 
 _SECRET_KEY = re.compile(
     r"secret|passw|credential|token|private_?key|access_?key|api_?key|^key$|_key$|^auth$|bearer|cookie|keyfile|key_file", re.IGNORECASE
@@ -99,6 +99,14 @@ BUDGET = Key(
     "so does a check for later data that costs more than an hour of it.",
 )
 IMAGE = Key(shape=FILLED, description="The container image of jobs and of the model server.")
+
+
+def adopted(native: Text, what: str) -> Key:
+    """Where the provider's name of an endpoint that was taken over is known without asking anybody."""
+    return Key(
+        shape=MapOf(of=native, names=name_problem),
+        description=f"Endpoints that stood before the project took them over: its name for each, and {what}.",
+    )
 
 
 def budget(profile: Profile) -> Decimal | None:

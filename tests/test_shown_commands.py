@@ -1,5 +1,6 @@
 """What pages show of the command line: it takes each command, and a rehearsal says what its page says. The tutorial: test_tutorial.py."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,20 +10,26 @@ import pytest
 
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import isthmus
-from isthmus.tests.test_tutorial import masked, pattern
+from isthmus.tests.shown import block_of, masked, pattern
 
 ROOT = Path(__file__).parents[1]
+FIRST = "isthmus apply && isthmus ingest && isthmus materialize"
 PAGES = [
     page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.name not in {"reference.md", "json.md"}
 ]  # generated
 
 
 def shown(page):
-    """Each `isthmus ...` of a page's blocks, without its comment and without where its output goes."""
+    """Each `isthmus ...` of a page's blocks."""
     for block in re.findall(r"^ *```\w*\n(.+?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            text = re.sub(r"\s#\s.*", "", line.strip().removeprefix("$ "))
-            yield from (part for part in re.split(r"\s(?:&&|\||;|>>?)\s", text) if part.startswith("isthmus "))
+        yield from shown_in(block)
+
+
+def shown_in(block):
+    """Each `isthmus ...`, without its comment and without where its output goes."""
+    for line in block.splitlines():
+        text = re.sub(r"\s#\s.*", "", line.strip().removeprefix("$ "))
+        yield from (part.strip() for part in re.split(r"\s(?:&&|\||;|>>?)\s", text) if part.startswith("isthmus "))
 
 
 def taken(words):
@@ -58,10 +65,42 @@ def test_each_command_that_a_page_names_in_its_text_exists():
     assert named - set(COMMANDS) == set()
 
 
-def test_a_rehearsal_says_what_the_page_of_rollouts_says(tmp_path):
-    page = (ROOT / "docs" / "rollouts.md").read_text()
-    block = re.search(r"^\$ (isthmus rollout rehearse ranker --scenario \S+)\n(.+?)^```", page, re.MULTILINE | re.DOTALL)
-    isthmus(tmp_path, "init", "shop", "--example", "openbandit")
-    said = isthmus(tmp_path / "shop", *block[1].split()[1:])
+def as_shown(folder, page, command):
+    """What a command prints that a page does not show, where that is another thing."""
+    said = isthmus(folder, *shlex.split(command)[1:])
     lines = [masked(line) for line in said.out.splitlines() if not line.startswith("next ")]
-    assert re.fullmatch(pattern(block[2].rstrip("\n").split("\n")), "".join(f"{line}\n" for line in lines)), lines
+    return [] if re.fullmatch(pattern(block_of(page, command)), "".join(f"{line}\n" for line in lines)) else lines
+
+
+def test_a_rehearsal_says_what_the_page_of_rollouts_says(tmp_path):
+    isthmus(tmp_path, "init", "shop", "--example", "openbandit")
+    assert as_shown(tmp_path / "shop", "rollouts.md", "isthmus rollout rehearse ranker --scenario scenarios/errors.yaml") == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ISTHMUS_EVERY_BLOCK" not in os.environ, reason="it starts a stack of its own, half a minute: make test-often")
+def test_a_rehearsal_on_sagemakers_stack_says_what_the_page_of_rollouts_says(tmp_path):
+    command = "isthmus rollout rehearse ranker --scenario scenarios/errors.yaml --target sagemaker --offline"
+    isthmus(tmp_path, "init", "shop", "--example", "openbandit")
+    try:
+        assert as_shown(tmp_path / "shop", "rollouts.md", command) == []
+    finally:
+        isthmus(tmp_path / "shop", "stack", "down")
+
+
+def test_the_readmes_first_project_is_made_as_it_says_and_so_is_that_of_your_data(tmp_path):
+    readme = re.search(r"^isthmus init shop && cd shop(?s:.+?)^```", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
+    there, log = block_of("your-data.md", "isthmus init shop && cd shop"), block_of("your-data.md", FIRST)
+    assert isthmus(tmp_path, "init", "shop").out.splitlines()[0] == there[0]
+    commands = [words for words in shown_in(readme) if words != "isthmus init shop"]
+    assert commands == ["isthmus validate", "isthmus plan", "isthmus apply"]
+    said = [isthmus(tmp_path / "shop", *command.split()[1:]).out for command in [*commands, "isthmus ingest"]]
+    assert masked(log[-1]) in map(masked, said[-1].splitlines())
+
+
+def test_promises_md_says_of_every_page_with_commands_what_runs_them_or_why_nothing_does():
+    table = (ROOT / "docs" / "promises.md").read_text().partition("## What the pages show\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (?:\[.+?\]\()?([\w.-]+\.md)\)? \| (.+) \|$", table, re.MULTILINE))
+    assert sorted(page.name for page in PAGES if page.name not in rows and any(shown(page))) == []
+    named = {name for row in rows.values() for name in re.findall(r"tests/[\w/]+\.py", row)}
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []

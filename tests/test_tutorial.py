@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from isthmus.tests.cli.running import isthmus
+from isthmus.tests.shown import masked, pattern
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 OFTEN = "ISTHMUS_EVERY_BLOCK" in os.environ
 PAGE = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
-# what took no time worth saying has none at its line's end
-MASKS = {r" +\d+\.\d+ s$": "", r"\d+\.\d+ s\b": "0.0 s", r"127\.0\.0\.1:\d+": "127.0.0.1:1", r"(?<=to go on:).*": "", r" +": " "}
 
 
 class Terminal(io.StringIO):
@@ -43,17 +42,6 @@ def commands():
             for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                 command, _, printed = part.partition("\n")
                 yield command, printed.rstrip("\n").split("\n") if printed.strip() else [], comment
-
-
-def masked(line):
-    for pattern, instead in MASKS.items():
-        line = re.sub(pattern, instead, line)
-    return line.strip()
-
-
-def pattern(lines):
-    """What was printed, as the page has it: a line `...` stands for any lines."""
-    return "".join(r"(?:.*\n)*?" if line == "..." else re.escape(masked(line)) + "\n" for line in lines)
 
 
 def printed(folder, command):

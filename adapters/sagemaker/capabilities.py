@@ -45,6 +45,7 @@ _ROWS = (
     ),
     Capability(name="online.sync", level="native", known="sdk", why="incremental: BatchWriteRecord of the entities that changed"),
     Capability(name="registry.alias", level="emulated", known="sdk", why="a tag of the model package group"),
+    Capability(name="import", level="native", known="sdk", why="tags; checked before, as AddTags has no precondition"),
 )
 
 CAPABILITIES = {row.name: row for row in _ROWS}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...project.names import name_problem
-from ...project.options import BUDGET, IMAGE, OFFLINE
-from ...project.shapes import Key, MapOf, Number, Record, Text
+from ...project.options import BUDGET, IMAGE, OFFLINE, adopted
+from ...project.shapes import Key, Number, Record, Text
 
 _ROLE = Text(what="a role's ARN", pattern=r"arn:aws[a-z-]*:iam::[0-9]{12}:role/.+", example="arn:aws:iam::123456789012:role/ranker")
+_ENDPOINT = Text(what="an endpoint's name", pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", example="prod-ranker")
 
 KEYS = {
     "account": Key(
@@ -26,12 +26,7 @@ KEYS = {
             },
         )
     ),
-    "adopted": Key(
-        shape=MapOf(
-            of=Text(what="an endpoint's name", pattern=r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", example="prod-ranker"), names=name_problem
-        ),
-        description="Endpoints that stood before the project took them over: its name for each, and SageMaker's.",
-    ),
+    "adopted": adopted(_ENDPOINT, "SageMaker's"),
     "budget": BUDGET,
     "offline": OFFLINE,
 }

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ... import spans
 from ...errors import Denied, Invalid
 from ...target import Target
-from ..common import control
+from ..common import adoption, control
 from ..common.sessions import one_for_each
 from . import backend, credentials, names, record_answers
 from .errors import translated
@@ -39,7 +39,7 @@ class Aws:
         self.bucket, self.prefix = _place(target.profile.name, options.get("bucket"), self.project)
         self.root = f"s3://{self.bucket}/{self.prefix}"
         self.database: str = options.get("database") or names.database(self.project)
-        self.adopted: dict[str, str] = dict(options.get("adopted") or {})  # our name of an endpoint -> SageMaker's
+        self.adopted = adoption.names(target.profile)
         self._expected: str | None = options.get("account")
         self._clients: dict[tuple[str, bool, int, str | None], Any] = {}
         # endpoint -> DescribeEndpoint's newest answer, and when it was asked

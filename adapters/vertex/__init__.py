@@ -55,5 +55,6 @@ ADAPTER = Adapter(
     scan_price=f"{__name__}.prices:scanning",
     count_price=f"{__name__}.prices:count_price",
     fixed=f"{__name__}.endpoints.host:fixed",
+    adopt=f"{__name__}.endpoints.adoption:VertexAdopter",
     native=f"{__name__}.native:VertexObjects",
 )

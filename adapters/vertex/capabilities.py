@@ -73,6 +73,7 @@ _ROWS = (
         name="online.sync", level="emulated", known="sdk", why="SyncFeatureView copies the whole view; FetchFeatureValues takes one key"
     ),
     Capability(name="registry.alias", level="native", known="docs", why="MergeVersionAliases takes the alias from the version that has it"),
+    Capability(name="import", level="native", known="sdk", why="labels, of 63 characters, written under the endpoint's etag"),
 )
 
 CAPABILITIES = {row.name: row for row in _ROWS}

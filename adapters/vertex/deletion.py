@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import Busy, NotFound
 from ...storage import wait
 from . import prices
-from .endpoints import deployed, standing
+from .endpoints import adoption, deployed, standing
 from .errors import translated
 from .names import NAME_LABEL, dashed, endpoint_id, is_of_variant, labelled
 from .online import store as online
@@ -24,7 +24,9 @@ _EMPTY = timedelta(minutes=10)  # in which the replicas of an endpoint stop, or 
 
 
 def endpoint(session: Session, name: str) -> None:
-    """It serves nobody from the first call on. Of a sticky one the variants' endpoints go first."""
+    """It serves nobody from the first call on. Of a sticky one the variants' endpoints go first. One that was adopted goes on as it is."""
+    if adoption.release(session, name):
+        return
     there = [path for path in (*_of_variants(session, name), standing.path(session, name)) if _take_traffic(session, path)]
     for path in there:
         _empty(session, path)

@@ -66,7 +66,7 @@ def _filter(session: Session, ref: str) -> str:
     if len(names) not in (1, 2) or not all(names) or '"' in ref:
         raise Invalid(f"{ref} names no log", remedy="<endpoint>/<variant>, or jobs/<id>")
     of_endpoints, of_id = 'resource.type="aiplatform.googleapis.com/Endpoint" AND', "resource.labels.endpoint_id"
-    whole = endpoint_id(session.name, names[0])
+    whole = standing.number(session, names[0])
     if len(names) == 1:
         return f'{of_endpoints} ({of_id}="{whole}" OR {of_id}=~"^{whole}--")'
     head = standing.described(session, names[0])
@@ -77,10 +77,9 @@ def _filter(session: Session, ref: str) -> str:
 
 
 def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
-    for model in described.deployed_models if described is not None else ():
-        spec = deployed.spec_of(model.display_name)
+    for number, spec in deployed.specs(described).items() if described is not None else ():
         if spec is not None and spec.name == variant:
-            return str(model.id)
+            return number
     raise NotFound(f"{variant} is not deployed to {endpoint}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ...project.options import BUDGET, IMAGE, OFFLINE
+from ...project.options import BUDGET, IMAGE, OFFLINE, adopted
 from ...project.quantities import Mistake
 from ...project.shapes import FILLED, Key, OneOf, Record, Text
 
@@ -14,6 +14,7 @@ _ACCOUNT = Text(
     pattern=r"[^@\s]+@[^@\s]+\.gserviceaccount\.com",
     example="ranker@example-ranker.iam.gserviceaccount.com",
 )
+_ENDPOINT = Text(what="an endpoint's id", pattern=r"[a-z0-9](-*[a-z0-9]){0,62}", example="1234567890123456789", numbers=True)
 
 
 def _replicas(text: str) -> str:
@@ -47,6 +48,7 @@ KEYS = {
         shape=OneOf(words=("dedicated", "shared")),
         description="dedicated: 10 MB a request and no quota of requests; shared: 1.5 MB and 30,000 requests a minute.",
     ),
+    "adopted": adopted(_ENDPOINT, "the id of Vertex AI's endpoint"),
     "budget": BUDGET,
     "offline": OFFLINE,
 }

@@ -15,6 +15,7 @@ import msgspec
 from ... import spans
 from ...errors import AlreadyExists, Invalid
 from ...target import Target
+from ..common import adoption
 from ..common.sessions import one_for_each
 from . import backend, credentials, names, stack_account
 from .errors import transient, translated
@@ -82,6 +83,7 @@ class Session:
         self.grpc_address: str | None = options.get("grpc_address")
         self.bucket, self.prefix = _place(target.profile.name, options.get("bucket"), self.name)
         self.root = f"gs://{self.bucket}/{self.prefix}"
+        self.adopted = adoption.names(target.profile)
         self.dataset: str = options.get("dataset") or names.dataset(self.name)
         self._clients: dict[tuple[str, bool, int, str | None], Any] = {}
         self._lock = threading.RLock()

@@ -4,7 +4,11 @@ import pytest
 
 from isthmus import installed
 from isthmus.adapters.rows import ROWS
+from isthmus.endpoints.adoption import describe
 from isthmus.endpoints.wire import MAX_BYTES
+from isthmus.errors import NotFound
+from isthmus.project.specs import Description, ProjectSpec
+from isthmus.runtime import Project
 from isthmus.tests.conformance.rows import asserting, columns
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
@@ -40,6 +44,14 @@ def test_a_quantity_is_given_in_its_unit(rows):
 
 def test_what_a_target_lets_through_its_model_server_takes(rows):
     assert rows["invoke.max_bytes"].level == "refused" or rows["invoke.max_bytes"].value <= MAX_BYTES
+
+
+@pytest.mark.needs("import")
+def test_an_endpoint_that_stands_is_looked_for_under_the_providers_name(target, tmp_path):
+    """What is taken over was made by the provider's own SDK: tests/adapters/{sagemaker,vertex}/test_adoption.py."""
+    project = Project(Description(spec=ProjectSpec(name="conf"), folder=str(tmp_path), places={}), target)
+    with pytest.raises(NotFound, match="has no endpoint 77 in "):
+        describe(project, "77")
 
 
 @pytest.mark.needs("guarded_replace")

@@ -12,6 +12,7 @@ from isthmus.localstack.jobs.images import anchored
 from isthmus.localstack.keys import of
 from isthmus.localstack.run import environment_for
 from isthmus.tests.cli.running import at_terminal, too_wide
+from isthmus.tests.shown import block_of
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +135,10 @@ def test_faults_are_added_listed_and_cleared(tmp_path, example_stack, aws):
     assert added.stdout.split() == ["1", "throttle", "sagemaker:ListHubs", "2", "times"]
     assert isthmus("fault", "list", cwd=tmp_path, env=env).stdout == added.stdout
     assert aws("sagemaker", attempts=3).list_hubs()["ResponseMetadata"]["RetryAttempts"] == 2
+    isthmus("fault", "clear", cwd=tmp_path, env=env)
+    for command in ("add throttle --service sagemaker --times 3", "add cut-after --operation UpdateEndpointWeightsAndCapacities", "list"):
+        printed = isthmus("fault", *command.split(), cwd=tmp_path, env=env).stdout
+        assert printed.splitlines() == block_of("offline-aws.md", f"isthmus stack fault {command}")
     assert isthmus("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).stdout.endswith("everything   until it is cleared\n")
     assert isthmus("fault", "clear", cwd=tmp_path, env=env).returncode == 0
     assert example_stack.faults() == ()

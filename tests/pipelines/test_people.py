@@ -1,5 +1,6 @@
 """A world whose truth is known, end to end: a model that knows only who likes everything has the better AUC, and no ranking."""
 
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -18,6 +19,7 @@ from isthmus.pipelines.run_pages.report_store import run_uri
 from isthmus.pipelines.run_pages.run_text import digits_of
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.pipelines.test_report import Whole
+from isthmus.tests.shown import block_of, masked, pattern
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,18 @@ def test_the_gate_fails_a_model_that_is_better_by_auc_and_ranks_worse(shop):
 def test_one_score_for_a_whole_list_is_chance_within_it(shop):
     within = runs.get_run(shop, "r2").evaluation.metrics["group_auc"]
     assert 0.49 < within.low <= within.high < 0.51
+
+
+def test_the_page_of_your_data_shows_these_runs(shop):
+    """What its commands would print: `train` of the likes, `runs compare` of the champion and the challenger."""
+    said = {
+        "isthmus train models/popularity.yaml models/likes.yaml": str(runs.get_run(shop, "r2")),
+        "isthmus train models/both.yaml && isthmus runs compare r1 r3": "\n".join(map(str, compare(shop, "r1", "r3"))),
+    }
+    for command, text in said.items():
+        page = block_of("your-data.md", command)
+        lines = [masked(line) for line in text.splitlines()]
+        assert re.fullmatch(pattern(page), "".join(f"{line}\n" for line in lines)), text
 
 
 def test_the_first_champion_has_nobody_to_beat(shop):

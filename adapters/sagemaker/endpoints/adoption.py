@@ -14,16 +14,16 @@ import msgspec
 
 from ....endpoints.adoption import Standing, StandingVariant
 from ....endpoints.port import EndpointSpec, VariantState
-from ....errors import Busy, Conflict, NotFound, Refused, Unsupported
+from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.names import neutral
 from ....target import Target
+from ...common import adoption
 from .. import names
 from ..session import Aws, of
 from . import variants
 from .variants import Known, Planned
 
 VERSION_TAG = "isthmus:version:"
-_CAPABILITY = "import"
 
 
 @final
@@ -39,12 +39,17 @@ class SageMakerAdopter:
         check_endpoint(native, described, configured)
         tags = tags_of(self._aws, described["EndpointArn"])
         owner = tags.get(names.PROJECT_TAG)
-        if ours := owner == self._aws.project:
-            name = _same_name(native, name, tags.get(names.NAME_TAG, ""))
-        name = name or self._name(native)
+        ours = owner == self._aws.project
+        name = adoption.name_here(
+            native,
+            wanted=name,
+            noted=tags.get(names.NAME_TAG, "") if ours else None,
+            adopted=self._aws.adopted,
+            own=native.removeprefix(names.dashed(self._aws.project, "")),
+        )
         shares = {state.name: state for state in variants.state(name, described, ()).variants}
         if not any(state.target_percent for state in shares.values()):
-            raise _unsupported(native, "the weights of all its variants are 0: there is no split to keep")
+            raise adoption.unsupported(native, "the weights of all its variants are 0: there is no split to keep")
         known = versions(tags) if ours else {}
         return Standing(
             native=native,
@@ -82,25 +87,18 @@ class SageMakerAdopter:
             described = self._aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
-    def _name(self, native: str) -> str:
-        """What profiles.yaml calls it; else its own name, without the project's before it."""
-        by_native = {theirs: ours for ours, theirs in self._aws.adopted.items()}
-        return by_native.get(native) or neutral(native.removeprefix(names.dashed(self._aws.project, "")))
-
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """What the target of profiles.yaml must say: of names that follow our rules, nothing. Refused: the name has another endpoint."""
+        """What the target of profiles.yaml must say: of names that follow our rules, nothing. Refused: we have an endpoint of the name."""
         whole = names.dashed(self._aws.project, name)
         if whole == native and all(label == names.variant(neutral(label)) for label in labels):
             return {}
-        if self._aws.adopted.get(name, native) != native:
-            raise Refused(f"{name} is {self._aws.adopted[name]} in profiles.yaml", remedy="give this one another name: --as NAME")
         try:
             there = whole != native and self._described(whole)
         except NotFound:
             there = False
         if not there:
             return {"adopted": {**self._aws.adopted, name: native}}
-        raise Refused(f"{name} is an endpoint of this project already, {whole}", remedy="give this one another name: --as NAME")
+        raise adoption.taken(name, whole)
 
     def _variant(
         self, native: str, configured: Mapping[str, Any], state: VariantState, known: Mapping[str, tuple[str, int]], owner: str | None
@@ -130,11 +128,11 @@ class SageMakerAdopter:
             with self._aws.reading("DescribeModel", model):
                 containers = variants.containers(self._aws.client("sagemaker").describe_model(ModelName=model))
         except NotFound as error:
-            raise _unsupported(native, f"{label}'s model {model} was deleted: nobody can tell what it serves") from error
+            raise adoption.unsupported(native, f"{label}'s model {model} was deleted: nobody can tell what it serves") from error
         if len(containers) != 1:
-            raise _unsupported(native, f"{label} is an inference pipeline of {len(containers)} containers")
+            raise adoption.unsupported(native, f"{label} is an inference pipeline of {len(containers)} containers")
         if containers[0].get("Mode") == "MultiModel":
-            raise _unsupported(native, f"{label} is a multi-model container")
+            raise adoption.unsupported(native, f"{label} is a multi-model container")
         return containers[0]
 
     def _packaged(self, container: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +165,7 @@ def adopted(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known])
         known = versions(tags)
         return tuple(variants.adopted(variant, known) for variant in configured)
     if described["EndpointName"] in aws.adopted.values():
-        raise _not_ours(aws, described["EndpointName"], owner)
+        raise adoption.not_ours(described["EndpointName"], owner, aws.profile)
     return tuple(configured)
 
 
@@ -181,7 +179,7 @@ def release(aws: Aws, native: str) -> bool:
         return False
     tags = tags_of(aws, arn)
     if native in aws.adopted.values() and (owner := tags.get(names.PROJECT_TAG)) != aws.project:
-        raise _not_ours(aws, native, owner)
+        raise adoption.not_ours(native, owner, aws.profile)
     if not versions(tags):
         return False
     ours = (names.PROJECT_TAG, names.KIND_TAG, names.NAME_TAG)
@@ -191,13 +189,8 @@ def release(aws: Aws, native: str) -> bool:
 
 def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
     """Refused: a version that does not run there, for an endpoint whose containers are not ours to make."""
-    there = {(variant.spec.model, variant.spec.version) for variant in configured if variant.adopted}
-    new = [f"{variant.model}@{variant.version}" for variant in spec.variants if (variant.model, variant.version) not in there]
-    if there and new:
-        raise Refused(
-            f"{spec.name} was adopted, and {', '.join(new)} does not run there: Isthmus repeats its containers and makes none",
-            remedy="deploy it the way the endpoint was made; then isthmus import, with --adopt",
-        )
+    if there := {(variant.spec.model, variant.spec.version) for variant in configured if variant.adopted}:
+        adoption.guard(spec, there)
 
 
 def repeated(planned: Planned, configured: Sequence[Known]) -> Planned:
@@ -222,15 +215,6 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
         described = aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
     own = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "ProductionVariants", "ResponseMetadata")
     return {key: value for key, value in described.items() if key not in own and value}
-
-
-def guard_absent(aws: Aws, endpoint: str) -> None:
-    """NotFound: what was adopted is not made anew."""
-    if endpoint in aws.adopted:
-        raise NotFound(
-            f"{endpoint} is {aws.adopted[endpoint]} at SageMaker, which is gone",
-            remedy=f"make it again the way it was made, or take it out of `adopted:` in profiles.yaml and isthmus deploy {endpoint}",
-        )
 
 
 def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
@@ -259,26 +243,11 @@ def check_endpoint(native: str, described: Mapping[str, Any], configured: Mappin
     if status != "InService":
         raise Refused(f"{native} is {status} at SageMaker: {described.get('FailureReason', 'it does not say why')}", remedy="mend it first")
     if "AsyncInferenceConfig" in described:
-        raise _unsupported(native, "it is asynchronous")
+        raise adoption.unsupported(native, "it is asynchronous")
     if described.get("ShadowProductionVariants"):
-        raise _unsupported(native, "it has a shadow variant")
+        raise adoption.unsupported(native, "it has a shadow variant")
     if len(configured) > variants.MOST:
-        raise _unsupported(native, f"it has {len(configured)} variants, more than {variants.MOST}")
+        raise adoption.unsupported(native, f"it has {len(configured)} variants, more than {variants.MOST}")
     for label, variant in configured.items():
         if strange := next((words for words, is_so in _STRANGE.items() if is_so(variant)), None):
-            raise _unsupported(native, f"{label} {strange}")
-
-
-def _not_ours(aws: Aws, native: str, owner: str | None) -> Refused:
-    whose = f"its tags say {owner}" if owner else "nobody has adopted it"
-    return Refused(f"{native} is not of this project: {whose}", remedy=f"isthmus import {aws.profile.adapter} endpoint {native} --adopt")
-
-
-def _same_name(native: str, name: str | None, tagged: str) -> str:
-    if name not in (None, tagged):
-        raise Refused(f"{native} is endpoint {tagged} of this project already", remedy=f"--as {tagged}, or nothing")
-    return tagged
-
-
-def _unsupported(native: str, why: str) -> Unsupported:
-    return Unsupported(f"{native} cannot be taken over: {why}, which is not supported yet", capability=_CAPABILITY)
+            raise adoption.unsupported(native, f"{label} {strange}")

@@ -21,6 +21,7 @@ from ....errors import AlreadyExists, Busy, NotFound, Unavailable
 from ....events.port import Row
 from ....pipelines.port import ModelVersion
 from ....target import Target
+from ...common import adoption as common
 from ..machines import serving_counts, serving_machine
 from ..session import CONTROL, Aws, of
 from . import adoption, invocations, variants
@@ -51,7 +52,7 @@ class SageMakerEndpoints:
         looked = self._target.clock()
         described = self._describe(name)
         if described is None:
-            adoption.guard_absent(self._aws, spec.name)
+            common.guard_absent(spec.name, self._aws.adopted, "SageMaker")
             self._create(name, spec, self._planned(name, spec, versions, hosting.first_split(spec)))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
         saw = self._state(spec.name, name, described)

@@ -1,7 +1,8 @@
 """Vertex AI's endpoint and its DeployedModels as an endpoint of ours with variants. Pure.
 
-What a variant is stands in its DeployedModel's display name, which never changes: `challenger: ranker@3, attempt 1`. What is wanted stands
-in the endpoint's description, as a deployment in progress, and one that failed, are seen in operations alone, which name no model.
+What a variant is stands in its DeployedModel's display name, which never changes: `challenger: ranker@3, attempt 1`; of one that others
+deployed, and the project adopted, in a label of the endpoint (labels.py). What is wanted stands in the endpoint's description, as a
+deployment in progress, and one that failed, are seen in operations alone, which name no model.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ....endpoints.revision import identity, revision_of_variants
 from ....formats import decoder
 from ....storage import Phase
 from ..names import PROJECT_LABEL
+from .labels import adopted_as
 
 _NAME = re.compile(r"(?P<name>[^:@,]+): (?P<model>[^:@,]+)@(?P<version>\d+)(, on (?P<machine>[^,]+))?(, attempt (?P<attempt>\d+))?")
 _DEPLOYING = "DeployModelOperationMetadata"
@@ -31,6 +33,7 @@ class Intention(msgspec.Struct, frozen=True, kw_only=True):
     isthmus: tuple[str, ...]  # the display names of the variants, in their order
     failed: tuple[str, ...] = ()  # operations that had failed before: they say nothing of what is wanted now
     apart: tuple[str, ...] = ()  # of a sticky endpoint: the variants that may have an endpoint of their own (apart.py)
+    theirs: str = ""  # of one that was adopted: the description that it had
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,24 +72,38 @@ def spec_of(name: str) -> VariantSpec | None:
     )
 
 
+def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
+    """What is deployed, by DeployedModel's id; None: it is somebody else's."""
+    labels = dict(endpoint.labels)
+    return {model.id: adopted_as(labels, model) or spec_of(model.display_name) for model in endpoint.deployed_models}
+
+
+def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, VariantSpec]:
+    """Variants by the id of the DeployedModel that each is, or will be: one that was adopted keeps its own."""
+    there = {identity(spec): key for key, spec in specs(endpoint).items() if spec is not None}
+    return {there.get(identity(variant)) or number(variant): variant for variant in variants}
+
+
 def number(variant: VariantSpec) -> str:
-    """The DeployedModel's id: 10 digits of the variant's hash, so that deploying it twice is refused."""
+    """The id that we give a DeployedModel: 10 digits of the variant's hash, so that deploying it twice is refused."""
     digest = int.from_bytes(sha256(msgspec.json.encode(identity(variant))).digest()[:8])
     return str(10**9 + digest % (9 * 10**9))
 
 
-def described(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iterable[str] = ()) -> str:
-    """The endpoint's description for a spec. `operations`: all that there are."""
+def described(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iterable[str] = (), theirs: str = "") -> str:
+    """The endpoint's description for a spec. `operations`: all that there are; `theirs`: the one that it takes the place of."""
+    wanted = tuple(map(display_name, spec.variants))
     names = tuple(map(number_of, failed(operations)))[-_FORGIVEN:]
-    return msgspec.json.encode(Intention(isthmus=tuple(map(display_name, spec.variants)), failed=names, apart=tuple(apart))).decode()
+    return msgspec.json.encode(Intention(isthmus=wanted, failed=names, apart=tuple(apart), theirs=theirs)).decode()
 
 
 def intention(endpoint: Any) -> Intention:
-    """What its description says; of a foreign one that nothing more is wanted than there is."""
+    """What its description says; of one that others wrote that nothing more is wanted than there is."""
     try:
         return decoder(Intention).decode(endpoint.description)
     except msgspec.MsgspecError:
-        return Intention(isthmus=tuple(model.display_name for model in endpoint.deployed_models))
+        there = tuple(display_name(spec) for spec in specs(endpoint).values() if spec is not None)
+        return Intention(isthmus=there, theirs=endpoint.description)
 
 
 def failed(operations: Iterable[Any]) -> list[Any]:
@@ -100,17 +117,20 @@ def number_of(operation: Any) -> str:
 
 def wanted(endpoint: Any) -> dict[str, VariantSpec]:
     """By DeployedModel's id, in the spec's order."""
-    specs = [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None]
-    return {number(spec): spec for spec in specs}
+    return numbers(endpoint, [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None])
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
     """The deployed variants by name; what is not ours has its own. Of two with one name, while it is replaced: that with traffic."""
-    specs: dict[str, VariantSpec] = {}
-    for model in sorted(endpoint.deployed_models, key=lambda model: endpoint.traffic_split.get(model.id, 0)):
-        spec = spec_of(model.display_name) or VariantSpec(name=model.display_name or model.id, model="", version=0)
-        specs[spec.name] = spec
-    return specs
+    there = named(endpoint)
+    by_traffic = sorted(there, key=lambda key: endpoint.traffic_split.get(key, 0))
+    return {there[key].name: there[key] for key in by_traffic}
+
+
+def named(endpoint: Any) -> dict[str, VariantSpec]:
+    """What is deployed, by DeployedModel's id; what is somebody else's under the name that it has there."""
+    names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
+    return {key: spec or VariantSpec(name=names[key], model="", version=0) for key, spec in specs(endpoint).items()}
 
 
 def state(name: str, seen: Seen) -> EndpointState:
@@ -146,14 +166,13 @@ def revision(endpoint: Any) -> str:
 
 def foreign_revision(endpoint: Any) -> str:
     """Empty: the endpoint and all that is deployed to it are ours."""
-    ours = all(spec_of(model.display_name) for model in endpoint.deployed_models)
+    ours = all(specs(endpoint).values())
     return "" if ours and PROJECT_LABEL in endpoint.labels else f"foreign:{endpoint.name.rpartition('/')[2]}"
 
 
 def counted(endpoint: Any) -> list[VariantSpec]:
     """The deployed variants. One is replaced only when its old model is gone: until then the new one does not count."""
-    named = {model.id: spec_of(model.display_name) for model in endpoint.deployed_models}
-    ours = {key: spec for key, spec in named.items() if spec is not None}
+    ours = {key: spec for key, spec in specs(endpoint).items() if spec is not None}
     keys = wanted(endpoint)
     going = {spec.name for key, spec in ours.items() if key not in keys}
     return [spec for key, spec in ours.items() if key not in keys or spec.name not in going]
@@ -166,24 +185,14 @@ def traffic(saw: EndpointState) -> dict[str, Decimal]:
 
 def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
     """A split by variant as Vertex AI's by DeployedModel. A share of what is not deployed is left out: it must be 0."""
-    ids = {
-        (spec.name if (spec := spec_of(model.display_name)) else model.display_name or model.id): model.id for model in _latest(endpoint)
-    }
+    keys, there = wanted(endpoint), named(endpoint)
+    ids = {there[key].name: key for key in sorted(there, key=lambda key: key in keys)}  # of two of one name that which is wanted
     return {ids[name]: int(percent) for name, percent in percents.items() if name in ids and percent > 0}
 
 
 def names(endpoint: Any) -> dict[str, str]:
     """The variant's name by DeployedModel's id."""
-    return {
-        model.id: spec.name if (spec := spec_of(model.display_name)) else model.display_name or model.id
-        for model in endpoint.deployed_models
-    }
-
-
-def _latest(endpoint: Any) -> list[Any]:
-    """The deployed models, those that are wanted last: where two have one name, the wanted one counts."""
-    keys = wanted(endpoint)
-    return sorted(endpoint.deployed_models, key=lambda model: model.id in keys)
+    return {key: spec.name for key, spec in named(endpoint).items()}
 
 
 def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
@@ -203,16 +212,19 @@ def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> lis
     states: dict[str, VariantState] = {}
     for key, spec in wanted(endpoint).items():
         states[spec.name] = _deployed(endpoint, there[key], spec) if key in there else absent(spec, hopeless=hopeless)
-    for key, model in there.items():
-        spec = spec_of(model.display_name) or VariantSpec(name=model.display_name or key, model="", version=0)
+    for key, spec in named(endpoint).items():
         standing = states.get(spec.name)
         if standing is None or standing.phase != "ready":  # what is to be replaced serves until then
-            states[spec.name] = _deployed(endpoint, model, spec) if standing is None or not hopeless else standing
+            states[spec.name] = _deployed(endpoint, there[key], spec) if standing is None or not hopeless else standing
     return list(states.values())
 
 
+def percent_of(endpoint: Any, key: str) -> Decimal:
+    return Decimal(endpoint.traffic_split.get(key, 0))
+
+
 def _deployed(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
-    percent = Decimal(endpoint.traffic_split.get(model.id, 0))
+    percent = percent_of(endpoint, model.id)
     resources = model.dedicated_resources
     fewest, most = resources.min_replica_count, max(resources.max_replica_count, resources.min_replica_count)
     available = model.status.available_replica_count or fewest

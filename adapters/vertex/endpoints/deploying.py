@@ -21,7 +21,7 @@ from .. import operations
 from ..machines import serving_machine, serving_replicas
 from ..names import dashed
 from ..session import CONTROL, Session
-from . import deployed
+from . import deployed, labels, repeating
 from .deployed import Seen
 
 Versions = Mapping[str, ModelVersion]  # by variant
@@ -66,14 +66,15 @@ class Deployer:
         A variant that has the endpoint to itself is replaced without a gap: its old model goes when the new one has the traffic.
         """
         there = {model.id for model in seen.endpoint.deployed_models}
-        wanted = {deployed.number(variant) for variant in spec.variants}
-        if there == wanted and tuple(deployed.wanted(seen.endpoint)) == tuple(map(deployed.number, spec.variants)):
-            self._rescale(spec, seen.endpoint)
+        numbers = deployed.numbers(seen.endpoint, spec.variants)
+        wanted = set(numbers)
+        if there == wanted and tuple(deployed.wanted(seen.endpoint)) == tuple(numbers):
+            self._rescale(spec, seen.endpoint, numbers)
             return
-        description = deployed.described(spec, seen.operations)
+        description = deployed.described(spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs)
         if description != seen.endpoint.description:
             self.update(seen.endpoint, description=description)
-        missing = self._missing(spec, seen, versions)
+        missing = self._missing(spec, seen, versions, numbers)
         split = dict.fromkeys(wanted, 100) if _alone(spec) else {}
         stays = _alone(spec) and bool(missing)
         self._start([*missing, *self._undeployed(spec, seen.endpoint, () if stays else there - wanted, split)])
@@ -100,7 +101,7 @@ class Deployer:
                     raise
                 return
 
-    def _missing(self, spec: EndpointSpec, seen: Seen, versions: Versions) -> list[_Change]:
+    def _missing(self, spec: EndpointSpec, seen: Seen, versions: Versions, numbers: Mapping[str, VariantSpec]) -> list[_Change]:
         """What is to be deployed. Where nothing has traffic yet the first variant is given everything, as is one that stands alone."""
         there = {model.id for model in seen.endpoint.deployed_models}
         return [
@@ -110,17 +111,19 @@ class Deployer:
                 start=partial(
                     self._control.deploy_model,
                     endpoint=seen.endpoint.name,
-                    deployed_model=self._deployed_model(variant, versions[variant.name]),
+                    deployed_model=self._deployed_model(variant, versions[variant.name], seen.endpoint),
                     traffic_split={"0": 100} if _alone(spec) or (place == 0 and not seen.endpoint.traffic_split) else {},
                 ),
             )
-            for place, variant in enumerate(spec.variants)
-            if deployed.number(variant) not in there
+            for place, (number, variant) in enumerate(numbers.items())
+            if number not in there
         ]
 
-    def _deployed_model(self, variant: VariantSpec, version: ModelVersion) -> Any:
+    def _deployed_model(self, variant: VariantSpec, version: ModelVersion, endpoint: Any) -> Any:
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, MachineSpec
 
+        if labels.is_adopted(endpoint.labels):
+            return repeating.deployed_model(variant, endpoint)
         fewest, most = serving_replicas(self._profile, variant)
         machine = MachineSpec(machine_type=serving_machine(self._profile, variant))
         model = f"{self._session.parent}/models/{dashed(self._session.name, version.model)}@{version.version}"
@@ -132,14 +135,16 @@ class Deployer:
             dedicated_resources=DedicatedResources(machine_spec=machine, min_replica_count=fewest, max_replica_count=most),
         )
 
-    def _rescale(self, spec: EndpointSpec, endpoint: Any) -> None:
-        """Bring the bounds of each variant's replicas to the spec's."""
+    def _rescale(self, spec: EndpointSpec, endpoint: Any, numbers: Mapping[str, VariantSpec]) -> None:
+        """Bring the bounds of each variant's replicas to the spec's. Of an adopted one that has none they stay."""
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel
 
         there = {model.id: model for model in endpoint.deployed_models}
         changes = []
-        for variant in spec.variants:
-            model = there[deployed.number(variant)]
+        for number, variant in numbers.items():
+            if variant.instances is None and labels.is_adopted(endpoint.labels):
+                continue
+            model = there[number]
             fewest, most = serving_replicas(self._profile, variant)
             resources = model.dedicated_resources
             if (resources.min_replica_count, resources.max_replica_count) == (fewest, most):

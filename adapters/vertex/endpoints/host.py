@@ -18,17 +18,18 @@ from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply
 from ....errors import Busy, Conflict, Invalid
 from ....events.port import Row
 from ....target import Target
+from ...common import adoption
 from .. import operations
 from ..names import endpoint_id
 from ..session import Session, of
-from . import apart, deployed, standing
+from . import apart, deployed, repeating, standing
 from .apart import Parts
 from .deployed import Seen
 from .deploying import Deployer, Versions
 from .invocations import Invoker
+from .labels import TOUCH, is_adopted
 
 SHARED_BYTES = 1_500_000  # of a request to a shared endpoint
-TOUCH = "isthmus_shift"  # a label that each shift writes: a split that stays the same would not make older tokens stale
 _KIND_REMEDY = "set `endpoint:` of profiles.yaml as it stands, or remove the endpoint (isthmus destroy) and deploy it anew"
 
 
@@ -53,6 +54,7 @@ class VertexEndpoints:
         versions = {variant.name: self._target.registry.get(variant.model, variant.version) for variant in spec.variants}
         seen = self._look(spec.name)
         if seen is None:
+            adoption.guard_absent(spec.name, self._session.adopted, "Vertex AI")
             self._create(spec)
             self._bring(spec, self._must(spec.name), {}, versions)
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
@@ -60,6 +62,7 @@ class VertexEndpoints:
             raise Invalid(f"{spec.name}: {differs}", remedy=_KIND_REMEDY)
         parts = self._parts(spec.name, seen)
         saw = _state(spec.name, seen, parts)
+        repeating.guard(spec, seen.endpoint)
         hosting.guard_traffic(spec, deployed.running(seen.endpoint), deployed.traffic(saw), routing=saw.routing)
         self._bring(spec, seen, parts, versions)
         return saw
@@ -168,7 +171,8 @@ def _state(endpoint: str, seen: Seen, parts: Parts) -> EndpointState:
 
 
 def _of_other_kind(there: Any, *, shared: bool) -> str:
-    if there.dedicated_endpoint_enabled != shared:
+    """Empty: it is as the profile says, or was adopted, which stays as it is."""
+    if there.dedicated_endpoint_enabled != shared or is_adopted(there.labels):
         return ""
     stands, wanted = ("dedicated", "shared") if shared else ("shared", "dedicated")
     return f"it is a {stands} endpoint and profiles.yaml wants a {wanted} one, which Vertex AI cannot make of it"

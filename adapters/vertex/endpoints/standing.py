@@ -6,23 +6,39 @@ from typing import Any
 
 from ....endpoints import hosting
 from ....errors import NotFound
-from ..names import endpoint_id
+from ...common import adoption
+from ..names import PROJECT_LABEL, endpoint_id
 from ..session import Session
 from . import deployed
 
 
+def number(session: Session, endpoint: str, variant: str | None = None) -> str:
+    """Its id at Vertex AI: by rule, or of one that was adopted, as it is there."""
+    if variant is None and endpoint in session.adopted:
+        return session.adopted[endpoint]
+    return endpoint_id(session.name, endpoint, variant)
+
+
 def path(session: Session, endpoint: str, variant: str | None = None) -> str:
-    return f"{session.parent}/endpoints/{endpoint_id(session.name, endpoint, variant)}"
+    return whole(session, number(session, endpoint, variant))
+
+
+def whole(session: Session, name: str) -> str:
+    """A resource's name from an id, or from such a name, which may be of another project."""
+    return f"{session.parent}/endpoints/{name.rpartition('/')[2]}"
 
 
 def described(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
-    """As Vertex AI has it; None: it is absent."""
+    """As Vertex AI has it; None: it is absent. Refused: profiles.yaml names one that this project has not adopted."""
     name = path(session, endpoint, variant)
     try:
         with session.reading("GetEndpoint", name):
-            return session.endpoints.get_endpoint(name=name)
+            there = session.endpoints.get_endpoint(name=name)
     except NotFound:
         return None
+    if endpoint in session.adopted and (owner := there.labels.get(PROJECT_LABEL)) != session.name:
+        raise adoption.not_ours(session.adopted[endpoint], owner, session.profile)
+    return there
 
 
 def serving(session: Session, endpoint: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """An endpoint that a boto3 script made, taken over: what runs stays as it is, and traffic moves by our names."""
 
 import io
+import re
 import tarfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -21,23 +22,15 @@ from isthmus.lifecycle.validate import validate
 from isthmus.rollouts.rollout import start, tick
 from isthmus.rollouts.startable import planned
 from isthmus.storage import wait
-from isthmus.target import CallLog
+from isthmus.tests.adapters.adoption_kit import MODELS, PROJECT, add, killed_after_each_effect, written
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.conformance.toy_models import model_folder, settled, variant
 from isthmus.tests.localstack.keys_kit import keys
+from isthmus.tests.shown import block_of, masked, pattern
 
 NAME = "Prod-AB"
 ROLE = "arn:aws:iam::123456789012:role/theirs"
-PROJECT = """
-name: conf
-events:
-  impression: {attributes: {item_id: {type: int}}}
-  click: {attributes: {impression_id: {type: string}}}
-objectives:
-  ctr: {rate: click / impression, within: 30m}
-"""
-ROLLOUT = {"from": "old_1", "to": "new", "steps": [{"traffic": 50, "bake": "10m"}], "guardrails": [{"metric": "error_rate", "max": "5%"}]}
 CALL = ("--target", "sagemaker", "--offline")
 
 
@@ -60,7 +53,7 @@ def standing(theirs, stack, tmp_path):
     """Two models of archives behind one endpoint, 3 to 1."""
     s3 = boto3.client("s3", endpoint_url=stack.url, region_name="us-east-1", **keys(stack.url))
     s3.create_bucket(Bucket="theirs")
-    for name, value in (("Old-1", 1.0), ("new", 2.0)):
+    for name, value in MODELS:
         s3.put_object(Bucket="theirs", Key=f"{name}/model.tar.gz", Body=archive(tmp_path / "models", value))
         container = {"Image": "isthmus", "ModelDataUrl": f"s3://theirs/{name}/model.tar.gz", "Environment": {"NAME": name}}
         theirs.create_model(ModelName=f"model-{name}", PrimaryContainer=container, ExecutionRoleArn=ROLE)
@@ -83,48 +76,13 @@ def standing(theirs, stack, tmp_path):
 
 @pytest.fixture
 def folder(tmp_path, profile):
-    place = tmp_path / "project"
-    place.mkdir()
-    (place / "project.yaml").write_text(PROJECT)
-    options = {name: value for name, value in profile.options.items() if name != "endpoint_url"}
-    options["offline"] = {"endpoint_url": profile.options["endpoint_url"]}
-    (place / "profiles.yaml").write_text(yaml.safe_dump({"targets": {"sagemaker": options}}))
-    return place
+    return written(tmp_path / "project", profile)
 
 
-def add(folder, text):
-    """What `import` printed, put into the two files that it names."""
-    said = yaml.safe_load(text)
-    for file in ("project.yaml", "profiles.yaml"):
-        document = yaml.safe_load((folder / file).read_text())
-        if file == "project.yaml":
-            document["endpoints"] = said["endpoints"]
-            document["rollouts"] = {"prod_ab": ROLLOUT}
-        else:
-            document["targets"]["sagemaker"] |= said["targets"]["sagemaker"]
-        (folder / file).write_text(yaml.safe_dump(document, sort_keys=False))
-
-
-class Killed(BaseException):
-    """As kill -9: nothing catches it."""
-
-
-def killed_after_each_effect(folder):
-    """Adopt it again and again, each time until one call has changed something; how many calls it took."""
-    for effects in range(20):
-        calls = CallLog()
-        calls.after = kill
-        with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True, calls=calls) as project:
-            try:
-                adopt(project, NAME)
-            except Killed:
-                continue
-        return effects
-    raise AssertionError("it never ended")
-
-
-def kill(call):
-    raise Killed(call.operation)
+def assert_as_shown(said, shown):
+    """As docs/how-to.md has it, below the line that says where the command is."""
+    lines = [masked(line) for line in said.out.splitlines()[1:] if not line.startswith("next ")]
+    assert re.fullmatch(pattern(block_of("how-to.md", f"{shown} --target sagemaker")), "".join(f"{line}\n" for line in lines)), lines
 
 
 def without_time(described):
@@ -140,14 +98,16 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     arn = standing["EndpointArn"]
     shown = command(folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--json").json
     assert (shown["adopted"], tags(theirs, arn)) == (False, {"team": "ranking"})
+    assert_as_shown(command(folder, "import", "sagemaker", "endpoint", NAME, *CALL), f"isthmus import sagemaker endpoint {NAME}")
     stopped = command(folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--adopt", "--dry-run").out
     assert "would call CreateModelPackageGroup" in stopped
     assert theirs.list_model_package_groups()["ModelPackageGroupSummaryList"] == []
-    add(folder, shown["yaml"])
+    add(folder, "sagemaker", shown["yaml"])
     early = command(folder, "traffic", "prod_ab", "new=30", *CALL, ok=False)
     assert (early.code, "nobody has adopted it" in early.err) == (1, True)
 
-    assert killed_after_each_effect(folder) == 6  # the group, two versions and their approvals, the tags
+    killed_by = killed_after_each_effect(folder, "sagemaker", NAME)  # the group, two versions and their approvals, the tags
+    assert killed_by == ["CreateModelPackageGroup", *["CreateModelPackage", "UpdateModelPackage"] * 2, "AddTags"]
     again = command(folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--adopt", "--json").json
     assert again == shown | {"adopted": True, "yaml": again["yaml"]}
     assert {"targets": {"sagemaker": {"adopted": {"prod_ab": NAME}}}, **yaml.safe_load(again["yaml"])} == yaml.safe_load(shown["yaml"])
@@ -155,8 +115,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert without_time(theirs.describe_endpoint(EndpointName=NAME)) == without_time(standing)
     assert [problem for problem in validate(folder / "project.yaml").problems if "rollouts." not in problem.message] == []
 
-    moved = command(folder, "traffic", "prod_ab", "new=30", *CALL, "--json").json
-    assert {name: float(percent) for name, percent in moved["after"].items()} == {"old_1": 70, "new": 30}
+    assert_as_shown(command(folder, "traffic", "prod_ab", "new=30", *CALL), "isthmus traffic prod_ab new=30")
     weights = {v["VariantName"]: v["CurrentWeight"] for v in theirs.describe_endpoint(EndpointName=NAME)["ProductionVariants"]}
     assert weights == {"Old-1": 70, "new": 30}
     assert "old_1 prod_ab@1 70 %" in command(folder, "endpoints", "list", *CALL).out
@@ -211,7 +170,7 @@ def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name
     """The end of a rollout is played without its bakes. It starts the two containers, and one more for each change."""
     before = theirs.describe_endpoint_config(EndpointConfigName="ab-7")
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
-        add(folder, adopt(project, NAME).yaml)
+        add(folder, "sagemaker", adopt(project, NAME).yaml)
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
         host, spec = project.target.endpoints, planned(project, "prod_ab").spec
         start(project, "prod_ab")

@@ -1,0 +1,191 @@
+"""Endpoints of Vertex AI that stood before Isthmus: what they run, the labels that make them a project's, and giving them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+from ....endpoints.adoption import Standing, StandingVariant
+from ....endpoints.port import VariantSpec
+from ....errors import Busy, Conflict, NotFound, Refused
+from ....project.names import VARIANT_LENGTH, neutral
+from ....target import Target
+from ...common import adoption
+from .. import operations
+from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, labelled
+from ..session import CONTROL, Session, of
+from . import deployed, labels, standing
+
+
+@final
+class VertexAdopter:
+    """See endpoints.adoption.Adopter."""
+
+    def __init__(self, target: Target) -> None:
+        self._session: Session = of(target)
+
+    def look(self, native: str, *, name: str | None) -> Standing:
+        session = self._session
+        endpoint = self._endpoint(native)
+        number = endpoint.name.rpartition("/")[2]
+        check_endpoint(number, endpoint, operations.of_resource(session, session.endpoints, endpoint.name))
+        owner = endpoint.labels.get(PROJECT_LABEL)
+        ours = owner == session.name
+        name = adoption.name_here(
+            number,
+            wanted=name,
+            noted=endpoint.labels.get(NAME_LABEL, "") if ours else None,
+            adopted=session.adopted,
+            own=endpoint.display_name.removeprefix(dashed(session.name, "")),
+        )
+        known = deployed.specs(endpoint) if ours else {}
+        called = variant_names(endpoint.deployed_models, known)
+        return Standing(
+            native=number,
+            native_id=endpoint.name,
+            name=name,
+            owner=owner,
+            options=self._options(name, number),
+            variants=tuple(
+                self._variant(number, endpoint, model, called[model.id], known.get(model.id)) for model in endpoint.deployed_models
+            ),
+            token=endpoint.etag,
+        )
+
+    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
+        """One call under the etag of the look: it is adopted, or not, or has changed since. Conflict."""
+        endpoint = self._endpoint(standing.native)
+        if endpoint.etag != standing.token:
+            raise Conflict(f"{standing.native} was changed since it was looked at", remedy="import it again")
+        variants = {}
+        for variant in standing.variants:
+            model, _, version = refs[variant.content].partition("@")
+            variants[variant.native] = VariantSpec(name=variant.name, model=model, version=int(version))
+        marked = {**endpoint.labels, **self._session.labels("endpoint", standing.name)}
+        there = {model.id: model for model in endpoint.deployed_models}
+        _update(
+            self._session, endpoint, labels=labels.with_variants(marked, variants, there), description=deployed.intention(endpoint).theirs
+        )
+
+    def _endpoint(self, native: str) -> Any:
+        """By its id, or its whole name, as Google's SDK has it."""
+        session = self._session
+        path = native if "/" in native else standing.whole(session, native)
+        try:
+            with session.reading("GetEndpoint", path):
+                endpoint = session.endpoints.get_endpoint(name=path)
+                here = session.endpoints.get_endpoint(name=standing.whole(session, native)) if "/" in native else endpoint
+        except NotFound as error:
+            raise NotFound(
+                f"Vertex AI has no endpoint {native} in {session.parent}",
+                remedy=f"its id is Vertex AI's: gcloud ai endpoints list --region={session.location}",
+            ) from error
+        if endpoint.name != here.name:
+            raise Refused(f"{native} is not in {session.parent}", remedy="name its project and location in profiles.yaml")
+        return endpoint
+
+    def _options(self, name: str, number: str) -> dict[str, Any]:
+        """What the target of profiles.yaml must say: of an id that follows our rules, nothing. Refused: we have an endpoint of the name."""
+        session = self._session
+        whole = endpoint_id(session.name, name)
+        if whole == number:
+            return {}
+        try:
+            with session.reading("GetEndpoint", whole):
+                session.endpoints.get_endpoint(name=standing.whole(session, whole))
+        except NotFound:
+            return {"adopted": {**session.adopted, name: number}}
+        raise adoption.taken(name, whole)
+
+    def _variant(self, number: str, endpoint: Any, model: Any, name: str, known: VariantSpec | None) -> StandingVariant:
+        version = self._version(number, model)
+        if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
+            raise Refused(
+                f"{number}, {name}: {version.display_name} is a model of an Isthmus project", remedy="deploy it from that project"
+            )
+        resources = model.dedicated_resources
+        return StandingVariant(
+            name=name,
+            native=model.id,
+            runs=f"{version.display_name}@{version.version_id}",
+            machine=resources.machine_spec.machine_type,
+            instances=model.status.available_replica_count or resources.min_replica_count,
+            percent=deployed.percent_of(endpoint, model.id),
+            content=labels.digest(model.model.partition("@")[0], version.version_id, version.version_create_time.rfc3339()),
+            image=version.container_spec.image_uri,
+            uri=version.artifact_uri,
+            model=known.model if known else "",
+            version=known.version if known else 0,
+        )
+
+    def _version(self, number: str, model: Any) -> Any:
+        """Of the registry, which never changes. Unsupported: it is gone, or no container serves it."""
+        name = f"{model.model.partition('@')[0]}@{model.model_version_id}"
+        try:
+            with self._session.reading("GetModel", name):
+                version = self._session.models.get_model(name=name)
+        except NotFound as error:
+            raise adoption.unsupported(number, f"{model.id}'s model {name} was deleted: nobody can tell what it serves") from error
+        if not version.container_spec.image_uri:
+            raise adoption.unsupported(number, f"{model.id}'s model {version.display_name} has no container")
+        return version
+
+
+def variant_names(models: Sequence[Any], known: Mapping[str, VariantSpec | None]) -> dict[str, str]:
+    """By DeployedModel's id: as it is `known`, else by its display name; where several have one, with their version or place behind it."""
+    names = {key: spec.name for key, spec in known.items() if spec is not None}
+    plain = [_own_name(model) for model in models]
+    for place, model in enumerate(models):
+        if model.id not in names:
+            version = f"_{model.model_version_id}"
+            endings = (version, f"{version}_{place + 1}") if plain.count(plain[place]) > 1 else ("", version, f"{version}_{place + 1}")
+            names[model.id] = next(name for end in endings if (name := _cut(plain[place], end)) not in names.values() or end == endings[-1])
+    return names
+
+
+def _own_name(model: Any) -> str:
+    """Of a display name; of one that Isthmus gave, before it gave the endpoint back, the variant in it."""
+    spec = deployed.spec_of(model.display_name)
+    return spec.name if spec is not None else _cut(neutral(model.display_name), "")
+
+
+def _cut(name: str, ending: str) -> str:
+    return name[: VARIANT_LENGTH - len(ending)].rstrip("_") + ending
+
+
+def release(session: Session, name: str) -> bool:
+    """Take the labels off an endpoint that was adopted, which goes on as it is; False: none was, or it is gone."""
+    request = {"parent": session.parent, "filter": f"{labelled(session.name)} AND labels.{NAME_LABEL}={name}"}
+    with session.reading("ListEndpoints", name):
+        listed = {endpoint.name: endpoint for endpoint in session.endpoints.list_endpoints(request=request)}
+    if (there := standing.described(session, name)) is not None:
+        listed[there.name] = there  # a list may come late
+    adopted = [endpoint for endpoint in listed.values() if labels.is_adopted(endpoint.labels)]
+    for endpoint in adopted:
+        theirs = deployed.intention(endpoint).theirs
+        _update(session, endpoint, labels=labels.without_ours(endpoint.labels), description=theirs)
+    return bool(adopted)
+
+
+def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
+    """Busy while it changes; Unsupported, by name, for what this adapter does not know how to split."""
+    if any(not operation.done for operation in under_way):
+        raise Busy(f"{native}: an operation runs on it at Vertex AI", remedy="import it when that has ended")
+    if endpoint.network:
+        raise adoption.unsupported(native, "it is a private endpoint, which splits no traffic")
+    if not endpoint.deployed_models:
+        raise adoption.unsupported(native, "nothing is deployed to it")
+    if not endpoint.traffic_split:
+        raise adoption.unsupported(native, "it takes no traffic: there is no split to keep")
+    for model in endpoint.deployed_models:
+        if "dedicated_resources" not in model:
+            raise adoption.unsupported(native, f"{model.display_name or model.id} has no machines of its own")
+
+
+def _update(session: Session, endpoint: Any, **fields: Any) -> None:
+    from google.cloud.aiplatform_v1 import Endpoint
+
+    changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)
+    with session.mutating("UpdateEndpoint", endpoint.name):
+        client = session.client("endpoints", retrying=False, within=CONTROL)
+        client.update_endpoint(endpoint=changed, update_mask={"paths": list(fields)})
