@@ -157,7 +157,8 @@ def _signature(member: object) -> str:
 
 
 def _prose(member: object) -> str:
-    text = inspect.getdoc(member) or ""
+    """Its own docstring: one that is inherited says nothing of it."""
+    text = inspect.cleandoc((member.__dict__.get("__doc__") if inspect.isclass(member) else member.__doc__) or "")
     return "" if text.startswith("Initialize self") or text == inspect.getdoc(type) else text
 
 

@@ -99,6 +99,8 @@ class TrafficMinute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointHost(Protocol):
+    """Endpoints with variants. No method waits for the provider: `apply` is asked again until what is observed is what is wanted."""
+
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Bring the variants nearer to the spec; return what it saw before acting.
 
@@ -131,6 +133,8 @@ class EndpointHost(Protocol):
 
 
 class MetricSource(Protocol):
+    """What the target's own monitoring counted of an endpoint, in whole minutes (UTC)."""
+
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
         """By variant its minutes in order, latencies in milliseconds; one without a request is left out.
 

@@ -94,12 +94,19 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         return str(project / Path(text or self.default).expanduser())
 
 
+def _typed(node: yaml.Node) -> object:
+    """A scalar's value; of a variable that which it would be, were it written there."""
+    if not isinstance(node, yaml.Scalar):
+        return None
+    return yaml.scalar(node.text).value if node.variable else node.value
+
+
 class Number(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
     least: float | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        value = node.value if isinstance(node, yaml.Scalar) else None
+        value = _typed(node)
         kinds = int if self.whole else int | float
         if isinstance(value, bool) or not isinstance(value, kinds) or (isinstance(value, float) and not abs(value) < float("inf")):
             report.add(key, f"{shown(node)} is not a {'whole ' if self.whole else ''}number")
@@ -118,8 +125,8 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
 class Flag(msgspec.Struct, frozen=True):
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        if isinstance(node, yaml.Scalar) and isinstance(node.value, bool):
-            return node.value
+        if isinstance(value := _typed(node), bool):
+            return value
         report.add(key, f"{shown(node)} is neither true nor false", "write true or false")
         return WRONG
 

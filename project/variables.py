@@ -1,4 +1,7 @@
-"""${NAME} in a value of profiles.yaml: the environment's, put in as text. No defaults, no commands, and never a secret."""
+"""${NAME} in a value of profiles.yaml: the environment's, as text, or as the number or the flag that belongs there.
+
+No defaults, no commands, and never a secret.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
     if problem:
         report.add(key, *problem)
         return None
-    return yaml.scalar(text, node.line, quoted=True)
+    return yaml.Scalar(value=text, text=text, line=node.line, variable=True)
 
 
 def _problem(written: str) -> tuple[str, str] | None:

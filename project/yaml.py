@@ -29,6 +29,7 @@ class Scalar(msgspec.Struct, frozen=True, kw_only=True):
     value: str | int | float | bool | None
     text: str  # as written: `0.10` stays exact
     line: int
+    variable: bool = False  # the environment's: text, but where a number or a flag belongs
 
 
 class Sequence(msgspec.Struct, frozen=True, kw_only=True):

@@ -176,6 +176,17 @@ def test_a_variable_of_the_environment_is_put_in(with_variables, monkeypatch):
     assert profiles(load(with_variables.path))["ci"].options["region"] == "ap-northeast-1"
 
 
+def test_a_variable_is_a_number_where_one_belongs_and_text_elsewhere(with_variables, monkeypatch):
+    monkeypatch.setenv("TEAM", "3")
+    serving = "s3://${TEAM}-ranker', serving: {instance: ml.m5.large, count: '${TEAM}'}}"
+    with_variables.edit("profiles.yaml", "s3://${TEAM}-ranker'}", serving)
+    options = choose(with_variables, "ci").options
+    assert (options["serving"]["count"], options["bucket"]) == (3, "s3://3-ranker")
+    monkeypatch.setenv("TEAM", "three")
+    with pytest.raises(ProjectError, match="'three' is not a whole number"):
+        choose(with_variables, "ci")
+
+
 def test_a_variable_that_is_not_set_is_an_error_where_its_target_is_used(with_variables, monkeypatch):
     monkeypatch.delenv("TEAM", raising=False)
     assert choose(with_variables).name == "local"
