@@ -13,6 +13,7 @@ import yaml
 import isthmus as im
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import create, isthmus
+from isthmus.tests.shown import block_of, masked
 from isthmus.tests.test_architecture import FOLDERS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -129,14 +130,18 @@ def test_the_workflow_has_commands_that_exist():
         command.make_context(command.name, rest, parent=context)  # click.UsageError
 
 
-def test_what_the_workflow_runs_on_the_laptop_passes_on_a_new_project(tmp_path):
-    project = create(tmp_path / "shop")
+def test_what_the_workflow_and_the_first_pages_run_on_the_laptop_passes_on_a_new_project_and_says_what_they_show(tmp_path):
+    assert isthmus(tmp_path, "init", "shop").out.splitlines()[0] == block_of("your-data.md", "isthmus init shop && cd shop")[0]
+    project = tmp_path / "shop"
     for line in ("init -q", "add .", "commit -q -m begin", "update-ref refs/remotes/origin/main HEAD"):
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *line.split()], cwd=project, check=True)
     alone = [line[1:] for line in commands("check") if "--offline" not in line]
     assert [words[0] for words in alone] == ["validate", "events", "apply", "ingest", "materialize"]
-    for words in alone:
-        isthmus(project, *words)
+    said = {words[0]: isthmus(project, *words).out for words in [*alone, ["plan"]]}
+    log = block_of("your-data.md", "isthmus apply && isthmus ingest && isthmus materialize")
+    assert masked(log[-1]) in map(masked, said["ingest"].splitlines())
+    first = (DOCS.parent / "README.md").read_text().partition("\nisthmus init shop && cd shop")[2].partition("```")[0]
+    assert set(re.findall(r"\bisthmus (\w+)", first.partition("#")[2])) <= said.keys()
 
 
 def test_the_targets_of_the_production_page_are_sound(tmp_path):

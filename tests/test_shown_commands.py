@@ -13,23 +13,17 @@ from isthmus.tests.cli.running import isthmus
 from isthmus.tests.shown import block_of, masked, pattern
 
 ROOT = Path(__file__).parents[1]
-FIRST = "isthmus apply && isthmus ingest && isthmus materialize"
 PAGES = [
     page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.name not in {"reference.md", "json.md"}
 ]  # generated
 
 
 def shown(page):
-    """Each `isthmus ...` of a page's blocks."""
+    """Each `isthmus ...` of a page's blocks, without its comment and without where its output goes."""
     for block in re.findall(r"^ *```\w*\n(.+?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL):
-        yield from shown_in(block)
-
-
-def shown_in(block):
-    """Each `isthmus ...`, without its comment and without where its output goes."""
-    for line in block.splitlines():
-        text = re.sub(r"\s#\s.*", "", line.strip().removeprefix("$ "))
-        yield from (part.strip() for part in re.split(r"\s(?:&&|\||;|>>?)\s", text) if part.startswith("isthmus "))
+        for line in block.splitlines():
+            text = re.sub(r"\s#\s.*", "", line.strip().removeprefix("$ "))
+            yield from (part for part in re.split(r"\s(?:&&|\||;|>>?)\s", text) if part.startswith("isthmus "))
 
 
 def taken(words):
@@ -86,16 +80,6 @@ def test_a_rehearsal_on_sagemakers_stack_says_what_the_page_of_rollouts_says(tmp
         assert as_shown(tmp_path / "shop", "rollouts.md", command) == []
     finally:
         isthmus(tmp_path / "shop", "stack", "down")
-
-
-def test_the_readmes_first_project_is_made_as_it_says_and_so_is_that_of_your_data(tmp_path):
-    readme = re.search(r"^isthmus init shop && cd shop(?s:.+?)^```", (ROOT / "README.md").read_text(), re.MULTILINE)[0]
-    there, log = block_of("your-data.md", "isthmus init shop && cd shop"), block_of("your-data.md", FIRST)
-    assert isthmus(tmp_path, "init", "shop").out.splitlines()[0] == there[0]
-    commands = [words for words in shown_in(readme) if words != "isthmus init shop"]
-    assert commands == ["isthmus validate", "isthmus plan", "isthmus apply"]
-    said = [isthmus(tmp_path / "shop", *command.split()[1:]).out for command in [*commands, "isthmus ingest"]]
-    assert masked(log[-1]) in map(masked, said[-1].splitlines())
 
 
 def test_promises_md_says_of_every_page_with_commands_what_runs_them_or_why_nothing_does():

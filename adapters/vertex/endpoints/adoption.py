@@ -39,6 +39,8 @@ class VertexAdopter:
             own=endpoint.display_name.removeprefix(dashed(session.name, "")),
         )
         known = deployed.specs(endpoint) if ours else {}
+        if ours and not labels.is_adopted(endpoint.labels) and not all(known.values()):
+            raise Refused(f"{number} is endpoint {name} of this project, to which others deployed", remedy=f"isthmus deploy {name}")
         called = variant_names(endpoint.deployed_models, known)
         return Standing(
             native=number,
