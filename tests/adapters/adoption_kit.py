@@ -47,7 +47,10 @@ class Killed(BaseException):
 
 
 class Deadly(CallLog):
-    """It kills after the first call that has changed something, and lets nothing be done from then on. A claim, which each try makes, kills once."""
+    """It kills after the first call that has changed something, and lets nothing be done from then on.
+
+    A claim, which each try makes, kills once.
+    """
 
     def __init__(self, before):
         super().__init__()
