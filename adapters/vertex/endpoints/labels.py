@@ -36,8 +36,8 @@ def is_adopted(labels: Mapping[str, str]) -> bool:
 
 def with_variants(labels: Mapping[str, str], variants: Mapping[str, VariantSpec], models: Mapping[str, Any]) -> dict[str, str]:
     """An endpoint's labels with what was adopted; `variants`, `models`: by DeployedModel's id."""
-    kept = {key: value for key, value in labels.items() if not key.startswith(_VARIANT)}
-    return kept | {_key(models[key]): f"{spec.name}-{spec.model}-{spec.version}" for key, spec in variants.items()}
+    others = {key: value for key, value in labels.items() if not key.startswith(_VARIANT)}
+    return others | {_key(models[key]): f"{spec.name}-{spec.model}-{spec.version}" for key, spec in variants.items()}
 
 
 def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
@@ -45,8 +45,8 @@ def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _key(model: Any) -> str:
-    made = model.create_time.rfc3339() if model.create_time else ""
-    return _VARIANT + digest(model.id, model.model, model.model_version_id, made)
+    moment = model.create_time.rfc3339() if model.create_time else ""
+    return _VARIANT + digest(model.id, model.model, model.model_version_id, moment)
 
 
 def digest(*words: str) -> str:
