@@ -15,6 +15,7 @@ from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from ..events.ingest import IngestReport
@@ -95,13 +96,19 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
         lines.append(
             f"{event:<{name}}   {read} read   {stored} stored   {there} already there   {bad} quarantined{corrected}{retried}{took}"
         )
-        place = max((len(reason.reason) for reason in r.reasons if reason.line is not None), default=0)
-        for reason in r.reasons:
-            line = "" if reason.line is None else f"  line {reason.line}"
-            dates = f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
-            lines.append(f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}{dates}".rstrip())
-            lines += [f"      {reason.remedy}"] if reason.remedy else []
+        lines += _reasons(r)
     return "\n".join(lines)
+
+
+def _reasons(report: IngestReport) -> Iterator[str]:
+    """Why rows were quarantined, a line a reason and one for its remedy."""
+    place = max((len(reason.reason) for reason in report.reasons if reason.line is not None), default=0)
+    for reason in report.reasons:
+        line = "" if reason.line is None else f"  line {reason.line}"
+        dates = f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
+        yield f"{reason.count:>3,}   {reason.attribute:<17} {reason.reason:<{place}}{line}{dates}".rstrip()
+        if reason.remedy:
+            yield f"      {reason.remedy}"
 
 
 @click.group(help="The event catalogue: list, show, diff, quarantine.")

@@ -35,17 +35,7 @@ def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None)
     Of an endpoint that runs, a variant whose alias is nobody's is left out, as after a promotion. One that still has traffic stays as it
     is, also when its version is to be another variant's: that one gets it first, so that the traffic can go there.
     """
-    wanted: dict[str, VariantSpec] = {}
-    absent: dict[str, NotFound] = {}
-    for variant in endpoint.variants:
-        try:
-            wanted[variant.name] = _version(project, endpoint, variant)
-        except NotFound as error:
-            if running is None or variant.ref.isdigit():
-                raise
-            absent[variant.name] = error
-    if not wanted:
-        raise next(iter(absent.values()))
+    wanted = _versions(project, endpoint, may_lack_some=running is not None)
     serving = {variant.name: variant for variant in running.variants} if running else {}
     variants: list[VariantSpec] = []
     notes: list[str] = []
@@ -60,6 +50,22 @@ def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None)
         else:
             variants.append(new)
     return Resolved(spec=EndpointSpec(name=endpoint.name, variants=tuple(variants), routing=endpoint.routing), notes=tuple(notes))
+
+
+def _versions(project: Project, endpoint: Endpoint, *, may_lack_some: bool) -> dict[str, VariantSpec]:
+    """By variant the version that is to run. NotFound of all, or of one, unless some may lack theirs: those named by an alias."""
+    versions: dict[str, VariantSpec] = {}
+    errors: list[NotFound] = []
+    for variant in endpoint.variants:
+        try:
+            versions[variant.name] = _version(project, endpoint, variant)
+        except NotFound as error:
+            if not may_lack_some or variant.ref.isdigit():
+                raise
+            errors.append(error)
+    if not versions:
+        raise errors[0]
+    return versions
 
 
 def under(claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None) -> EndpointSpec:

@@ -91,10 +91,7 @@ def write_windows_out(tree: exp.Expr) -> None:
     """Put each named window where it is used: an inline OVER is in every engine's reference."""
     for window in list(tree.find_all(exp.Window)):
         if window.arg_key != "windows" and window.args.get("alias") and (named := definition(window)) is not None:
-            for part in ("partition_by", "order", "spec"):
-                if value := named.args.get(part):
-                    window.set(part, [item.copy() for item in value] if isinstance(value, list) else value.copy())
-            window.set("alias", None)
+            _inline(window, named)
     for select in tree.find_all(exp.Select):
         select.set("windows", None)
 
@@ -102,6 +99,14 @@ def write_windows_out(tree: exp.Expr) -> None:
         for part, value in spec.args.items():
             if isinstance(value, str):
                 spec.set(part, value.upper())
+
+
+def _inline(window: exp.Window, named: exp.Window) -> None:
+    """Give a window that names its definition what that says."""
+    for part in ("partition_by", "order", "spec"):
+        if value := named.args.get(part):
+            window.set(part, [item.copy() for item in value] if isinstance(value, list) else value.copy())
+    window.set("alias", None)
 
 
 def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ...endpoints.smoke import ranked_key
 from ...errors import ProjectError
 from ...project import yaml
+from ...project.experiment_specs import Experiment
 from ...project.files import read_yaml
 from ...project.names import did_you_mean
 from ...project.quantities import Mistake, duration, percent
@@ -228,17 +229,12 @@ def _check_arms(file: _File) -> None:
     """Effects and losses are those of arms of the experiment, on events that the simulation has."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
     if experiment is not None and experiment.interleave is not None:
-        words = f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does better or is lost"
-        for key in ("effects", "broken"):
-            if key in file.values:
-                file.wrong(key, words, "leave it out; chances by the item are a world's: world: MODULE")
+        _check_interleaved(file, experiment)
         return
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
-    named = [(f"effects.{arm}", arm) for arm in effects]
-    if "broken" in file.values:
-        named.append(("broken.arm", file.values["broken"]["arm"]))
-    for at, arm in named:
-        arms = [of.name for of in experiment.arms] if experiment else []
+    arms = [of.name for of in experiment.arms] if experiment else []
+    losing = [("broken.arm", file.values["broken"]["arm"])] if "broken" in file.values else []
+    for at, arm in (*((f"effects.{arm}", arm) for arm in effects), *losing):
         if experiment is None:
             file.wrong(at, "an endpoint has no arms", "write experiment: instead of endpoint:")
         elif arm not in arms:
@@ -246,6 +242,13 @@ def _check_arms(file: _File) -> None:
     events = file.values["events"]
     for arm, event in ((arm, event) for arm, of_arm in effects.items() for event in of_arm if event not in events):
         file.wrong(f"effects.{arm}.{event}", f"{event} is not among these events", did_you_mean(event, events, has="there are"))
+
+
+def _check_interleaved(file: _File, experiment: Experiment) -> None:
+    words = f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does better or is lost"
+    for key in ("effects", "broken"):
+        if key in file.values:
+            file.wrong(key, words, "leave it out; chances by the item are a world's: world: MODULE")
 
 
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
