@@ -25,17 +25,10 @@ def _arn(ctx: Context, name: str) -> str:
 def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["ModelName"]
     containers = [*([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []), *(params.get("Containers") or [])]
-    if not containers and not ctx.moto_answers:
-        raise AwsError("ValidationException", "Request must contain either PrimaryContainer or Containers.")
     if not ctx.moto_answers:
         _served(containers)
     for container in containers:
-        if "ModelDataUrl" in container and "ModelDataSource" in container:
-            raise AwsError("ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both.")
-        if not container.get("Image") and not container.get("ModelPackageName"):
-            raise AwsError("ValidationException", "A container needs an Image or a ModelPackageName.")
-        if container.get("ModelPackageName") and not ctx.moto_answers:
-            model_packages.approved(ctx, container["ModelPackageName"])
+        _check(ctx, container)
     if not ctx.moto_answers and _exists(ctx, name):  # moto replaces
         raise AwsError("ValidationException", f'Cannot create already existing model "{_arn(ctx, name)}".')
     answer = ctx.moto("sagemaker", "CreateModel", params)
@@ -46,10 +39,21 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 def _served(containers: list[dict[str, Any]]) -> None:
     """AwsError for what no endpoint and no transform job here would serve: it is said before they fail."""
+    if not containers:
+        raise AwsError("ValidationException", "Request must contain either PrimaryContainer or Containers.")
     if len(containers) > 1:
         raise AwsError("ValidationException", f"The local stack serves models of one container, not of {len(containers)}.")
     if any(container.get("Mode") == "MultiModel" for container in containers):
         raise AwsError("ValidationException", "The local stack does not serve multi-model endpoints: leave Mode MultiModel out.")
+
+
+def _check(ctx: Context, container: dict[str, Any]) -> None:
+    if "ModelDataUrl" in container and "ModelDataSource" in container:
+        raise AwsError("ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both.")
+    if not container.get("Image") and not container.get("ModelPackageName"):
+        raise AwsError("ValidationException", "A container needs an Image or a ModelPackageName.")
+    if container.get("ModelPackageName") and not ctx.moto_answers:
+        model_packages.approved(ctx, container["ModelPackageName"])
 
 
 def _exists(ctx: Context, name: str) -> bool:

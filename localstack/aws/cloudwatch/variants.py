@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -95,17 +95,21 @@ def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetim
     """The values of a metric in [start, end), at the starts of their minutes."""
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
-    store = ctx.store(Variants)
-    of_sources = [dict(minutes) for source, minutes in list(store.of.items()) if source.has(dimensions)]
-    of_variant = metric in _ZEROS and len(dimensions) == 2
-    quiet = store.quiet.get((dimensions["EndpointName"], dimensions["VariantName"])) if of_variant else None
-    silent = range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now()))) if quiet is not None else ()
-    for number in sorted({*silent, *(number for minutes in of_sources for number in minutes)}):
+    of_sources = [dict(minutes) for source, minutes in list(ctx.store(Variants).of.items()) if source.has(dimensions)]
+    for number in sorted({*_silent(ctx, metric, dimensions, start, end), *(number for minutes in of_sources for number in minutes)}):
         moment = datetime.fromtimestamp(number * 60, UTC)
         if start <= moment < end:
-            of_minute = [value for minutes in of_sources if number in minutes for value in _values(minutes[number], metric)]
-            called = any(number in minutes for minutes in of_sources)
-            yield from ((moment, value) for value in (of_minute if called else (0.0,)))
+            called = [minutes[number] for minutes in of_sources if number in minutes]
+            values = [value for minute in called for value in _values(minute, metric)] if called else [0.0]
+            yield from ((moment, value) for value in values)
+
+
+def _silent(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterable[int]:
+    """The minutes in which a variant that nobody calls has zeros nevertheless, up to now."""
+    if metric not in _ZEROS or len(dimensions) != 2:
+        return ()
+    quiet = ctx.store(Variants).quiet.get((dimensions["EndpointName"], dimensions["VariantName"]))
+    return range(max(quiet, int(start.timestamp()) // 60), _number(min(end, ctx.clock.now()))) if quiet is not None else ()
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:

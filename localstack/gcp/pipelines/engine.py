@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from google.rpc.code_pb2 import CANCELLED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
@@ -151,38 +151,45 @@ class _Dag:
         component = self.pipeline_run.pipeline.component_of(task)
         iterator = task.parameter_iterator or task.artifact_iterator
         assert iterator is not None  # noqa: S101  who calls has looked
-        waiting = list(enumerate(inputs.items_of(iterator, arguments, tasks.names(self.pipeline_run, row))))[::-1]
-        limit = task.iterator_policy.parallelism_limit or len(waiting)
-        ends: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
-        self.call.on_stop(lambda: ends.put(None))
-        outcomes: dict[int, Outcome] = {}
-        running = 0
+        items = list(inputs.items_of(iterator, arguments, tasks.names(self.pipeline_run, row)))
 
-        def iterate(at: int, item: Any) -> None:
+        def iterate(at: int, item: Any) -> Outcome:
             iteration = self._row(task, f"-{at}", row)
 
             def once() -> Outcome:
                 return self._once(f"{key}-{at}", task, iteration, inputs.with_item(task, component, arguments, item))
 
-            ends.put((at, self._guarded(iteration, once)))
+            return self._guarded(iteration, once)
 
-        while waiting or running:
-            while waiting and running < limit and not self.pipeline_run.stop.is_set():
-                running += 1
-                self.call.spawn(iterate, *waiting.pop())
-            if not running:
-                break
-            end = ends.get()
-            if end is None:
-                return Outcome(state="CANCELLED", code=CANCELLED)
-            running -= 1
-            outcomes[end[0]] = end[1]
+        outcomes = self._side_by_side(iterate, items, task.iterator_policy.parallelism_limit or len(items))
+        if outcomes is None:
+            return Outcome(state="CANCELLED", code=CANCELLED)
         parameters, artifacts = inputs.collected([outcomes[at] for at in sorted(outcomes)])
         failed = [f"{row.name}-{at}" for at in sorted(outcomes) if outcomes[at].state == "FAILED"]
         declared = component.output_definitions
         parameters = {**{name: [] for name in declared.parameters}, **parameters}
         artifacts = {**{name: [] for name in declared.artifacts}, **artifacts}
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
+
+    def _side_by_side(self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int) -> dict[int, Outcome] | None:
+        """The outcomes of those that were begun before the run was stopped, by their place; None when the stack stops."""
+        ends: queue.SimpleQueue[tuple[int, Outcome] | None] = queue.SimpleQueue()
+        self.call.on_stop(lambda: ends.put(None))
+        waiting = list(enumerate(items))[::-1]
+        outcomes: dict[int, Outcome] = {}
+        running = 0
+        while waiting or running:
+            while waiting and running < limit and not self.pipeline_run.stop.is_set():
+                running += 1
+                self.call.spawn(lambda at, item: ends.put((at, iterate(at, item))), *waiting.pop())
+            if not running:
+                break
+            end = ends.get()
+            if end is None:
+                return None
+            running -= 1
+            outcomes[end[0]] = end[1]
+        return outcomes
 
     def _conclude(self) -> Outcome:
         failed = [key for key, outcome in self.outcomes.items() if outcome.state == "FAILED"]
