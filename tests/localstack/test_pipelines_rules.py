@@ -127,7 +127,15 @@ def test_expressions_are_replaced_wherever_they_stand():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("PT30S", 30), ("P1D", 86400), ("P1Y2M3DT4H5M6S", 365 * 86400 + 63 * 86400 + 14706), ("P2W", 1209600)]
+    ("text", "seconds"),
+    [
+        ("PT30S", 30),
+        ("P1D", 86400),
+        ("P1Y2M3DT4H5M6S", 365 * 86400 + 63 * 86400 + 14706),
+        ("P2W", 1209600),
+        ("30d", 30 * 86400),  # sagemaker-mlops, tests/integ/workflow
+        ("T30m", 1800),
+    ],
 )
 def test_durations_are_read(text, seconds):
     assert duration(text, "here").total_seconds() == seconds

@@ -30,7 +30,7 @@ EXECUTION_VARIABLES = (
 TRIGGERS = ("Completed", "Failed", "Stopped", "Any")
 PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {"String": str, "Integer": int, "Float": (int, float), "Boolean": bool}
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9_ ]){0,63}")  # the SDK's own steps carry `-`; display names are elsewhere
-_DURATION = re.compile(r"P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_DURATION = re.compile(r"P?(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", re.IGNORECASE)
 
 
 class DefinitionError(ValueError):
@@ -260,7 +260,7 @@ def _references(value: object, where: str) -> list[Reference]:
 
 
 def duration(text: str, where: str) -> timedelta:
-    """An ISO 8601 duration such as P30D or PT12H; a year counts 365 days and a month 30."""
+    """An ISO 8601 duration such as P30D or PT12H, also as AWS's own notebooks write it: 30d, T30m. A year counts 365 days and a month 30."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
         raise DefinitionError(f"{where}: ExpireAfter must be an ISO 8601 duration such as P30D, it is {text!r}")
