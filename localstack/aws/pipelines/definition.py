@@ -260,7 +260,7 @@ def _references(value: object, where: str) -> list[Reference]:
 
 
 def duration(text: str, where: str) -> timedelta:
-    """An ISO 8601 duration such as P30D or PT12H, also as AWS's own notebooks write it: 30d, T30m. A year counts 365 days and a month 30."""
+    """An ISO 8601 duration such as P30D or PT12H, also as notebooks of AWS write it (30d, T30m). A year: 365 days, a month: 30."""
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
         raise DefinitionError(f"{where}: ExpireAfter must be an ISO 8601 duration such as P30D, it is {text!r}")
