@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS counted_units (
 CREATE INDEX IF NOT EXISTS counted_until ON counted_units (until);
 """
 # a statement each, as every one is a moment in which another thread may take the interpreter
+_UNTIL = "SELECT until FROM counted_units WHERE endpoint = ? AND unit = ?"
 _NEEDED = "INSERT OR REPLACE INTO counted_units SELECT ?, ?, ? WHERE EXISTS (SELECT 1 FROM counted_endpoints WHERE endpoint = ?)"
 _ADDED = """
 INSERT INTO unit_counts SELECT ?, ?, key, value FROM json_each(?) WHERE true
@@ -41,6 +42,7 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 _FORGOTTEN = "DELETE FROM unit_counts WHERE endpoint = ? AND unit = ? AND name IN (SELECT value FROM json_each(?))"
 _BETWEEN, _SWEPT = 1.0, 1_000  # seconds between two looks for units whose time is over, and how many of them one takes
+_LONGER = 600_000  # milliseconds that a unit stays beyond its time, so that not every count writes the time, too
 _encode = msgspec.json.Encoder().encode
 
 
@@ -82,8 +84,7 @@ class LocalCounters:
             if time.monotonic() > self._sweep_at:
                 self._sweep_at = time.monotonic() + _BETWEEN
                 _sweep(db, epoch_milliseconds(self._target.clock()))
-            if not db.execute(_NEEDED, (endpoint, unit, epoch_milliseconds(until), endpoint)).rowcount:
-                raise not_found(endpoint)
+            _keep(db, endpoint, unit, epoch_milliseconds(until))
             if amounts:
                 db.execute(_ADDED, (endpoint, unit, _encode(amounts).decode()))
             if forget:
@@ -95,6 +96,12 @@ class LocalCounters:
 
 def _is_there(db: Connection, endpoint: str) -> bool:
     return db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone() is not None
+
+
+def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
+    known = db.execute(_UNTIL, (endpoint, unit)).fetchone()
+    if (known is None or known[0] < until) and not db.execute(_NEEDED, (endpoint, unit, until + _LONGER, endpoint)).rowcount:
+        raise not_found(endpoint)
 
 
 def _sweep(db: Connection, now: int) -> None:
