@@ -63,4 +63,5 @@ def changes(line, root):
     operation, arguments = match.groups()
     if operation.startswith(("open", "creat")) and not re.search("O_CREAT|O_TRUNC", arguments):
         return False
-    return bool(re.search(rf"{re.escape(root)}[/>\"]", arguments))
+    named = re.sub(r'(AT_FDCWD|\d+)<[^>]*>, (?="/)', "", arguments)  # where the name is absolute, the folder before it means nothing
+    return bool(re.search(rf"{re.escape(root)}[/>\"]", named))
