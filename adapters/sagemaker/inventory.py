@@ -11,6 +11,7 @@ from ...storage import Resource
 from ...target import Target
 from ..common.counters import KIND
 from . import counters, deletion, names
+from .endpoints import adoption
 from .events import log as events
 from .online import store as online
 from .session import Aws, of
@@ -58,6 +59,8 @@ class AwsInventory:
         if deleter is None:
             raise Invalid(f"{resource.kind} {resource.name}: SageMaker's target has no such kind of resource")
         with self._aws.mutating(f"Delete {resource.kind}", resource.name):
+            if resource.kind == "endpoint" and adoption.release(self._aws, resource.native_id.rpartition("/")[2]):
+                return  # it was adopted, whether or not profiles.yaml still names it
             deleter(self._aws, resource.name)
 
 

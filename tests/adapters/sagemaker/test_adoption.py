@@ -199,6 +199,12 @@ def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name
     stood = {**before["ProductionVariants"][1], "VariantName": "Old-1", "InitialVariantWeight": 100.0}
     assert config["ProductionVariants"] == [stood]
     assert len(theirs.list_models()["Models"]) == 2
+    with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
+        del project.target.profile.options["adopted"]  # as where somebody took the line out
+        (there,) = (resource for resource in project.target.inventory.list("conf") if resource.kind == "endpoint")
+        project.target.inventory.delete(there)
+    assert tags(theirs, standing["EndpointArn"]) == {"team": "ranking"}
+    assert theirs.describe_endpoint(EndpointName=NAME)["EndpointStatus"] == "InService"
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,8 @@ def test_what_changed_since_it_was_looked_at_is_not_adopted_and_what_is_deployed
         seen = describe(project, standing.name)
         assert (seen.adopted, [(v.name, v.version) for v in seen.variants]) == (False, [("new", 2), ("old_1", 2)])
         assert adopt(project, standing.name).adopted
+        isthmus.destroy(project)  # profiles.yaml does not name it
+        assert dict(now(standing).labels) == THEIRS
 
 
 def model(number="7", name="ranker", version="1", **fields):
