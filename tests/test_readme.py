@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,21 @@ def packages():
     return {package: re.findall(r"`([\w/.]+/[\w/.]*)`", where) for names, where in rows for package in names.split(", ")}
 
 
+@cache
+def sources():
+    """File -> its code, of all of ours."""
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in NOT_OURS]
+    return {str(path.relative_to(ROOT)): path.read_text() for path in (*ROOT.glob("*.py"), *(p for f in folders for p in f.rglob("*.py")))}
+
+
 def importers(package):
-    for path in ROOT.rglob("*.py"):
-        imports = rf"^\s*(import|from) {package}\b|importorskip\(.{package}\b"
-        if path.relative_to(ROOT).parts[0] not in NOT_OURS and re.search(imports, path.read_text(), re.MULTILINE):
-            yield str(path.relative_to(ROOT))
+    imports = re.compile(rf"^\s*(import|from) {package}\b|importorskip\(.{package}\b", re.MULTILINE)
+    return [path for path, code in sources().items() if imports.search(code)]
 
 
 @pytest.mark.parametrize("package", ["sagemaker", "boto3", "awswrangler", "pandas", "moto", "pytest"])
 def test_a_package_is_imported_where_the_readme_says_and_nowhere_else_but_in_tests(package):
-    places, files = packages()[package], list(importers(package))
+    places, files = packages()[package], importers(package)
     assert [place for place in places if not any(file.startswith(place) for file in files) and package != "pandas"] == []
     assert [file for file in files if not file.startswith((*places, "tests/"))] == []
 

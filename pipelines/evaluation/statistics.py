@@ -31,34 +31,57 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pairs:
-    """Scores made ready for AUC under any row weights: within each group (a day) every click is compared with every non-click."""
+    """Scores made ready for AUC under any row weights: within each group (a day) every click is compared with every non-click.
+
+    Non-clicks that no click's score tells apart are counted together: `_codes` gives each row the number of its bunch, or of its click.
+    """
 
     def __init__(self, scores: Any, outcomes: Any, groups: Any) -> None:
         scores, outcomes, groups = np.asarray(scores, dtype=float), np.asarray(outcomes), np.asarray(groups)
-        self._parts = []
-        for group in np.unique(groups):
-            rows = np.flatnonzero(groups == group)
-            hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
-            misses = misses[np.argsort(scores[misses], kind="stable")]
-            below = np.searchsorted(scores[misses], scores[hits], "left")
-            up_to = np.searchsorted(scores[misses], scores[hits], "right")
-            self._parts.append((hits, misses, below, up_to))
+        by_group = [_sorted(np.flatnonzero(groups == group), scores, outcomes) for group in np.unique(groups)]
+        sizes, clicks = (np.array([len(part[at]) for part in by_group], dtype=np.int64) for at in (1, 0))
+        ends = np.cumsum(sizes)
+        hits, misses, below, up_to = (_joined([part[at] for part in by_group]) for at in range(4))
+        first, end = np.repeat(ends - sizes, clicks), np.repeat(ends, clicks)
+        edges, places = np.unique(np.concatenate([[0, len(misses)], first, first + below, first + up_to, end]), return_inverse=True)
+        self._bounds, self._bunches = places[2:].reshape(4, -1), len(edges) - 1
+        self._codes = np.full(len(scores), self._bunches + len(hits))  # of a row in no group: counted by nobody
+        self._codes[misses] = np.repeat(np.arange(self._bunches), np.diff(edges))
+        self._codes[hits] = self._bunches + np.arange(len(hits))
 
     def auc(self, weights: NDArray[np.int64]) -> float:
         """The share of pairs in which the click has the higher score, a tie counting half. NaN without a pair."""
-        won = pairs = 0.0
-        for hits, misses, below, up_to in self._parts:
-            cumulated = np.concatenate(([0], np.cumsum(weights[misses])))
-            won += float((weights[hits] * (cumulated[below] + cumulated[up_to])).sum()) / 2
-            pairs += float(weights[hits].sum()) * float(cumulated[-1])
-        return won / pairs if pairs else math.nan
+        return self._share(np.bincount(self._codes, weights, minlength=self._bunches + self._bounds.shape[1]))
+
+    def auc_of(self, rows: NDArray[np.int64]) -> float:
+        """Of these rows, by number, each as often as it is named."""
+        return self._share(np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1]))
+
+    def _share(self, counts: NDArray[Any]) -> float:
+        cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
+        first, below, up_to, end = cumulated[self._bounds]
+        clicks = counts[self._bunches :][: self._bounds.shape[1]]
+        pairs = float(clicks @ (end - first))
+        return float(clicks @ (below + up_to - 2 * first)) / 2 / pairs if pairs else math.nan
+
+
+def _sorted(rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:
+    """Of a group's rows: the clicks; the rest by score; and of each click how many of the rest score less, and how many no more."""
+    hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
+    misses = misses[np.argsort(scores[misses], kind="stable")]
+    below, up_to = (np.searchsorted(scores[misses], scores[hits], side) for side in ("left", "right"))
+    return hits, misses, below, up_to
+
+
+def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
 def resamples(rows: int, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[NDArray[np.int64]]:
-    """How often each row is in each bootstrap sample."""
+    """The rows of each bootstrap sample, by number."""
     random = np.random.default_rng(seed)
     for _ in range(samples):
-        yield np.bincount(random.integers(0, rows, rows), minlength=rows)
+        yield random.integers(0, rows, rows)
 
 
 def auc(scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0) -> Estimate:
@@ -68,7 +91,7 @@ def auc(scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed
     value = pairs.auc(np.ones(rows, dtype=np.int64))
     if math.isnan(value):
         return Estimate(value=0.5, low=0.0, high=1.0)
-    return _interval(value, [pairs.auc(weights) for weights in resamples(rows, samples=samples, seed=seed)])
+    return _interval(value, [pairs.auc_of(drawn) for drawn in resamples(rows, samples=samples, seed=seed)])
 
 
 def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0) -> Estimate:
@@ -80,7 +103,7 @@ def auc_difference(scores: Any, other: Any, outcomes: Any, groups: Any, *, sampl
     if math.isnan(value):
         return Estimate(value=0.0, low=-1.0, high=1.0)
     drawn = resamples(rows, samples=samples, seed=seed + 1)
-    return _interval(value, [ours.auc(weights) - theirs.auc(weights) for weights in drawn])
+    return _interval(value, [ours.auc_of(sample) - theirs.auc_of(sample) for sample in drawn])
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
