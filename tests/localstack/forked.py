@@ -1,11 +1,14 @@
 """Stacks of the tests that are forked from one process which has imported what each would import: that is most of a start's CPU.
 
+All of a run's workers share that process, which takes three seconds of CPU to come up, one of each cloud.
+
 Such a stack is a process like `python -m isthmus.localstack.aws`: with its own pid, arguments, environment, folder, streams and exit code.
 The genuine start is judged by test_life.py, and by all that starts `isthmus` or a stack apart.
 """
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import os
@@ -79,23 +82,46 @@ class Forked:
 
 
 class _Template:
-    """The process from which the stacks of a cloud are forked. It ends with this one."""
+    """The process from which the stacks of a cloud are forked. It ends with the last that is connected to it."""
 
     def __init__(self, cloud):
+        from isthmus.tests.cli.running import shared
+
         self._lock = threading.Lock()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen([sys.executable, "-m", __name__, cloud, str(theirs.fileno())], pass_fds=[theirs.fileno()])
-        atexit.register(self._close)
+        self._process = None
+        self._socket = _socket()
+        place = shared() / f"{cloud}.lock"
+        with place.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                self._socket.connect(_address(place))
+            except OSError:  # there is none, or it was killed
+                self._start(cloud, place)
+        atexit.register(self._socket.close)
+
+    def _start(self, cloud, place):
+        address = _address(place)
+        Path(address).unlink(missing_ok=True)
+        with _socket() as listening:
+            listening.bind(address)
+            listening.listen()
+            number = str(listening.fileno())
+            command = [sys.executable, "-m", __name__, cloud, number, str(place)]
+            self._process = subprocess.Popen(command, pass_fds=[listening.fileno()])
+            self._socket.connect(address)
 
     def fork(self, start, descriptors):
         with self._lock:
             socket.send_fds(self._socket, [msgspec.json.encode(start)], descriptors)
             return int(self._socket.recv(64))
 
-    def _close(self):
-        self._socket.close()
-        self._process.wait()
+
+def _socket():
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def _address(place):
+    return str(place.with_suffix(".socket"))
 
 
 _template = cache(_Template)
@@ -106,8 +132,8 @@ def install():
     run.subprocess = SimpleNamespace(Popen=Forked, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired)
 
 
-def serve(cloud, starter):
-    """Fork a stack for each message of the starter, and tell it how each ended, until it is gone."""
+def serve(cloud, listening, place):
+    """Fork a stack for each message of a starter, and tell it how each ended, until the last starter is gone."""
     main = importlib.import_module(f"isthmus.localstack.{cloud}.__main__").main
     {"aws": _import_aws, "gcp": _import_gcp}[cloud]()
     assert threading.active_count() == 1, threading.enumerate()
@@ -117,29 +143,53 @@ def serve(cloud, starter):
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
-    endings = {}
+    endings, starters = {}, set()
     while True:
-        ready, _, _ = select.select([starter, woken], [], [])
+        ready, _, _ = select.select([listening, woken, *starters], [], [])
         if woken in ready:
             os.read(woken, 4096)
             _tell(endings)
-        if starter in ready:
-            message, descriptors, _, _ = socket.recv_fds(starter, _MESSAGE, 4)
+        if listening in ready:
+            starters.add(listening.accept()[0])
+        for starter in starters.intersection(ready):
+            message, descriptors = _received(starter)
             if not message:
-                return
+                starters.remove(starter)
+                starter.close()
+                if not starters and _over(listening, place):
+                    return
+                continue
             *streams, ending = descriptors
             if (pid := os.fork()) == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 for number, descriptor in enumerate(streams):
                     os.dup2(descriptor, number)
-                for descriptor in (*descriptors, *endings.values(), starter.fileno(), woken, wake):
+                for descriptor in (*descriptors, *endings.values(), *(opened.fileno() for opened in (listening, *starters)), woken, wake):
                     os.close(descriptor)
                 _become(main, msgspec.json.decode(message, type=Start))
             for descriptor in streams:
                 os.close(descriptor)
             endings[pid] = ending
             starter.send(str(pid).encode())
+
+
+def _received(starter):
+    try:
+        message, descriptors, _, _ = socket.recv_fds(starter, _MESSAGE, 4)
+    except ConnectionResetError:
+        return b"", []
+    return message, descriptors
+
+
+def _over(listening, place):
+    """Nobody is about to connect, and whoever comes later starts another."""
+    with contextlib.suppress(FileNotFoundError), place.open("w") as lock:  # the folder goes with the run
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if select.select([listening], [], [], 0)[0]:
+            return False
+        Path(_address(place)).unlink()
+    return True
 
 
 def _tell(endings):
@@ -194,4 +244,4 @@ def _import_gcp():
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), Path(sys.argv[3]))
