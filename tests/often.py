@@ -18,7 +18,12 @@ from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = (("quick", "not slow", 5), ("slow", "slow", 2))
-MORE = {"ISTHMUS_EVERY_KILL": "1", "ISTHMUS_EVERY_BLOCK": "1", "ISTHMUS_EVERY_CHECKER": "1"}  # what `make test` has no time for
+MORE = {
+    "ISTHMUS_EVERY_KILL": "1",
+    "ISTHMUS_EVERY_BLOCK": "1",
+    "ISTHMUS_EVERY_CHECKER": "1",
+    "ISTHMUS_EVERY_EXAMPLE": "1",
+}  # what `make test` has no time for
 ENDED = (0, 1, 5)  # pytest's codes for a run that went to its end: all passed, some failed, no test is of this kind
 
 

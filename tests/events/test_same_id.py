@@ -21,6 +21,7 @@ from isthmus.events.relations import exactly_once_view, raw_table
 from isthmus.events.validate import Chunk, validate
 from isthmus.project.specs import Attribute, Event
 
+from ..sampled import costly
 from .conftest import IMPRESSION, NOW, impression, make_project, seen
 
 ROWS = st.tuples(st.integers(0, 1), st.integers(0, 3))  # id, content
@@ -64,7 +65,7 @@ class Model:
 
 
 @pytest.mark.timeout(900)  # twenty seconds where nothing else runs
-@settings(max_examples=25, deadline=None)
+@costly(10, of=25)
 @example([("ingest", [(0, 1)], None), ("emit", [(0, 2)], None), ("correct", [(0, 0)], None), ("ingest", [(0, 0), (0, 2)], None)])
 @given(st.lists(STEPS, min_size=1, max_size=6))
 def test_whatever_arrives_how_often_and_cut_where_the_first_stored_or_last_corrected_content_stands_for_every_reader(steps):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Busy, NotFound, OutcomeUnknown, Unavailable
@@ -17,6 +17,7 @@ from isthmus.feature_store.materialize import materialize, watermark
 from isthmus.feature_store.online import read
 from isthmus.feature_store.views import view_sources
 
+from ..sampled import costly
 from .shop import START, Clock, history, items, open_shop, plain, put, spec
 
 HOUR = timedelta(hours=1)
@@ -206,7 +207,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@costly(6, of=12)
 @given(steps=steps)
 def test_history_is_append_only_and_its_newest_rows_are_what_the_events_say(steps):
     with tempfile.TemporaryDirectory() as folder, open_shop(folder, clock=(clock := Clock())) as shop:
@@ -246,7 +247,7 @@ def features(row):
     return row["item_impressions"], round(row["item_ctr"], 12)
 
 
-@settings(max_examples=8, deadline=None)
+@costly(4, of=8)
 @given(
     arrivals=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 2)), min_size=1, max_size=8),
     stops=st.sets(st.integers(1, 60), min_size=1, max_size=4),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.adapters.vertex import sql as bigquery
@@ -17,6 +17,7 @@ from isthmus.feature_store.schema import relation_columns
 from isthmus.localstack.gcp.googlesql.compiled import available
 from isthmus.localstack.gcp.googlesql.reference import Relation, evaluate
 from isthmus.tests.experiments.fuller_shop import SHOP
+from isthmus.tests.sampled import costly
 
 from .example import VIEW, example, texts
 
@@ -169,7 +170,7 @@ run_logs = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=5, deadline=None)
+@costly(3, of=5)
 @given(run_logs)
 def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
     dated = {name: [[*row, _date(row)] for row in log[name]] for name in RUN}
@@ -197,7 +198,7 @@ words = st.none() | st.sampled_from(["", "x", "y", "xyz", "Yé", "Zy"])
 tables = st.lists(st.tuples(words, words, numbers, numbers, halves, st.none() | st.booleans(), moments, moments), max_size=8)
 
 
-@settings(max_examples=25, deadline=None)
+@costly(12, of=25)
 @given(tables)
 def test_every_expression_has_duckdbs_value_in_googlesql(values):
     table = [[n, *row] for n, row in enumerate(values)]
