@@ -13,7 +13,7 @@ from isthmus.project.monitor_specs import Alarms
 
 from .feedback_world import alarms
 
-WORLDS, SEED = 30, 20261127
+WORLDS, SEED = 16, 20261127
 ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
 
 
