@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ..projects import number_of
 from .errors import BigQueryError, invalid
 from .types import Field
 
@@ -78,6 +79,13 @@ class Catalog:
             return self._datasets[project, dataset]
         except KeyError:
             raise BigQueryError("notFound", f"Not found: Dataset {project}:{dataset}") from None
+
+    def id_of(self, project: str) -> str:
+        """The id of a project that may be named by its number, if it has a dataset."""
+        if not project.isdecimal():
+            return project
+        with self.lock:
+            return next((owner for owner, _ in self._datasets if number_of(owner) == project), project)
 
     def datasets(self, project: str) -> list[Dataset]:
         with self.lock:

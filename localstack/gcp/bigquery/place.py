@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ...clock import Clock
+from ..projects import Projects
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from .catalog import Catalog
 from .errors import BigQueryError
@@ -18,6 +19,7 @@ from .shapes import checked
 from .warehouse import Warehouse
 
 Answer = HttpAnswer | dict[str, Any]
+_NUMBER = "project number"  # beside the parameters of the path
 Handler = Callable[[Call, HttpRequest], Answer] | Callable[[Call, HttpRequest], Awaitable[Answer]]
 
 
@@ -51,6 +53,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
     def decorate(function: Handler) -> Handler:
         @functools.wraps(function)
         def in_thread(call: Call, request: HttpRequest) -> Any:
+            _by_id(call, request)
             try:
                 return function(call, request)
             except BigQueryError as error:
@@ -58,6 +61,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
         @functools.wraps(function)
         async def in_loop(call: Call, request: HttpRequest) -> Any:
+            _by_id(call, request)
             try:
                 answer: Any = function(call, request)
                 return await answer
@@ -73,7 +77,33 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 def body(request: HttpRequest) -> dict[str, Any]:
     """The request's JSON, its members of the API's kinds. BigQueryError invalid: a member is of another."""
-    return checked(request.json())
+    return owned(checked(request.json()), request)
+
+
+def owned(content: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
+    """What a request carries, with its project's id where it has the number."""
+    number = request.params.get(_NUMBER)
+    return content if number is None else _replaced(content, number, request.params["project"])
+
+
+def _by_id(call: Call, request: HttpRequest) -> None:
+    """A project may be named by its number, which is all that a job of Vertex AI is told of it."""
+    project = request.params.get("project")
+    if project is None:
+        return
+    projects = call.store(Projects)
+    if not project.isdecimal():
+        projects.note(project)
+    else:
+        request.params |= {_NUMBER: project, "project": projects.id_of(project)}
+
+
+def _replaced(value: Any, number: str, project: str) -> Any:
+    if isinstance(value, list):
+        return [_replaced(item, number, project) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: project if key == "projectId" and item == number else _replaced(item, number, project) for key, item in value.items()}
 
 
 def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list[Any], str | None]:

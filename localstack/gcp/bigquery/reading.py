@@ -58,7 +58,7 @@ def create_read_session(call: Call, request: Any) -> Any:
     if wanted.data_format != _ARROW:
         raise GcpError("INVALID_ARGUMENT", "request failed: the data format of a read session is ARROW or AVRO")
     try:
-        table = here.catalog.table(TableRef(*match.groups()))
+        table = here.catalog.table(TableRef(here.catalog.id_of(match[1]), match[2], match[3]))
         session = _session(call, here, table, request)
     except BigQueryError as error:
         raise worded(error) from error

@@ -56,6 +56,7 @@ def source_of(
     if temporary and len(parts) == 1 and (table := here.catalog.find(TableRef(project, temporary, parts[0]))):
         return Source(ref=table.ref, fields=table.fields, table=table)
     ref = ref_of(path, project, dataset)
+    ref = msgspec.structs.replace(ref, project=here.catalog.id_of(ref.project))
     if ref.table.endswith("*"):
         raise not_run(f"wildcard tables ({ref.table})")
     if "$" in ref.table:

@@ -14,7 +14,7 @@ from ..registry import Call, HttpAnswer, HttpRequest
 from .errors import BigQueryError
 from .job import Job, resource
 from .job_routes import PATIENCE, begin
-from .place import Answer, body, serves
+from .place import Answer, body, owned, serves
 from .shapes import checked
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
@@ -36,7 +36,7 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
         content, file = _split(request)
-        return resource(_settled(call, begin(call, request.params["project"], checked(content), file)))
+        return resource(_settled(call, begin(call, request.params["project"], owned(checked(content), request), file)))
     if kind != "resumable":
         raise BigQueryError("invalid", f"Invalid value for uploadType: {kind}", "uploadType")
     uploads, name = call.store(Uploads), uuid.uuid4().hex

@@ -4,8 +4,12 @@ import datetime as dt
 
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, NotFound, PreconditionFailed
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
+from isthmus.localstack.gcp.projects import number_of
+
+PROJECT = "shop-project"
 Field = bigquery.SchemaField
 
 
@@ -106,3 +110,20 @@ def test_rows_are_checked_one_by_one_and_an_insert_id_counts_once(client, rows):
     assert rows("SELECT a FROM shop.t ORDER BY a") == [(1,), (2,)]
     assert len(client.insert_rows_json("shop.t", [{"a": 3}, {"a": "no"}], skip_invalid_rows=True)) == 1
     assert rows("SELECT count(*) FROM shop.t") == [(3,)]
+
+
+def test_a_projects_number_stands_for_its_id(client, gcp, storage_read):
+    """All that a job of Vertex AI is told of its project is CLOUD_ML_PROJECT_ID, which is the number."""
+    number = number_of(PROJECT)
+    numbered = bigquery.Client(project=number, credentials=AnonymousCredentials(), client_options={"api_endpoint": gcp.url})
+    numbered.load_table_from_json([{"x": 1}, {"x": 2}], "shop.t").result()
+    assert client.get_table("shop.t").num_rows == 2
+    assert [row.x for row in numbered.query_and_wait(f"SELECT x FROM shop.t UNION ALL SELECT x + 1 FROM `{number}.shop.t` ORDER BY 1")] == [
+        1,
+        2,
+        2,
+        3,
+    ]
+    assert numbered.list_rows("shop.t").to_arrow(bqstorage_client=storage_read).num_rows == 2
+    assert numbered.get_dataset("shop").project == PROJECT
+    numbered.close()
