@@ -17,7 +17,7 @@ from ..project.experiment_specs import MODEL_VERSION, Metric
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..times import utc_milliseconds
-from .run_sql import UNSHIFTED, Shift, cells_sql, parameters, past_shifted, shifted, sums_of
+from .run_sql import TWICE, UNSHIFTED, Shift, cells_sql, parameters, past_shifted, shifted, sums_of
 from .run_units import ENDPOINT_UNITS, RUN_UNITS, segment_units, versions_sql
 from .runs import FrozenRun, first_day
 from .sums import NOTHING, Number, Sums
@@ -142,20 +142,22 @@ def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Readin
 
     NotFound: project.yaml has no such endpoint any more. Invalid: no gateway has logged an assignment.
     """
-    return _exact(project, run, of, Asked(metrics=tuple(metrics), daily=frozenset(daily)))
+    return _exact(project, run, of, Asked(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily)))
 
 
 def read_wins(project: Project, run: FrozenRun, metric: Metric, of: Reading) -> RunCells:
     """Of an interleaved run, whose one arm has every unit: `metric` as run_sql.won gives it."""
     control, treatment = (credit(run.run, variant) for variant in run.definition.experiment.interleave or ())
-    return _read(project, run, of, Asked(metrics=(metric,), credits={"control_credit": control, "treatment_credit": treatment}))
+    credits_ = {"control_credit": control, "treatment_credit": treatment}
+    return _read(project, run, of, Asked(metrics=(metric,), arms=_arms(run), credits=credits_))
 
 
 def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading) -> RunCells:
     """The same by segment: a unit is in one of each attribute."""
     segments = run.definition.experiment.segments
     answered_by = {"endpoint": run.definition.layer.endpoint} if MODEL_VERSION in segments else {}
-    return _exact(project, run, of, Asked(metrics=tuple(metrics), units=segment_units(segments), of_whom=answered_by))
+    asked = Asked(metrics=tuple(metrics), arms=_arms(run), units=segment_units(segments), segmented=True, of_whom=answered_by)
+    return _exact(project, run, of, asked)
 
 
 def read_versions(project: Project, run: FrozenRun, of: Reading) -> dict[str, dict[str, int]]:
@@ -177,7 +179,7 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
 
     Invalid: it has served nobody.
     """
-    asked = Asked(metrics=(metric,), units=ENDPOINT_UNITS)
+    asked = Asked(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
     cells = _of_endpoint(project, endpoint, asked, moment)
     if not cells.cells:
         raise Invalid(
@@ -195,16 +197,18 @@ def _of_endpoint(project: Project, endpoint: str, asked: Asked, moment: datetime
         before = max((metric.before for metric in asked.metrics if metric.before), default=timedelta())
         until, known = counted(project.spec, asked.metrics, moment)
         values = {"endpoint": endpoint, "until": until, "since": since.isoformat(), "earliest": (since - before).isoformat()}
-        sql = cells_sql(project.spec, asked.metrics, unit=project.spec.endpoints[endpoint].unit, units=asked.units)
-        rows = project.target.warehouse.query(sql, values | parameters(asked.metrics, known=known, shifts=asked.shifts)).to_pylist()
-    return RunCells(arms=("all",), cells=tuple(cell(row, asked) for row in rows))
+        sql = _sql(project.spec, asked, project.spec.endpoints[endpoint].unit)
+        rows = project.target.warehouse.query(sql, values | _parameters(asked, known)).to_pylist()
+    return RunCells(arms=asked.arms, cells=tuple(cell(row, asked) for row in rows))
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What the query says of whom. `daily`: metrics whose days are compared by themselves; `shifts`: what is taken from a unit's value."""
 
     metrics: tuple[Metric, ...]
+    arms: tuple[str, ...]
     units: str = RUN_UNITS
+    segmented: bool = False
     daily: frozenset[str] = frozenset()
     shifts: dict[str, Shift] = {}
     credits: dict[str, str] = {}  # of an interleaved run, by parameter
@@ -218,17 +222,35 @@ def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCe
 
 
 def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
-    credited = bool(asked.credits)
-    sql = cells_sql(project.spec, asked.metrics, unit=_unit(project, run), units=asked.units, daily=asked.daily, credited=credited)
+    sql = _sql(project.spec, asked, _unit(project, run))
     moments = asked.credits | asked.of_whom | {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
-    values = moments | parameters(asked.metrics, known=of.known, shifts=asked.shifts)
-    rows = project.target.warehouse.query(sql, values).to_pylist()
-    arms = tuple(arm.name for arm in run.definition.experiment.arms)
+    rows = project.target.warehouse.query(sql, moments | _parameters(asked, of.known)).to_pylist()
     return RunCells(
-        arms=arms,
-        cells=tuple(cell(row, asked) for row in rows if row["arm"] == row["other"] and row["arm"] in arms),
-        twice=sum(int(row["units"]) for row in rows if row["arm"] != row["other"]),
+        arms=asked.arms,
+        cells=tuple(cell(row, asked) for row in rows if row["arm"] >= 0),
+        twice=sum(int(row["units"]) for row in rows if row["arm"] == TWICE),
     )
+
+
+def _sql(spec: ProjectSpec, asked: Asked, unit: str) -> str:
+    return cells_sql(
+        spec,
+        asked.metrics,
+        unit=unit,
+        arms=len(asked.arms),
+        units=asked.units,
+        segmented=asked.segmented,
+        daily=asked.daily,
+        credited=bool(asked.credits),
+    )
+
+
+def _parameters(asked: Asked, known: datetime) -> dict[str, object]:
+    return parameters(asked.metrics, asked.arms, known=known, shifts=asked.shifts)
+
+
+def _arms(run: FrozenRun) -> tuple[str, ...]:
+    return tuple(arm.name for arm in run.definition.experiment.arms)
 
 
 def _unit(project: Project, run: FrozenRun) -> str:
@@ -245,10 +267,10 @@ def cell(row: Mapping[str, Any], asked: Asked) -> Cell:
     pairs = [(metric, _values(row, at, metric, metric.name in asked.daily)) for at, metric in enumerate(asked.metrics)]
     units, shifts = int(row["units"]), asked.shifts
     return Cell(
-        arm=row["arm"],
+        arm=asked.arms[int(row["arm"])],
         segment=row["segment"],
-        first=date.fromisoformat(row["first_day"]),
-        day=date.fromisoformat(row["day"]),
+        first=row["first_day"].date(),
+        day=row["day"].date(),
         sums={metric.name: _sums(metric, units, values, shifts) for metric, values in pairs},
         steps={metric.name: _step(metric, units, values, shifts) for metric, values in pairs if metric.name in asked.daily},
     )

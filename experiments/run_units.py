@@ -1,6 +1,6 @@
 """Whom a run's queries count, in the neutral subset: units by their first assignment, their segments, or all that an endpoint served.
 
-Columns: id (unit; by segment with it), unit, arm, other (not `arm` where a unit was in both), segment, first_at, first_day.
+Columns: unit, arm, other (not `arm` where a unit was in both), segment, first_at, first_day (its midnight).
 Parameters: $run (or $endpoint), $since, a date, $until (not included).
 """
 
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from ..project.experiment_specs import MODEL_VERSION
 
-_FIRST = "min(event_timestamp) AS first_at, min(dt) AS first_day"
+_FIRST = "min(event_timestamp) AS first_at, date_trunc('day', min(event_timestamp)) AS first_day"
 _SPLIT = "dt >= $since AND run = $run AND reason = 'split' AND event_timestamp < $until"
 RUN_UNITS = (
-    f"SELECT unit AS id, unit, min(arm) AS arm, max(arm) AS other, '' AS segment, {_FIRST} FROM assignments "
+    f"SELECT unit, min(arm) AS arm, max(arm) AS other, '' AS segment, {_FIRST} FROM assignments "
     f"WHERE {_SPLIT} AND segment = '' GROUP BY unit"
 )
 ENDPOINT_UNITS = (
-    f"SELECT unit AS id, unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
+    f"SELECT unit, 'all' AS arm, 'all' AS other, '' AS segment, {_FIRST} FROM exposures "
     "WHERE dt >= $since AND endpoint = $endpoint AND event_timestamp < $until GROUP BY unit"
 )
 _BY_VERSION = (
@@ -43,8 +43,7 @@ def segment_units(names: Sequence[str]) -> str:
         version = f"SELECT unit, '{MODEL_VERSION}=' || version AS segment, isthmus_place FROM ({_ANSWERED}) AS isthmus_answered"
         values.append(version)
     return (
-        "SELECT isthmus_all.unit || ' ' || isthmus_value.segment AS id, isthmus_all.unit, arm, other, isthmus_value.segment, "
-        f"first_at, first_day "
+        "SELECT isthmus_all.unit, arm, other, isthmus_value.segment, first_at, first_day "
         f"FROM ({RUN_UNITS}) AS isthmus_all JOIN ({' UNION ALL '.join(values)}) AS isthmus_value "
         "ON isthmus_value.unit = isthmus_all.unit WHERE isthmus_place = 1"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...project.specs import Endpoint, ProjectSpec
-from ..run_sql import unit_rows
+from ..run_rows import unit_rows
 from ..run_units import RUN_UNITS
 from .items_sql import SPREAD, SPREAD_SUMS
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...project.reach import path
 from ...project.specs import Endpoint, Objective, ProjectSpec
-from ..run_sql import unit_rows
+from ..run_rows import unit_rows
 
 _NOW, _BEFORE, _FIRST = "dt >= $since", "dt >= $before AND dt < $since", "dt >= $first AND dt < $first_end"
 
@@ -61,4 +61,4 @@ def _satisfied(spec: ProjectSpec, objective: Objective, unit: str) -> str:
     """Columns: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
-    return f"SELECT unit, day FROM ({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY unit, day"
+    return f"SELECT unit, dt AS day FROM ({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY unit, dt"

@@ -80,16 +80,16 @@ def test_a_metric_with_a_limit_to_either_side_is_as_bad_as_its_worse_one(judgeme
 def test_values_whose_squares_have_no_number_are_told_with_their_metric():
     revenue = Metric(name="revenue", kind="sum", numerator=Total(event="purchase", attribute="amount"))
     row = {
-        "arm": "control",
+        "arm": 0,
         "segment": "",
-        "first_day": "2026-03-01",
-        "day": "2026-03-01",
+        "first_day": NOW,
+        "day": NOW,
         "units": 1,
         "m0_y": 1e200,
         "m0_yy": float("inf"),
     }
     with pytest.raises(Invalid, match="metric revenue: its values are too large"):
-        run_cells.cell(row, run_cells.Asked(metrics=(revenue,)))
+        run_cells.cell(row, run_cells.Asked(metrics=(revenue,), arms=("control",)))
 
 
 def test_units_of_a_day_are_those_of_the_whole_days_and_on_the_first_day_those_of_its_part():
@@ -131,7 +131,8 @@ class FarFromZero:
 
     def query(self, _sql, asked):
         y, x = self.values - asked["shift0"], self.past - asked["shift0_x"]
-        row = {"arm": "all", "other": "all", "segment": "", "first_day": "2026-02-01", "day": "2026-02-01", "units": len(y)}
+        came = NOW - timedelta(28)
+        row = {"arm": 0, "segment": "", "first_day": came, "day": came, "units": len(y)}
         sums = {"y": y, "yy": y * y, "x": x, "xx": x * x, "yx": y * x}
         return pa.Table.from_pylist([row | {f"m0_{name}": float(of.sum()) for name, of in sums.items()}])
 

@@ -23,8 +23,9 @@ DAY = timedelta(days=1)
 START = datetime(2026, 11, 1)  # noqa: DTZ001  as SQL has them, in UTC
 
 
-SQL = cells_sql(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"))
-BY_SEGMENT = cells_sql(SHOP, METRICS, unit="visitor_id", units=segment_units(("platform", "country")))
+ARMS = ("control", "treatment")
+SQL = cells_sql(SHOP, METRICS, unit="visitor_id", arms=2, daily=("ctr", "basket"))
+BY_SEGMENT = cells_sql(SHOP, METRICS, unit="visitor_id", arms=2, units=segment_units(("platform", "country")), segmented=True)
 
 
 def test_it_is_in_the_neutral_subset():
@@ -47,8 +48,7 @@ logs = st.fixed_dictionaries(
 def test_adding_cells_gives_every_look_of_the_past(log, shift):
     rows = queried(log, shift)
     for last in range(7):
-        day = f"{START + last * DAY:%Y-%m-%d}"
-        cells = [row for row in rows if row["day"] <= day and row["arm"] == row["other"]]
+        cells = [row for row in rows if row["day"] <= START + last * DAY and row["arm"] >= 0]
         assert added(cells) == by_hand(log, until=START + (last + 1) * DAY, shift=shift)
 
 
@@ -58,7 +58,7 @@ def test_a_days_squares_are_of_what_that_day_alone_adds_to_each_unit(log):
     rows = queried(log, 0.0)
     for metric, at in ((METRICS[0], 0), (METRICS[4], 4)):
         for offset in range(7):
-            cells = [row for row in rows if row["day"] == f"{START + offset * DAY:%Y-%m-%d}" and row["arm"] == row["other"]]
+            cells = [row for row in rows if row["day"] == START + offset * DAY and row["arm"] >= 0]
             steps = [step(metric, log, unit, START + offset * DAY) for unit in sorted({unit for unit, _, _ in log["assignments"]})]
             for name, (one, other) in {"uu": ("y", "y"), "uv": ("y", "d"), "vv": ("d", "d")}.items():
                 assert sum(float(cell[f"m{at}_{name}"]) for cell in cells) == sum(of[one] * of[other] for of in steps)
@@ -80,7 +80,7 @@ def test_by_segment_a_unit_counts_once_for_each_attribute_with_its_first_value(l
     for segment in ("platform=ios", "platform=web", "country=JP"):
         whose = {unit for unit in "1234" if first_value(unit, segment.partition("=")[0], values) == segment}
         of_segment = log | {"assignments": [row for row in log["assignments"] if row[0] in whose]}
-        cells = [row for row in rows if row["segment"] == segment and row["arm"] == row["other"]]
+        cells = [row for row in rows if row["segment"] == segment and row["arm"] >= 0]
         assert added(cells) == by_hand(of_segment, until=START + 30 * DAY, shift=0.0)
 
 
@@ -108,7 +108,7 @@ def queried(log, shift: float, values=None) -> list[dict[str, object]]:
     asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
     answer = connection.execute(
         SQL if values is None else BY_SEGMENT,
-        asked | parameters(METRICS, known=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}),
+        asked | parameters(METRICS, ARMS, known=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}),
     )
     names = [column[0] for column in answer.description]
     return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
@@ -144,7 +144,7 @@ def added(cells) -> dict[tuple[str, str], dict[str, float]]:
     totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for cell in cells:
         for at, metric in enumerate(METRICS):
-            of_arm = totals[metric.name, cell["arm"]]
+            of_arm = totals[metric.name, ARMS[cell["arm"]]]
             of_arm["units"] += float(cell["units"])
             for name in sums_of(metric):
                 of_arm[name] += float(cell[f"m{at}_{name}"])
@@ -189,4 +189,20 @@ def test_an_event_that_does_not_reach_the_unit_is_a_mistake_of_the_caller(event)
     lost = Event(name=event, attributes=(attribute("color"),))
     spec = ProjectSpec(name="shop", events={event: lost})
     with pytest.raises(ValueError, match=f"{event} does not reach visitor_id"):
-        cells_sql(spec, [Metric(name="n", kind="sum", numerator=Total(event=event))], unit="visitor_id")
+        cells_sql(spec, [Metric(name="n", kind="sum", numerator=Total(event=event))], unit="visitor_id", arms=2)
+
+
+@pytest.mark.parametrize("name", ["unit", "arm", "segment", "first_day", "day", "happened_at"])
+def test_a_metric_may_add_up_an_attribute_that_is_called_as_a_column_of_the_query(name):
+    paid = ProjectSpec(name="shop", events={"paid": Event(name="paid", attributes=(attribute("visitor_id"), attribute(name, "float")))})
+    metric = Metric(name="sum", kind="sum", numerator=Total(event="paid", attribute=name), before=DAY)
+    connection = database()
+    connection.execute(
+        f"{TABLES} CREATE OR REPLACE TABLE events_paid(visitor_id VARCHAR, event_timestamp TIMESTAMP, dt VARCHAR, {name} DOUBLE)"
+    )
+    fill(connection, "assignments", [("r.1", "1", "treatment", "split", "", START + DAY, day(START + DAY))])
+    fill(connection, "events_paid", [("1", at, day(at), value) for at, value in ((START + DAY, 3.0), (START + 0.5 * DAY, 2.0))])
+    asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": START + 3 * DAY}
+    sql = cells_sql(paid, [metric], unit="visitor_id", arms=2)
+    (row,) = connection.execute(sql, asked | parameters([metric], ARMS, known=START, shifts={"sum": (0, 0)})).fetchall()
+    assert row == (1, "", START + DAY, START + DAY, 1, 3.0, 9.0, 2.0, 4.0, 6.0)

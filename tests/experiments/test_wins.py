@@ -50,7 +50,7 @@ logs = st.fixed_dictionaries(
 @pytest.mark.parametrize("metric", [CTR, CLICKS], ids=["an objective", "a sum"])
 @given(logs)
 def test_a_units_wins_are_the_clicks_on_what_one_variant_picked_alone(metric, log):
-    sql = cells_sql(SHOP, [won(metric)], unit="visitor_id", credited=True)
+    sql = cells_sql(SHOP, [won(metric)], unit="visitor_id", arms=1, credited=True)
     assert neutral.check(sql) == ()
     connection = database()
     connection.execute(TABLES)
@@ -62,7 +62,7 @@ def test_a_units_wins_are_the_clicks_on_what_one_variant_picked_alone(metric, lo
     fill(connection, "events_click", [(name, at, day(at)) for name, _, at, clicked, _ in rows if clicked])
     values = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": START + timedelta(days=30)}
     known = {"known": values["until"]} if metric.objective else {}
-    answer = connection.execute(sql, values | known | {"control_credit": CONTROL, "treatment_credit": TREATMENT})
+    answer = connection.execute(sql, values | known | {"arm0": INTERLEAVED, "control_credit": CONTROL, "treatment_credit": TREATMENT})
     names = [column[0] for column in answer.description]
     cells = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
     assert {name: sum(int(cell[name]) for cell in cells) for name in ("units", *(f"m0_{sum_}" for sum_ in SUMS))} == by_hand(metric, log)
@@ -89,7 +89,7 @@ def by_hand(metric, log):
 def test_a_metric_whose_event_says_no_exposure_is_a_mistake_of_the_caller():
     click = Event(name="click", attributes=(attribute("visitor_id"),))
     with pytest.raises(ValueError, match="click does not say which exposure it followed"):
-        cells_sql(ProjectSpec(name="shop", events={"click": click}), [won(CLICKS)], unit="visitor_id", credited=True)
+        cells_sql(ProjectSpec(name="shop", events={"click": click}), [won(CLICKS)], unit="visitor_id", arms=1, credited=True)
 
 
 def world(rng, number, preference):

@@ -53,10 +53,10 @@ def texts():
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
         "view_exposed": exposed_view(VIEW).view_sql,
         "run_cells": run_sql(),
-        "run_segments": run_sql(units=segment_units(("platform", "country", "model_version"))),
+        "run_segments": run_sql(units=segment_units(("platform", "country", "model_version")), segmented=True),
         "run_versions": _asked(versions_sql()),
         "run_wins": wins_sql(),
-        "endpoint_units": run_sql(units=ENDPOINT_UNITS),
+        "endpoint_units": run_sql(units=ENDPOINT_UNITS, arms=1),
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
         "monitor_items": _asked(items_sql(watched(), watched().endpoints["ranker"], Grouping(view=KINDS))),
         "monitor_item_keys": _asked(items_sql(clicked(), watched().endpoints["ranker"], Grouping())),
@@ -70,13 +70,15 @@ def texts():
 
 def wins_sql():
     """An interleaved run's query: of an objective and of a sum, whose clicks come to what was credited by one way and by two."""
-    sql = cells_of_run(SHOP, [won(metric) for metric in METRICS[:2]], unit="visitor_id", credited=True)
-    return _literal(sql, {"control_credit": "'champion'", "treatment_credit": "'challenger'"})
+    sql = cells_of_run(SHOP, [won(metric) for metric in METRICS[:2]], unit="visitor_id", arms=1, credited=True)
+    return _literal(sql, {"arm0": "'interleaved'", "control_credit": "'champion'", "treatment_credit": "'challenger'"})
 
 
-def run_sql(**how):
+def run_sql(*, arms=2, **how):
     """A run's query over a fuller shop: its totals, days by themselves, the time before, a shift."""
-    return _literal(cells_of_run(SHOP, METRICS, unit="visitor_id", daily=("ctr", "basket"), **how), {"shift3": "2.5", "shift4_x": "1.5"})
+    sql = cells_of_run(SHOP, METRICS, unit="visitor_id", arms=arms, daily=("ctr", "basket"), **how)
+    names = ("control", "treatment") if arms == 2 else ("all",)
+    return _literal(sql, {f"arm{at}": f"'{name}'" for at, name in enumerate(names)} | {"shift3": "2.5", "shift4_x": "1.5"})
 
 
 def _literal(sql, own):

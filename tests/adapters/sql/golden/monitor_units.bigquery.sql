@@ -22,11 +22,11 @@ WITH answers AS (
 ), outcomes AS (
   SELECT
     unit,
-    day
+    dt AS day
   FROM (
     SELECT
       isthmus_of.unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at
     FROM events_click AS isthmus_row
     JOIN (
@@ -43,7 +43,7 @@ WITH answers AS (
   ) AS happened
   GROUP BY
     unit,
-    day
+    dt
 ), units_now AS (
   SELECT
     unit,

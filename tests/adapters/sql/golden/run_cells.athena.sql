@@ -1,26 +1,42 @@
 WITH units AS (
   SELECT
-    unit AS id,
     unit,
-    MIN(arm) AS arm,
-    MAX(arm) AS other,
-    '' AS segment,
-    MIN(event_timestamp) AS first_at,
-    MIN(dt) AS first_day
-  FROM assignments
-  WHERE
-    dt >= '2019-11-23'
-    AND run = 'r.1'
-    AND reason = 'split'
-    AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
-    AND segment = ''
-  GROUP BY
-    unit
+    CASE
+      WHEN arm <> other
+      THEN -1
+      WHEN arm = 'control'
+      THEN 0
+      WHEN arm = 'treatment'
+      THEN 1
+      ELSE -2
+    END AS arm,
+    first_at,
+    first_day
+  FROM (
+    SELECT
+      unit,
+      MIN(arm) AS arm,
+      MAX(arm) AS other,
+      '' AS segment,
+      MIN(event_timestamp) AS first_at,
+      DATE_TRUNC('DAY', MIN(event_timestamp)) AS first_day
+    FROM assignments
+    WHERE
+      dt >= '2019-11-23'
+      AND run = 'r.1'
+      AND reason = 'split'
+      AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
+      AND segment = ''
+    GROUP BY
+      unit
+  ) AS isthmus_units
 ), happened AS (
   SELECT
-    units.id,
-    happened.day,
-    CASE WHEN happened_at >= units.first_at THEN outcome ELSE 0 END AS m0_y,
+    units.unit,
+    arm,
+    first_day,
+    DATE_TRUNC('DAY', happened_at) AS day,
+    CASE WHEN happened_at >= units.first_at THEN happened.isthmus_outcome ELSE 0 END AS m0_y,
     CASE WHEN happened_at >= units.first_at THEN 1 ELSE 0 END AS m0_d,
     0 AS m1_y,
     0 AS m1_x,
@@ -34,9 +50,9 @@ WITH units AS (
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at,
-      outcome
+      isthmus_row.outcome AS isthmus_outcome
     FROM ctr AS isthmus_row
     JOIN (
       SELECT
@@ -57,19 +73,25 @@ WITH units AS (
     happened_at >= units.first_at
   UNION ALL
   SELECT
-    units.id,
-    happened.day,
+    units.unit,
+    arm,
+    first_day,
+    CASE
+      WHEN happened_at < units.first_at
+      THEN units.first_day
+      ELSE DATE_TRUNC('DAY', happened_at)
+    END AS day,
     0 AS m0_y,
     0 AS m0_d,
     CASE
       WHEN happened_at >= units.first_at
-      AND happened_at < DATE_TRUNC('DAY', units.first_at) + INTERVAL '3' DAY
+      AND happened_at < units.first_day + INTERVAL '3' DAY
       THEN 1
       ELSE 0
     END AS m1_y,
     CASE
       WHEN happened_at < units.first_at
-      AND happened_at >= DATE_TRUNC('DAY', units.first_at) - INTERVAL '2' DAY
+      AND happened_at >= units.first_day - INTERVAL '2' DAY
       THEN 1
       ELSE 0
     END AS m1_x,
@@ -83,7 +105,7 @@ WITH units AS (
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at
     FROM events_click AS isthmus_row
     JOIN (
@@ -100,61 +122,69 @@ WITH units AS (
   ) AS happened
     ON happened.unit = units.unit
   WHERE
-    happened_at >= DATE_TRUNC('DAY', units.first_at) - INTERVAL '2' DAY
+    happened_at >= units.first_day - INTERVAL '2' DAY
   UNION ALL
   SELECT
-    units.id,
-    happened.day,
+    units.unit,
+    arm,
+    first_day,
+    CASE
+      WHEN happened_at < units.first_at
+      THEN units.first_day
+      ELSE DATE_TRUNC('DAY', happened_at)
+    END AS day,
     0 AS m0_y,
     0 AS m0_d,
     0 AS m1_y,
     0 AS m1_x,
     CASE
       WHEN happened_at >= units.first_at
-      AND happened_at < DATE_TRUNC('DAY', units.first_at) + INTERVAL '2' DAY
+      AND happened_at < units.first_day + INTERVAL '2' DAY
       THEN 1
       ELSE 0
     END AS m2_y,
     CASE
       WHEN happened_at < units.first_at
-      AND happened_at >= DATE_TRUNC('DAY', units.first_at) - INTERVAL '3' DAY
+      AND happened_at >= units.first_day - INTERVAL '3' DAY
       THEN 1
       ELSE 0
     END AS m2_x,
     CASE
       WHEN happened_at >= units.first_at
-      THEN COALESCE(CAST(amount AS DOUBLE), CAST(0 AS DOUBLE))
+      THEN COALESCE(CAST(happened.isthmus_amount AS DOUBLE), CAST(0 AS DOUBLE))
       ELSE CAST(0 AS DOUBLE)
     END AS m3_y,
     CASE
       WHEN happened_at >= units.first_at
-      THEN COALESCE(CAST(amount AS DOUBLE), CAST(0 AS DOUBLE))
+      THEN COALESCE(CAST(happened.isthmus_amount AS DOUBLE), CAST(0 AS DOUBLE))
       ELSE CAST(0 AS DOUBLE)
     END AS m4_y,
     CASE WHEN happened_at >= units.first_at THEN 1 ELSE 0 END AS m4_d,
     CASE
       WHEN happened_at < units.first_at
-      AND happened_at >= DATE_TRUNC('DAY', units.first_at) - INTERVAL '1' DAY
-      THEN COALESCE(CAST(amount AS DOUBLE), CAST(0 AS DOUBLE))
+      AND happened_at >= units.first_day - INTERVAL '1' DAY
+      THEN COALESCE(CAST(happened.isthmus_amount AS DOUBLE), CAST(0 AS DOUBLE))
       ELSE CAST(0 AS DOUBLE)
     END AS m4_x
   FROM units
   JOIN (
     SELECT
       CAST(visitor_id AS VARCHAR) AS unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at,
-      amount
-    FROM events_purchase
+      isthmus_row.amount AS isthmus_amount
+    FROM events_purchase AS isthmus_row
     WHERE
       dt >= '2019-11-23' AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
   ) AS happened
     ON happened.unit = units.unit
   WHERE
-    happened_at >= DATE_TRUNC('DAY', units.first_at) - INTERVAL '3' DAY
+    happened_at >= units.first_day - INTERVAL '3' DAY
   UNION ALL
   SELECT
-    id,
+    unit,
+    arm,
+    first_day,
     first_day AS day,
     0 AS m0_y,
     0 AS m0_d,
@@ -169,8 +199,10 @@ WITH units AS (
   FROM units
 ), by_day AS (
   SELECT
-    id,
+    unit,
     day,
+    MIN(arm) AS arm,
+    MIN(first_day) AS first_day,
     CAST(SUM(m0_y) AS BIGINT) AS m0_y,
     CAST(SUM(m0_d) AS BIGINT) AS m0_d,
     CAST(SUM(m1_y) AS BIGINT) AS m1_y,
@@ -183,35 +215,34 @@ WITH units AS (
     SUM(m4_x) AS m4_x
   FROM happened
   GROUP BY
-    id,
+    unit,
     day
 ), running AS (
   SELECT
-    id,
+    arm,
+    first_day,
     day,
-    CAST(SUM(m0_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_y,
+    CAST(SUM(m0_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_y,
     m0_y AS m0_y_1,
-    CAST(SUM(m0_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_d,
+    CAST(SUM(m0_d) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_d,
     m0_d AS m0_d_1,
-    CAST(SUM(m1_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_y,
+    CAST(SUM(m1_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_y,
     m1_y AS m1_y_1,
-    CAST(SUM(m1_x) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_x,
-    CAST(SUM(m2_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m2_y,
+    CAST(SUM(m1_x) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_x,
+    CAST(SUM(m2_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m2_y,
     m2_y AS m2_y_1,
-    CAST(SUM(m2_x) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m2_x,
-    SUM(m3_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m3_y,
+    CAST(SUM(m2_x) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m2_x,
+    SUM(m3_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m3_y,
     m3_y AS m3_y_1,
-    SUM(m4_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m4_y,
+    SUM(m4_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m4_y,
     m4_y AS m4_y_1,
-    CAST(SUM(m4_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m4_d,
+    CAST(SUM(m4_d) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m4_d,
     m4_d AS m4_d_1,
-    SUM(m4_x) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m4_x
+    SUM(m4_x) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS m4_x
   FROM by_day
 ), steps AS (
   SELECT
     arm,
-    other,
-    segment,
     first_day,
     day,
     CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new,
@@ -245,15 +276,10 @@ WITH units AS (
     CASE WHEN day = first_day THEN 0 ELSE m4_d - m4_d_1 END AS m4_d_0,
     m4_x - 1.5E0 AS m4_x
   FROM running
-  JOIN units
-    ON units.id = running.id
-  WHERE
-    day >= first_day
 )
 SELECT
   arm,
-  other,
-  segment,
+  '' AS segment,
   first_day,
   day,
   SUM(isthmus_new) AS units,
@@ -352,7 +378,5 @@ SELECT
 FROM steps
 GROUP BY
   arm,
-  other,
-  segment,
   first_day,
   day

@@ -1,26 +1,42 @@
 WITH units AS (
   SELECT
-    unit AS id,
     unit,
-    MIN(arm) AS arm,
-    MAX(arm) AS other,
-    '' AS segment,
-    MIN(event_timestamp) AS first_at,
-    MIN(dt) AS first_day
-  FROM assignments
-  WHERE
-    dt >= '2019-11-23'
-    AND run = 'r.1'
-    AND reason = 'split'
-    AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
-    AND segment = ''
-  GROUP BY
-    unit
+    CASE
+      WHEN arm <> other
+      THEN -1
+      WHEN arm = 'control'
+      THEN 0
+      WHEN arm = 'treatment'
+      THEN 1
+      ELSE -2
+    END AS arm,
+    first_at,
+    first_day
+  FROM (
+    SELECT
+      unit,
+      MIN(arm) AS arm,
+      MAX(arm) AS other,
+      '' AS segment,
+      MIN(event_timestamp) AS first_at,
+      TIMESTAMP_TRUNC(MIN(event_timestamp), DAY) AS first_day
+    FROM assignments
+    WHERE
+      dt >= '2019-11-23'
+      AND run = 'r.1'
+      AND reason = 'split'
+      AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+      AND segment = ''
+    GROUP BY
+      unit
+  ) AS isthmus_units
 ), happened AS (
   SELECT
-    units.id,
-    happened.day,
-    CASE WHEN happened_at >= units.first_at THEN outcome ELSE 0 END AS m0_y,
+    units.unit,
+    arm,
+    first_day,
+    TIMESTAMP_TRUNC(happened_at, DAY) AS day,
+    CASE WHEN happened_at >= units.first_at THEN happened.isthmus_outcome ELSE 0 END AS m0_y,
     CASE WHEN happened_at >= units.first_at THEN 1 ELSE 0 END AS m0_d,
     0 AS m1_y,
     0 AS m1_x,
@@ -34,9 +50,9 @@ WITH units AS (
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at,
-      outcome
+      isthmus_row.outcome AS isthmus_outcome
     FROM ctr AS isthmus_row
     JOIN (
       SELECT
@@ -57,19 +73,25 @@ WITH units AS (
     happened_at >= units.first_at
   UNION ALL
   SELECT
-    units.id,
-    happened.day,
+    units.unit,
+    arm,
+    first_day,
+    CASE
+      WHEN happened_at < units.first_at
+      THEN units.first_day
+      ELSE TIMESTAMP_TRUNC(happened_at, DAY)
+    END AS day,
     0 AS m0_y,
     0 AS m0_d,
     CASE
       WHEN happened_at >= units.first_at
-      AND happened_at < TIMESTAMP_ADD(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 3 DAY)
+      AND happened_at < TIMESTAMP_ADD(units.first_day, INTERVAL 3 DAY)
       THEN 1
       ELSE 0
     END AS m1_y,
     CASE
       WHEN happened_at < units.first_at
-      AND happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 2 DAY)
+      AND happened_at >= TIMESTAMP_SUB(units.first_day, INTERVAL 2 DAY)
       THEN 1
       ELSE 0
     END AS m1_x,
@@ -83,7 +105,7 @@ WITH units AS (
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at
     FROM events_click AS isthmus_row
     JOIN (
@@ -100,61 +122,69 @@ WITH units AS (
   ) AS happened
     ON happened.unit = units.unit
   WHERE
-    happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 2 DAY)
+    happened_at >= TIMESTAMP_SUB(units.first_day, INTERVAL 2 DAY)
   UNION ALL
   SELECT
-    units.id,
-    happened.day,
+    units.unit,
+    arm,
+    first_day,
+    CASE
+      WHEN happened_at < units.first_at
+      THEN units.first_day
+      ELSE TIMESTAMP_TRUNC(happened_at, DAY)
+    END AS day,
     0 AS m0_y,
     0 AS m0_d,
     0 AS m1_y,
     0 AS m1_x,
     CASE
       WHEN happened_at >= units.first_at
-      AND happened_at < TIMESTAMP_ADD(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 2 DAY)
+      AND happened_at < TIMESTAMP_ADD(units.first_day, INTERVAL 2 DAY)
       THEN 1
       ELSE 0
     END AS m2_y,
     CASE
       WHEN happened_at < units.first_at
-      AND happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 3 DAY)
+      AND happened_at >= TIMESTAMP_SUB(units.first_day, INTERVAL 3 DAY)
       THEN 1
       ELSE 0
     END AS m2_x,
     CASE
       WHEN happened_at >= units.first_at
-      THEN COALESCE(CAST(amount AS FLOAT64), CAST(0 AS FLOAT64))
+      THEN COALESCE(CAST(happened.isthmus_amount AS FLOAT64), CAST(0 AS FLOAT64))
       ELSE CAST(0 AS FLOAT64)
     END AS m3_y,
     CASE
       WHEN happened_at >= units.first_at
-      THEN COALESCE(CAST(amount AS FLOAT64), CAST(0 AS FLOAT64))
+      THEN COALESCE(CAST(happened.isthmus_amount AS FLOAT64), CAST(0 AS FLOAT64))
       ELSE CAST(0 AS FLOAT64)
     END AS m4_y,
     CASE WHEN happened_at >= units.first_at THEN 1 ELSE 0 END AS m4_d,
     CASE
       WHEN happened_at < units.first_at
-      AND happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 1 DAY)
-      THEN COALESCE(CAST(amount AS FLOAT64), CAST(0 AS FLOAT64))
+      AND happened_at >= TIMESTAMP_SUB(units.first_day, INTERVAL 1 DAY)
+      THEN COALESCE(CAST(happened.isthmus_amount AS FLOAT64), CAST(0 AS FLOAT64))
       ELSE CAST(0 AS FLOAT64)
     END AS m4_x
   FROM units
   JOIN (
     SELECT
       CAST(visitor_id AS STRING) AS unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at,
-      amount
-    FROM events_purchase
+      isthmus_row.amount AS isthmus_amount
+    FROM events_purchase AS isthmus_row
     WHERE
       dt >= '2019-11-23' AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
   ) AS happened
     ON happened.unit = units.unit
   WHERE
-    happened_at >= TIMESTAMP_SUB(TIMESTAMP_TRUNC(units.first_at, DAY), INTERVAL 3 DAY)
+    happened_at >= TIMESTAMP_SUB(units.first_day, INTERVAL 3 DAY)
   UNION ALL
   SELECT
-    id,
+    unit,
+    arm,
+    first_day,
     first_day AS day,
     0 AS m0_y,
     0 AS m0_d,
@@ -169,8 +199,10 @@ WITH units AS (
   FROM units
 ), by_day AS (
   SELECT
-    id,
+    unit,
     day,
+    MIN(arm) AS arm,
+    MIN(first_day) AS first_day,
     CAST(SUM(m0_y) AS INT64) AS m0_y,
     CAST(SUM(m0_d) AS INT64) AS m0_d,
     CAST(SUM(m1_y) AS INT64) AS m1_y,
@@ -183,66 +215,67 @@ WITH units AS (
     SUM(m4_x) AS m4_x
   FROM happened
   GROUP BY
-    id,
+    unit,
     day
 ), running AS (
   SELECT
-    id,
+    arm,
+    first_day,
     day,
     CAST(SUM(m0_y) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m0_y,
     m0_y AS m0_y_1,
     CAST(SUM(m0_d) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m0_d,
     m0_d AS m0_d_1,
     CAST(SUM(m1_y) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m1_y,
     m1_y AS m1_y_1,
     CAST(SUM(m1_x) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m1_x,
     CAST(SUM(m2_y) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m2_y,
     m2_y AS m2_y_1,
     CAST(SUM(m2_x) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m2_x,
     SUM(m3_y) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m3_y,
     m3_y AS m3_y_1,
     SUM(m4_y) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m4_y,
     m4_y AS m4_y_1,
     CAST(SUM(m4_d) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS INT64) AS m4_d,
     m4_d AS m4_d_1,
     SUM(m4_x) OVER (
-      PARTITION BY id
+      PARTITION BY unit
       ORDER BY day IS NULL ASC, day ASC
       ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ) AS m4_x
@@ -250,8 +283,6 @@ WITH units AS (
 ), steps AS (
   SELECT
     arm,
-    other,
-    segment,
     first_day,
     day,
     CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new,
@@ -285,15 +316,10 @@ WITH units AS (
     CASE WHEN day = first_day THEN 0 ELSE m4_d - m4_d_1 END AS m4_d_0,
     m4_x - 1.5 AS m4_x
   FROM running
-  JOIN units
-    ON units.id = running.id
-  WHERE
-    day >= first_day
 )
 SELECT
   arm,
-  other,
-  segment,
+  '' AS segment,
   first_day,
   day,
   SUM(isthmus_new) AS units,
@@ -392,7 +418,5 @@ SELECT
 FROM steps
 GROUP BY
   arm,
-  other,
-  segment,
   first_day,
   day

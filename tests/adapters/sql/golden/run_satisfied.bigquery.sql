@@ -1,12 +1,11 @@
 WITH units AS (
   SELECT
-    unit AS id,
     unit,
     MIN(arm) AS arm,
     MAX(arm) AS other,
     '' AS segment,
     MIN(event_timestamp) AS first_at,
-    MIN(dt) AS first_day
+    TIMESTAMP_TRUNC(MIN(event_timestamp), DAY) AS first_day
   FROM assignments
   WHERE
     dt >= '2019-11-24'
@@ -55,7 +54,7 @@ WITH units AS (
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
+      dt,
       event_timestamp AS happened_at
     FROM events_click AS isthmus_row
     JOIN (

@@ -22,13 +22,12 @@ FROM (
     FROM rankings AS isthmus_answer
     JOIN (
       SELECT
-        unit AS id,
         unit,
         MIN(arm) AS arm,
         MAX(arm) AS other,
         '' AS segment,
         MIN(event_timestamp) AS first_at,
-        MIN(dt) AS first_day
+        TIMESTAMP_TRUNC(MIN(event_timestamp), DAY) AS first_day
       FROM assignments
       WHERE
         dt >= '2019-11-24'

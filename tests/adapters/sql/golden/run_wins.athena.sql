@@ -1,37 +1,44 @@
 WITH units AS (
   SELECT
-    unit AS id,
     unit,
-    MIN(arm) AS arm,
-    MAX(arm) AS other,
-    '' AS segment,
-    MIN(event_timestamp) AS first_at,
-    MIN(dt) AS first_day
-  FROM assignments
-  WHERE
-    dt >= '2019-11-23'
-    AND run = 'r.1'
-    AND reason = 'split'
-    AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
-    AND segment = ''
-  GROUP BY
-    unit
+    CASE WHEN arm <> other THEN -1 WHEN arm = 'interleaved' THEN 0 ELSE -2 END AS arm,
+    first_at,
+    first_day
+  FROM (
+    SELECT
+      unit,
+      MIN(arm) AS arm,
+      MAX(arm) AS other,
+      '' AS segment,
+      MIN(event_timestamp) AS first_at,
+      DATE_TRUNC('DAY', MIN(event_timestamp)) AS first_day
+    FROM assignments
+    WHERE
+      dt >= '2019-11-23'
+      AND run = 'r.1'
+      AND reason = 'split'
+      AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000'
+      AND segment = ''
+    GROUP BY
+      unit
+  ) AS isthmus_units
 ), happened AS (
   SELECT
-    units.id,
-    happened.day,
-    CASE WHEN happened_at >= units.first_at THEN win ELSE 0 END AS m0_y,
-    CASE WHEN happened_at >= units.first_at THEN counts ELSE 0 END AS m0_d,
+    units.unit,
+    arm,
+    first_day,
+    DATE_TRUNC('DAY', happened_at) AS day,
+    CASE WHEN happened_at >= units.first_at THEN happened.isthmus_win ELSE 0 END AS m0_y,
+    CASE WHEN happened_at >= units.first_at THEN happened.isthmus_counts ELSE 0 END AS m0_d,
     0 AS m1_y,
     0 AS m1_d
   FROM units
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
       event_timestamp AS happened_at,
-      outcome AS counts,
-      outcome * isthmus_of.win AS win
+      outcome AS isthmus_counts,
+      outcome * isthmus_of.win AS isthmus_win
     FROM ctr AS isthmus_row
     JOIN (
       SELECT
@@ -57,30 +64,31 @@ WITH units AS (
     happened_at >= units.first_at
   UNION ALL
   SELECT
-    units.id,
-    happened.day,
+    units.unit,
+    arm,
+    first_day,
+    DATE_TRUNC('DAY', happened_at) AS day,
     0 AS m0_y,
     0 AS m0_d,
     CASE
       WHEN happened_at >= units.first_at
-      AND happened_at < DATE_TRUNC('DAY', units.first_at) + INTERVAL '3' DAY
-      THEN win
+      AND happened_at < units.first_day + INTERVAL '3' DAY
+      THEN happened.isthmus_win
       ELSE 0
     END AS m1_y,
     CASE
       WHEN happened_at >= units.first_at
-      AND happened_at < DATE_TRUNC('DAY', units.first_at) + INTERVAL '3' DAY
-      THEN counts
+      AND happened_at < units.first_day + INTERVAL '3' DAY
+      THEN happened.isthmus_counts
       ELSE 0
     END AS m1_d
   FROM units
   JOIN (
     SELECT
       isthmus_of.unit,
-      dt AS day,
       event_timestamp AS happened_at,
-      1 AS counts,
-      1 * isthmus_of.win AS win
+      1 AS isthmus_counts,
+      1 * isthmus_of.win AS isthmus_win
     FROM events_click AS isthmus_row
     JOIN (
       SELECT
@@ -114,7 +122,9 @@ WITH units AS (
     happened_at >= units.first_at
   UNION ALL
   SELECT
-    id,
+    unit,
+    arm,
+    first_day,
     first_day AS day,
     0 AS m0_y,
     0 AS m0_d,
@@ -123,34 +133,35 @@ WITH units AS (
   FROM units
 ), by_day AS (
   SELECT
-    id,
+    unit,
     day,
+    MIN(arm) AS arm,
+    MIN(first_day) AS first_day,
     CAST(SUM(m0_y) AS BIGINT) AS m0_y,
     CAST(SUM(m0_d) AS BIGINT) AS m0_d,
     CAST(SUM(m1_y) AS BIGINT) AS m1_y,
     CAST(SUM(m1_d) AS BIGINT) AS m1_d
   FROM happened
   GROUP BY
-    id,
+    unit,
     day
 ), running AS (
   SELECT
-    id,
+    arm,
+    first_day,
     day,
-    CAST(SUM(m0_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_y,
+    CAST(SUM(m0_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_y,
     m0_y AS m0_y_1,
-    CAST(SUM(m0_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_d,
+    CAST(SUM(m0_d) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m0_d,
     m0_d AS m0_d_1,
-    CAST(SUM(m1_y) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_y,
+    CAST(SUM(m1_y) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_y,
     m1_y AS m1_y_1,
-    CAST(SUM(m1_d) OVER (PARTITION BY id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_d,
+    CAST(SUM(m1_d) OVER (PARTITION BY unit ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS BIGINT) AS m1_d,
     m1_d AS m1_d_1
   FROM by_day
 ), steps AS (
   SELECT
     arm,
-    other,
-    segment,
     first_day,
     day,
     CASE WHEN day = first_day THEN 1 ELSE 0 END AS isthmus_new,
@@ -163,15 +174,10 @@ WITH units AS (
     m1_d AS m1_d,
     CASE WHEN day = first_day THEN 0 ELSE m1_d - m1_d_1 END AS m1_d_0
   FROM running
-  JOIN units
-    ON units.id = running.id
-  WHERE
-    day >= first_day
 )
 SELECT
   arm,
-  other,
-  segment,
+  '' AS segment,
   first_day,
   day,
   SUM(isthmus_new) AS units,
@@ -204,7 +210,5 @@ SELECT
 FROM steps
 GROUP BY
   arm,
-  other,
-  segment,
   first_day,
   day
