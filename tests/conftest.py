@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from isthmus.adapters.common import price_list
 from isthmus.tests import bytecode
@@ -27,7 +27,8 @@ sys.dont_write_bytecode = False
 # The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has its worker already.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-settings.register_profile("isthmus", deadline=None)  # an example may take long because the machine is busy
+# An example, or the making of it, may take long because the machine is busy.
+settings.register_profile("isthmus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("isthmus")
 forked.install()
 

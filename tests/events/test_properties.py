@@ -28,7 +28,7 @@ from isthmus.project.specs import Attribute, Event
 from ..sampled import costly
 from .conftest import IMPRESSION, NOW, click, impression, make_project, raw_count, seen
 
-QUICK = costly(6, of=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = costly(6, of=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 # Few ids, so that copies and late references are frequent; one item is out of bounds. An id has one content: of several the first stands.
 IMPRESSIONS = st.builds(lambda n, item: ("impression", impression(n, item_id=item)), st.integers(0, 3), st.sampled_from([1, 99]))

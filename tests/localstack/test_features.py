@@ -78,7 +78,7 @@ def test_a_key_that_nobody_wrote_gives_an_empty_answer(aws):
     assert "Record" not in aws.sagemaker_featurestore_runtime.get_record(FeatureGroupName="items", RecordIdentifierValueAsString="nobody")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(minutes=st.lists(st.integers(0, 5), min_size=1, max_size=7))
 def test_the_record_with_the_greatest_event_time_is_served_and_the_first_of_equals(aws, minutes):
     key = f"k{next(NUMBERS)}"  # the group is the same for all examples

@@ -54,7 +54,7 @@ def test_what_moto_fails_over_is_told_by_the_model(example_stack):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_noise_is_answered_or_cut_and_never_a_plain_500(example_stack, noise):
     port = int(example_stack.url.rpartition(":")[2])
     for start in (b"", b"GET /", b"POST / HTTP/1.1\r\nContent-Length: 0\r\nAuthorization: "):

@@ -21,6 +21,8 @@ from isthmus.tests.cli.running import isthmus
 from isthmus.tests.pipelines.test_report import Whole
 from isthmus.tests.shown import block_of, masked, pattern
 
+pytestmark = pytest.mark.timeout(900)  # the first test makes the shop: half a minute of CPU
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -63,7 +63,7 @@ def shop(tmp_path_factory):
     return path
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(SPOTS), st.sampled_from(["replace", "remove", "rename"]), VALUES)
 def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
     file, path = spot
@@ -87,7 +87,7 @@ def test_any_one_edit_is_read_or_explained(folder, spot, kind, value):
 SHOP = home_shop.FILES["project.yaml"].lstrip()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.sampled_from([path for path in spots(yaml.plain(yaml.read(SHOP, "project.yaml")[0])) if path]),
     st.sampled_from(["replace", "remove", "rename"]),
@@ -105,7 +105,7 @@ def test_any_one_edit_of_experiments_is_read_or_explained(shop, path, kind, valu
         assert all(experiment.layer in description.spec.layers for experiment in description.spec.experiments.values())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_a_file_cut_anywhere_is_read_or_explained(folder, data):
     file = data.draw(st.sampled_from(FILES))
