@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from datetime import UTC, datetime
@@ -73,6 +74,20 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
     logger.handlers[:] = [_handler(stream or sys.stderr)]
     logger.setLevel(LEVELS[chosen])
     logger.propagate = False
+
+
+def tolerate_full_disk() -> None:
+    """What stderr, a file, does not take is lost: this process is a server, which goes on answering. Before `configure`."""
+    file = io.BufferedWriter(_Lossy(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+class _Lossy(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
 
 
 def _handler(stream: TextIO) -> logging.Handler:

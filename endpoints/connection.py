@@ -319,7 +319,7 @@ class Connection(asyncio.Protocol):
             return
         if self._request is not None:
             self.deadline = now + (HEADERS_WITHIN if self._in_head else BODY_WITHIN)
-        elif self.server.stopping and not self._waiting:
+        elif self.server.stopping and not self._waiting and not self._unparsed:
             self.end()
         else:
             self.deadline = now + IDLE

@@ -57,7 +57,7 @@ class ModelServer:
         self._woken.setblocking(False)
         self._ready = threading.Event()
         self._failed = False
-        self._thread = threading.Thread(target=self._serve, name="http")
+        self._thread = threading.Thread(target=self._serve, name="http", daemon=True)  # it does not outlive whoever predicts
 
     def start(self) -> None:
         self._thread.start()
@@ -223,4 +223,5 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    logs.tolerate_full_disk()
     sys.exit(main())

@@ -169,7 +169,8 @@ class Supervisor:
         while not self.done.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.done.wait(), POLL)
-            self._limit_logs()
+            for log in self._logs():
+                await asyncio.to_thread(log_files.limit, log)  # in a thread, as below
             if not self.done.is_set():
                 self.follow()
         server.close()
@@ -182,10 +183,9 @@ class Supervisor:
         with suppress(BrokenPipeError):
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
-    def _limit_logs(self) -> None:
+    def _logs(self) -> list[Path]:
         """They grow by each request when asked (`-v`), and by what a model prints."""
-        for log in (self.folder / "supervisor.log", *(self.folder / "logs" / f"{name}.log" for name in self.variants)):
-            log_files.limit(log)
+        return [self.folder / "supervisor.log", *(self.folder / "logs" / f"{name}.log" for name in self.variants)]
 
     async def _write_down(self) -> None:
         """Who runs, for whoever takes over. In a thread: the disk must not stop the answers."""
@@ -277,4 +277,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logs.tolerate_full_disk()
     sys.exit(main())

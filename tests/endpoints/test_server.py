@@ -253,12 +253,14 @@ def entrypoint():
 
 @pytest.mark.slow
 def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_ends_on_sigterm(folder):
+    """Also while nothing can be written of what goes wrong."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environ = os.environ | {"AIP_HTTP_PORT": str(port), "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict"}
     environ |= {"ISTHMUS_TOKEN": "a secret", "ISTHMUS_DIGEST": predictor.whole(folder).digest, "ISTHMUS_VERSION": "3"}
-    process = subprocess.Popen([*entrypoint(), "serve", "--model", str(folder), "--host", "127.0.0.1"], env=environ)
+    with Path("/dev/full").open("w") as full:
+        process = subprocess.Popen([*entrypoint(), "serve", "--model", str(folder), "--host", "127.0.0.1"], env=environ, stderr=full)
     try:
 
         def listening():
@@ -276,6 +278,7 @@ def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_
             status, headers, answer = caller.post(path=path).answer()
             assert (status, answer) == (200, {"predictions": [2.0]})
             assert headers["x-amzn-sagemaker-custom-attributes"] == "isthmus-version=3"
+        assert [caller.post(body).answer()[0] for body in (b'[{"fail": true}]', b'[{"x": 1}]')] == [500, 200]
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
     finally:

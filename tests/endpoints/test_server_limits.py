@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from threading import Event
 
 import pytest
 
@@ -339,6 +340,30 @@ def test_who_asks_it_to_stop_gets_what_is_under_way_finished(folder):
         until(live.ended)
 
 
+def test_a_request_that_came_before_the_loop_knew_of_the_answer_before_it_is_answered_though_the_server_stops(folder):
+    with running(loaded(folder)) as live:
+        loop, told = live._predictions._loop, Event()
+
+        class Late:
+            """As where the thread that predicts is held up between its answer and telling the loop."""
+
+            def call_soon_threadsafe(self, *call):
+                assert told.wait(120)
+                loop.call_soon_threadsafe(*call)
+
+        live._predictions._loop = Late()
+        caller = Caller(live.port).post(b'[{"x": 1}]')
+        assert caller.answer()[0] == 200
+        caller.post(b'[{"x": 2}]')
+        until(lambda: any(each._unparsed for each in live.connections.open))
+        live.stop()
+        until(lambda: live.connections.stopping)
+        told.set()
+        status, headers, _ = caller.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        until(live.ended)
+
+
 RUN = """
 import re, resource, sys
 from isthmus.endpoints import predicting, server
@@ -346,6 +371,7 @@ predicting._GRACE = 0.2
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 sys.exit(server.main(sys.argv[1:]))
 """
+DIES = RUN.replace("sys.exit(", "predicting.Request.write = None\nsys.exit(")
 HOLDS = RUN.replace("sys.exit(", "predicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + 'b')\nsys.exit(")
 
 
@@ -393,6 +419,13 @@ def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_p
     told = one.stderr.read()
     assert "toy_ranker.py" in told  # where it hangs
     assert told.splitlines()[-1] == "error: a prediction took longer than 1 s, so this process ends"
+
+
+@pytest.mark.slow
+def test_a_process_whose_predicting_thread_has_failed_ends_and_leaves_nobody_waiting(process):
+    one, port = process(code=DIES)
+    assert Caller(port).post().is_ended()
+    assert one.wait(120) == 1
 
 
 @pytest.mark.slow

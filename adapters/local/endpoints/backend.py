@@ -7,6 +7,7 @@ works at is lost with it.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
@@ -199,7 +200,9 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if isinstance(error, httptools.HttpParserCallbackError):
+                traceback.print_exc()
             self.close()  # connection_lost answers the exchange
 
     def on_message_begin(self) -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from contextlib import suppress
 from pathlib import Path
 
-LIMIT = 10_000_000  # bytes; the log before it is kept once
+LIMIT = 10_000_000  # bytes; as many of those before them are kept once
 
 
 def limit(log: Path, most: int = LIMIT) -> None:
-    """What a log above `most` bytes holds becomes `<log>.1`, and it begins anew. Processes may write meanwhile, in append mode: what
+    """The end of a log above `most` bytes becomes `<log>.1`, and the log begins anew. Processes may write meanwhile, in append mode: what
     they write between the copy and the cut is lost.
     """
-    with suppress(FileNotFoundError):
-        if log.stat().st_size > most:
+    try:
+        if (size := log.stat().st_size) > most:
             try:
-                shutil.copyfile(log, log.with_name(f"{log.name}.1"))
-            except OSError as error:  # a full disk: the limit holds all the more
-                print(f"{log.name}: {error}", file=sys.stderr, flush=True)
-            os.truncate(log, 0)
+                _copy(log, size - most, most)
+            finally:  # a full disk: the limit holds all the more
+                os.truncate(log, 0)
+    except FileNotFoundError:
+        return  # nobody has written it yet
+    except OSError as error:
+        print(f"{log.name}: {error}", file=sys.stderr, flush=True)
+
+
+def _copy(log: Path, start: int, size: int) -> None:
+    with log.open("rb") as file:
+        file.seek(start)
+        log.with_name(f"{log.name}.1").write_bytes(file.read(size))

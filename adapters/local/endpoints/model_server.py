@@ -97,9 +97,12 @@ class ModelServer:
         pause = 0.0
         while True:
             began = monotonic()
-            with self._log_file() as log:
-                start = log.tell()
-                self.failure = await self._run(log.fileno(), start)
+            try:
+                with self._log_file() as log:
+                    start = log.tell()
+                    self.failure = await self._run(log.fileno(), start)
+            except OSError as error:  # no process or descriptor is left, or no space: perhaps after the pause
+                self.failure = f"{self.spec.name} ({self.spec.model}@{self.spec.version}) was not started: {error}"
             self.phase = "failed"
             self.pid = 0
             healthy = self.backend.answered or monotonic() - began > HEALTHY
@@ -186,7 +189,7 @@ class ModelServer:
         return file
 
     def _note(self, text: str) -> None:
-        with self._log.open("a", encoding="utf-8") as file:
+        with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
 
 

@@ -121,7 +121,10 @@ class Router:
         balancer.send(Exchange(request, name, self._answered))
 
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
-        self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
+        try:
+            self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
+        except Exception:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log
+            traceback.print_exc()
         _reply(exchange.request, answer)
 
 

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 MODULE = "isthmus.adapters.local.supervisor"
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 30.0  # seconds; doubles, and starts over after one that served for a while
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
         if word == b"e" or not served:
             return 0 if word else 1  # what never came up would not come up again: whoever started it reads the log
         pause = FIRST_PAUSE if time.monotonic() - began > GOOD else min(2 * pause, LONGEST_PAUSE)
-        print(f"isthmus: the supervisor has died; starting it again in {pause:g} s", file=sys.stderr, flush=True)
+        with suppress(OSError):  # a full disk
+            print(f"isthmus: the supervisor has died; starting it again in {pause:g} s", file=sys.stderr, flush=True)
         time.sleep(pause)
 
 

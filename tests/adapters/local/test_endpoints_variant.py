@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,21 @@ def test_a_folder_that_was_exchanged_is_not_served_and_the_failure_tells_both_di
         assert one.failure.splitlines()[1].strip() in (tmp_path / "champion.log").read_text()
         await one.end()
 
+    asyncio.run(live())
+
+
+def test_what_the_machine_cannot_start_is_told_and_tried_again_also_while_its_log_cannot_be_written(tmp_path, monkeypatch):
+    async def start(*_):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    async def live():
+        spec = VariantSpec(name="champion", model="ranker", version=1)
+        one = model_server.ModelServer(spec, tmp_path, Path("/dev/full"), Balancer("champion", 1))
+        await until(lambda: one.restarts == 1)
+        assert "champion (ranker@1) was not started: [Errno 11] Resource temporarily unavailable" in one.failure
+        await one.end()
+
+    monkeypatch.setattr(model_server.ModelServer, "_start", start)
     asyncio.run(live())
 
 

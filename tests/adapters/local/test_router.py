@@ -253,6 +253,12 @@ def test_a_mistake_in_a_control_route_is_an_answer_and_the_requests_go_on(served
     assert asked(served, request())[0][0] == 200
 
 
+def test_a_line_that_cannot_be_logged_loses_no_answer(served, capfd):
+    lines, served.logged = served.logged, None
+    assert [status for status, _ in asked(served, GOOD + request())] == [200, 200]
+    served.logged = lines
+
+
 def test_a_thousand_requests_at_once_are_answered_in_order_without_recursion(served):
     data = b"GET /nowhere HTTP/1.1\r\nhost: localhost\r\n\r\n" * 5_000 + request()
     assert [status for status, _ in asked(served, data)] == [404] * 5_000 + [200]

@@ -1,10 +1,13 @@
 """kill -9 of what keeps a local endpoint up: it comes back without a person, and its model servers never stopped. One endpoint for all."""
 
+import errno
+import io
 import os
 import shlex
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -152,10 +155,30 @@ def test_a_log_above_its_limit_begins_anew_while_its_processes_write_on(home):
     for log in logs:
         os.truncate(log, log_files.LIMIT + 1)
     until(lambda: all(log.stat().st_size < log_files.LIMIT for log in logs), what="the cut")
-    assert [log.with_name(f"{log.name}.1").stat().st_size for log in logs] == [log_files.LIMIT + 1] * 2
+    assert [log.with_name(f"{log.name}.1").stat().st_size for log in logs] == [log_files.LIMIT] * 2
     os.kill(watcher(home), signal.SIGKILL)
     until(lambda: b"the watcher has died" in logs[0].read_bytes())
     assert logs[0].read_bytes().startswith(b"isthmus: "), "at its new begin"
+
+
+class Full(io.TextIOBase):
+    def write(self, _text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_log_is_cut_also_where_its_end_finds_no_place_and_nobody_can_be_told(tmp_path, monkeypatch):
+    log = tmp_path / "champion.log"
+    log.write_bytes(b"a line\nthe last\n")
+    log_files.limit(log, 9)
+    assert (log.read_bytes(), (tmp_path / "champion.log.1").read_bytes()) == (b"", b"the last\n")
+    log.write_bytes(b"another line\n")
+    (tmp_path / "champion.log.1").unlink()
+    (tmp_path / "champion.log.1").symlink_to("/dev/full")
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", Full())
+        with pytest.raises(OSError, match="No space left"):
+            log_files.limit(log, 9)
+    assert log.read_bytes() == b""
 
 
 def test_when_both_are_killed_nothing_is_left_and_whoever_looks_starts_it_again(ready, home):
