@@ -107,7 +107,9 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
 
 
 def _of_variants(session: Session, name: str) -> list[str]:
-    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may come late."""
+    """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may come late. None of one that was adopted."""
+    if name in session.adopted:
+        return []
     head = standing.described(session, name)
     says = deployed.intention(head).apart if head is not None else ()
     request = {"parent": session.parent, "filter": f"{labelled(session.name)} AND labels.{NAME_LABEL}={name}"}

@@ -170,7 +170,10 @@ def adopted(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known])
 
 
 def release(aws: Aws, native: str) -> bool:
-    """Take the tags off an endpoint that was adopted, which goes on as it is; False: it was not, or it is gone."""
+    """Take the tags off an endpoint that was adopted, which goes on as it is; True also where they are off: a list may come late.
+
+    False: it was not adopted, or it is gone.
+    """
     client = aws.client("sagemaker")
     try:
         with aws.reading("DescribeEndpoint", native):
@@ -179,7 +182,9 @@ def release(aws: Aws, native: str) -> bool:
         return False
     tags = tags_of(aws, arn)
     if native in aws.adopted.values() and (owner := tags.get(names.PROJECT_TAG)) != aws.project:
-        raise adoption.not_ours(native, owner, aws.profile)
+        if owner is not None:
+            raise adoption.not_ours(native, owner, aws.profile)
+        return True
     if not versions(tags):
         return False
     ours = (names.PROJECT_TAG, names.KIND_TAG, names.NAME_TAG)

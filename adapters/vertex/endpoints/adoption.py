@@ -156,7 +156,12 @@ def _cut(name: str, ending: str) -> str:
 
 
 def release(session: Session, name: str) -> bool:
-    """Take the labels off an endpoint that was adopted, which goes on as it is; False: none was, or it is gone."""
+    """Take the labels off an endpoint that was adopted, which goes on as it is; True also where they are off: a list may come late.
+
+    False: none was adopted, or it is gone.
+    """
+    if standing.is_given_back(session, name):
+        return True
     request = {"parent": session.parent, "filter": f"{labelled(session.name)} AND labels.{NAME_LABEL}={name}"}
     with session.reading("ListEndpoints", name):
         listed = {endpoint.name: endpoint for endpoint in session.endpoints.list_endpoints(request=request)}

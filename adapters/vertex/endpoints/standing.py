@@ -30,15 +30,24 @@ def whole(session: Session, name: str) -> str:
 
 def described(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
     """As Vertex AI has it; None: it is absent. Refused: profiles.yaml names one that this project has not adopted."""
-    name = path(session, endpoint, variant)
-    try:
-        with session.reading("GetEndpoint", name):
-            there = session.endpoints.get_endpoint(name=name)
-    except NotFound:
-        return None
-    if endpoint in session.adopted and (owner := there.labels.get(PROJECT_LABEL)) != session.name:
+    there = _get(session, path(session, endpoint, variant))
+    if there is not None and endpoint in session.adopted and (owner := there.labels.get(PROJECT_LABEL)) != session.name:
         raise adoption.not_ours(session.adopted[endpoint], owner, session.profile)
     return there
+
+
+def is_given_back(session: Session, endpoint: str) -> bool:
+    """Whether profiles.yaml names one that carries no project's labels (any more)."""
+    there = _get(session, path(session, endpoint)) if endpoint in session.adopted else None
+    return there is not None and PROJECT_LABEL not in there.labels
+
+
+def _get(session: Session, name: str) -> Any | None:
+    try:
+        with session.reading("GetEndpoint", name):
+            return session.endpoints.get_endpoint(name=name)
+    except NotFound:
+        return None
 
 
 def serving(session: Session, endpoint: str) -> list[Any]:

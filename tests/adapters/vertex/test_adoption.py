@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import isthmus
-from isthmus.adapters.vertex import operations
+from isthmus.adapters.vertex import deletion, operations
 from isthmus.adapters.vertex.endpoints import adoption, labels
 from isthmus.adapters.vertex.registry import HEALTH, PREDICT
 from isthmus.adapters.vertex.session import of
@@ -174,8 +174,11 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(fo
 
     (folder / "project.yaml").write_text(PROJECT)
     with opened(folder) as project:
+        (there,) = (resource for resource in project.target.inventory.list("conf") if resource.kind == "endpoint")
         isthmus.destroy(project)
         assert [resource.kind for resource in project.target.inventory.list("conf")] == ["model"]  # destroy keeps the registry
+        project.target.inventory.delete(there)  # as where a list comes late
+        assert deletion.endpoint_cost(of(project.target), "prod_ab") == there.hourly_cost
     assert as_it_is(standing) == before | {"traffic_split": as_it_is(standing)["traffic_split"]}
     assert split(standing) == {"Old-1": 70, "new": 30}
     assert not {"EndpointService.UndeployModel", "EndpointService.DeleteEndpoint"} & {call.operation for call in stack.calls()}
