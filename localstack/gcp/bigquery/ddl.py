@@ -28,14 +28,14 @@ def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
     return _RUN[meaning.statement.kind](here, meaning, running)
 
 
-def _ref(meaning: Analysis) -> TableRef:
+def _ref(here: Place, meaning: Analysis) -> TableRef:
     """Of the table that the statement makes, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
         if question.temporary is None or len(node.name_path) != 1:
             raise invalid_query("Use of CREATE TEMPORARY TABLE requires a script or session")
         return TableRef(question.project, question.temporary, node.name_path[0])
-    return sources.ref_of(meaning.statement.name_path, meaning.question.project, meaning.question.dataset)
+    return sources.table_of(here, node.name_path, question.project, question.dataset)
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
@@ -56,7 +56,7 @@ def _mode(here: Place, node: Node, ref: TableRef) -> str:
 
 
 def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(meaning)
+    node, ref = meaning.statement, _ref(here, meaning)
     if any(part in node for part in ("like_table", "clone_from", "copy_from", "primary_key", "foreign_key_list", "connection")):
         raise not_run("CREATE TABLE with LIKE, CLONE, COPY or keys")
     operation = _mode(here, node, ref)
@@ -142,7 +142,7 @@ def _partition(node: Node) -> dict[str, str]:
 
 
 def _create_view(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(meaning)
+    node, ref = meaning.statement, _ref(here, meaning)
     operation = _mode(here, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
@@ -161,7 +161,7 @@ def _drop(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     node = meaning.statement
     if node.object_type == "SCHEMA":
         return _drop_schema(here, meaning)
-    ref = _ref(meaning)
+    ref = _ref(here, meaning)
     table = here.catalog.find(ref)
     if node.object_type not in ("TABLE", "VIEW"):
         raise not_run(f"DROP {node.object_type}")
@@ -175,13 +175,15 @@ def _drop(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     return _outcome("DROP", ref)
 
 
-def _dataset(meaning: Analysis) -> tuple[str, str]:
+def _dataset(here: Place, meaning: Analysis) -> tuple[str, str]:
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
-    return (parts[0], parts[1]) if len(parts) > 1 else (meaning.question.project, parts[0])
+    if len(parts) == 1:
+        return meaning.question.project, parts[0]
+    return here.catalog.id_of(parts[0]), parts[1]
 
 
 def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
-    project, name = _dataset(meaning)
+    project, name = _dataset(here, meaning)
     if meaning.statement.is_if_exists and not any(dataset.id == name for dataset in here.catalog.datasets(project)):
         return _outcome("SKIP")
     datasets.remove(here, project, name, contents=meaning.statement.drop_mode == _CASCADE)
@@ -189,7 +191,7 @@ def _drop_schema(here: Place, meaning: Analysis) -> Outcome:
 
 
 def _create_schema(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, (project, name) = meaning.statement, _dataset(meaning)
+    node, (project, name) = meaning.statement, _dataset(here, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(dataset.id == name for dataset in here.catalog.datasets(project)):
         return _outcome("SKIP")
     if node.create_mode == _REPLACE:
@@ -199,7 +201,7 @@ def _create_schema(here: Place, meaning: Analysis, _running: Running) -> Outcome
 
 
 def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    node, ref = meaning.statement, _ref(meaning)
+    node, ref = meaning.statement, _ref(here, meaning)
     if here.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
     for action in node.alter_action_list:
@@ -235,7 +237,7 @@ def _altered(action: Node, fields: Sequence[Field], written: Mapping[str, Any]) 
 
 
 def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
-    ref = _ref(meaning)
+    ref = _ref(here, meaning)
     table = here.catalog.table(ref)
     tables.change(here, ref, {}, {**table.written, **options.table(meaning.statement.option_list)}, None)
     return _outcome("ALTER", ref)

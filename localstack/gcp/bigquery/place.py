@@ -103,7 +103,13 @@ def _replaced(value: Any, number: str, project: str) -> Any:
         return [_replaced(item, number, project) for item in value]
     if not isinstance(value, dict):
         return value
-    return {key: project if key == "projectId" and item == number else _replaced(item, number, project) for key, item in value.items()}
+    return {key: _of_member(key, item, number, project) for key, item in value.items()}
+
+
+def _of_member(key: str, value: Any, number: str, project: str) -> Any:
+    if key == "json":  # a row: what its columns are called, and hold, is its sender's
+        return value
+    return project if key == "projectId" and value == number else _replaced(value, number, project)
 
 
 def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list[Any], str | None]:

@@ -39,6 +39,12 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
     return TableRef(*parts)
 
 
+def table_of(here: Place, path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
+    """The same with the project's id, where the statement has its number."""
+    ref = ref_of(path, project, dataset)
+    return msgspec.structs.replace(ref, project=here.catalog.id_of(ref.project))
+
+
 def source_of(
     here: Place,
     path: Sequence[str],
@@ -55,8 +61,7 @@ def source_of(
         return _information(here, parts, upper.index(_SCHEMA), project)
     if temporary and len(parts) == 1 and (table := here.catalog.find(TableRef(project, temporary, parts[0]))):
         return Source(ref=table.ref, fields=table.fields, table=table)
-    ref = ref_of(path, project, dataset)
-    ref = msgspec.structs.replace(ref, project=here.catalog.id_of(ref.project))
+    ref = table_of(here, path, project, dataset)
     if ref.table.endswith("*"):
         raise not_run(f"wildcard tables ({ref.table})")
     if "$" in ref.table:
@@ -91,6 +96,8 @@ def _information(here: Place, parts: Sequence[str], place: int, project: str) ->
         if not before:
             raise invalid_query(f"{_SCHEMA}.{name} must be qualified with a dataset or a region")
         owner, dataset = (before[0], before[1]) if len(before) > 1 else (project, before[0])
+    owner = here.catalog.id_of(owner)
+    if dataset:
         here.catalog.dataset(owner, dataset)
     return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name))
 

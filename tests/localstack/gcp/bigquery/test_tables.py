@@ -126,4 +126,11 @@ def test_a_projects_number_stands_for_its_id(client, gcp, storage_read):
     ]
     assert numbered.list_rows("shop.t").to_arrow(bqstorage_client=storage_read).num_rows == 2
     assert numbered.get_dataset("shop").project == PROJECT
+    numbered.query_and_wait(f"CREATE TABLE `{number}.shop.own` (projectId STRING)")
+    assert numbered.insert_rows_json("shop.own", [{"projectId": number}]) == []
+    assert [tuple(row) for row in client.query_and_wait("SELECT * FROM shop.own")] == [(number,)], "what a row holds is nobody's name"
+    tables = numbered.query_and_wait(f"SELECT table_catalog, table_name FROM `{number}`.shop.INFORMATION_SCHEMA.TABLES ORDER BY 2")
+    assert [tuple(row) for row in tables] == [(PROJECT, "own"), (PROJECT, "t")]
+    numbered.query_and_wait(f"DROP SCHEMA `{number}`.shop CASCADE")
+    assert list(client.list_datasets()) == []
     numbered.close()
