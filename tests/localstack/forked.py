@@ -113,7 +113,10 @@ class _Template:
     def fork(self, start, descriptors):
         with self._lock:
             socket.send_fds(self._socket, [msgspec.json.encode(start)], descriptors)
-            return int(self._socket.recv(64))
+            pid = self._socket.recv(64)
+        if not pid:
+            raise RuntimeError("the process from which stacks are forked has ended: what it wrote to stderr says why")
+        return int(pid)
 
 
 def _socket():
@@ -171,7 +174,8 @@ def serve(cloud, listening, place):
             for descriptor in streams:
                 os.close(descriptor)
             endings[pid] = ending
-            starter.send(str(pid).encode())
+            with contextlib.suppress(BrokenPipeError):  # the starter was killed meanwhile; the others' stacks come from here, too
+                starter.send(str(pid).encode())
 
 
 def _received(starter):
