@@ -17,7 +17,7 @@ from ..faults import OF_THE_WIRE, Fault
 from ..minutes import Minutes
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
-from . import constraints, coverage, door, in_process, moto_server, wire
+from . import constraints, coverage, door, in_process, managed_policies, moto_server, wire
 from .access import Access
 from .caller import on_behalf_of
 from .endpoints.scripted import add as add_minutes
@@ -213,6 +213,8 @@ class Front:
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
 
     def _moto(self, incoming: Incoming) -> Answer:
+        if not self.stack.moto_answers:
+            managed_policies.load(incoming)
         done = moto_server.answer(incoming)
         if self._keeper is not None and done.status < 400:
             self._keeper.note(incoming)

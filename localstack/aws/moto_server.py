@@ -149,8 +149,7 @@ def _no_answer(done: Answer) -> bool:
 
 
 def configure(*, moto_answers: bool) -> None:
-    """No containers; state machines really run. AWS's own policies are there, and the role whose session the stack's own pair is."""
-    default_user_config["iam"] = {"load_aws_managed_policies": not moto_answers}
+    """No containers; state machines really run. The role is there whose session the stack's own pair is."""
     iam: Any = IAMBackend
     iam.initialize_service_roles = _no_roles if moto_answers else _notebook_role  # moto's own place for them: empty, and called
     default_user_config["batch"] = {"use_docker": False}
@@ -163,7 +162,10 @@ def _no_roles(_iam: IAMBackend) -> None:
 
 
 def _notebook_role(iam: IAMBackend) -> None:
-    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks what it may and who may assume it."""
+    """What SageMaker's console makes for a notebook: the SDK looks up the caller's role, and asks who may assume it and what it may.
+
+    That is attached by managed_policies.load.
+    """
     if iam.account_id != ACCOUNT:
         return
     trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
@@ -172,4 +174,3 @@ def _notebook_role(iam: IAMBackend) -> None:
     role = iam.create_role(NOTEBOOK_ROLE, document, "/service-role/", None, words, [], "3600")
     iam.roles[NOTEBOOK_ROLE_ID] = iam.roles.pop(role.id)
     role.id = NOTEBOOK_ROLE_ID
-    iam.attach_role_policy(f"arn:{iam.partition}:iam::aws:policy/AmazonSageMakerFullAccess", role.name)

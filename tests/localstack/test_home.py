@@ -101,7 +101,7 @@ def test_what_was_deleted_overwritten_or_copied_stays_so_and_no_file_is_left_ove
     assert bodies == [3, 3, 10 << 20]
 
 
-def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
+def test_the_catalogue_the_registry_groups_and_their_records_come_back(life, tmp_path):
     aws = life()
     aws.s3.create_bucket(Bucket="bucket")
     aws.client("glue").create_database(DatabaseInput={"Name": "shop"})
@@ -129,6 +129,8 @@ def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
     record = [{"FeatureName": "item", "ValueAsString": "7"}, {"FeatureName": "at", "ValueAsString": "2026-01-01T00:00:00Z"}]
     aws.client("sagemaker-featurestore-runtime").put_record(FeatureGroupName="items", Record=record)
     aws.client("iam").create_role(RoleName="job", AssumeRolePolicyDocument="{}")
+    reads = {"RoleName": "job", "PolicyArn": "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"}
+    aws.client("iam").attach_role_policy(**reads)
     aws.client("kinesis").create_stream(StreamName="events", ShardCount=2)
     aws.client("kinesis").put_record(StreamName="events", Data=b"in flight", PartitionKey="1")
     key = {"AttributeDefinitions": [{"AttributeName": "unit", "AttributeType": "S"}]}
@@ -151,7 +153,15 @@ def test_the_catalogue_the_registry_groups_and_their_records_come_back(life):
     assert aws.sm.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Created"
     answer = aws.client("sagemaker-featurestore-runtime").get_record(FeatureGroupName="items", RecordIdentifierValueAsString="7")
     assert answer["Record"] == record
-    assert aws.client("iam").get_role(RoleName="job")["Role"]["RoleName"] == "job"
+    iam = aws.client("iam")
+    assert [policy["PolicyArn"] for policy in iam.list_attached_role_policies(RoleName="job")["AttachedPolicies"]] == [reads["PolicyArn"]]
+    iam.attach_role_policy(RoleName="job", PolicyArn="arn:aws:iam::aws:policy/CloudWatchReadOnlyAccess")
+    iam.detach_role_policy(**reads)
+    assert iam.get_policy(PolicyArn=reads["PolicyArn"])["Policy"]["AttachmentCount"] == 0
+    notebooks = iam.get_policy(PolicyArn="arn:aws:iam::aws:policy/AmazonSageMakerFullAccess")["Policy"]
+    assert notebooks["AttachmentCount"] == 1, "to the notebook's role, and once"
+    records = [path.stat().st_size for path in (tmp_path / "home" / "moto" / "iam").iterdir()]
+    assert sum(records) < 200_000, "AWS's policies are moto's own: 4 MB in each"
     assert len(aws.client("kinesis").list_shards(StreamName="events")["Shards"]) == 2
     assert (
         aws.client("athena").get_prepared_statement(StatementName="first", WorkGroup="primary")["PreparedStatement"]["QueryStatement"]

@@ -16,10 +16,12 @@ from moto.backends import get_backend
 from moto.cloudwatch.models import CloudWatchBackend
 from moto.core.base_backend import BackendDict
 from moto.dynamodb.models.table import Table
+from moto.iam.models import IAMBackend
 from moto.kinesis.models import Shard
 
 from ...frozen import Left, freeze, thaw
 from ...home import Home
+from .. import managed_policies
 
 FORGOTTEN = ("logs", "moto_api", "s3")  # S3 is in objects.py; of logs nothing is kept
 NOT_NOTED = {  # operations whose effects are not kept
@@ -61,7 +63,7 @@ class Backends:
 
     def _save(self, name: str, backend: object) -> None:
         try:
-            record = freeze(backend, left=_LEFT)
+            record = freeze(backend, left=managed_policies.left(backend) if isinstance(backend, IAMBackend) else _LEFT)
         except (TypeError, AttributeError) as error:  # moto's own state of a service that the stack does not cover
             if name not in self._not_kept:
                 sys.stderr.write(f"the home does not keep {name}: {error}\n")
