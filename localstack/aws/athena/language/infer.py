@@ -45,8 +45,7 @@ _ARRAYS = frozenset(
     map_values regexp_extract_all regexp_split sequence slice split transform""".split(),
 )
 _AS_FIRST = frozenset(
-    """sum min max min_by max_by abs arbitrary any_value first_value last_value lag lead nth_value coalesce nullif try greatest least
-    round""".split(),
+    """sum min max min_by max_by abs arbitrary any_value first_value last_value lag lead nth_value nullif try round""".split(),
 )
 _FUNCTIONS = {
     **dict.fromkeys(_DOUBLES, DOUBLE),
