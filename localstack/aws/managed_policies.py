@@ -1,4 +1,4 @@
-"""AWS's managed policies in moto's IAM, from the first call that may name one.
+"""AWS's managed policies in moto's IAM, from the first call of IAM.
 
 Moto makes a backend of IAM for each of six partitions at the first call of whatever service. With AWS's 1,582 policies in each, that took
 0.9 s of CPU and 34 MB, and a home 24 MB.
@@ -19,21 +19,23 @@ from .environment import NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from .incoming import Incoming
 from .moto_server import SERIAL
 
-_SERVICES = ("iam", "cloudformation")  # whose calls may name one
 _COMPLETE = "has_aws_managed_policies"  # of a backend: they are all there (True), or but for those that a home keeps (False)
 
 
 def load(incoming: Incoming) -> None:
     """See that they are there for this call, and what the notebook's role may."""
-    if incoming.service not in _SERVICES:
+    if incoming.service != "iam":
         return
     with SERIAL:
         iam: Any = iam_backends[incoming.account][get_partition(incoming.region)]
         complete = getattr(iam, _COMPLETE, None)
-        if not complete:
-            _add(iam)
-        if complete is None and NOTEBOOK_ROLE_ID in iam.roles:
+        if complete:
+            return
+        _add(iam)
+        notebooks = iam.roles.get(NOTEBOOK_ROLE_ID)
+        if complete is None and notebooks is not None and not notebooks.managed_policies:
             iam.attach_role_policy(f"arn:{iam.partition}:iam::aws:policy/AmazonSageMakerFullAccess", NOTEBOOK_ROLE)
+        setattr(iam, _COMPLETE, True)  # last: a home may be written meanwhile
 
 
 def left(iam: IAMBackend) -> Left:
@@ -56,4 +58,3 @@ def _add(iam: Any) -> None:
     of_aws = {policy.arn: iam.managed_policies.get(policy.arn, policy) for policy in policies}
     iam.managed_policies = {**of_aws, **iam.managed_policies}
     iam.aws_managed_policies = list(of_aws.values())
-    setattr(iam, _COMPLETE, True)
