@@ -93,8 +93,9 @@ def test_both_renderings_give_the_neutral_texts_rows_on_the_example(database, na
     neutral = rows(database, texts()[name])
     assert len(neutral) == (ROWS | CELLS).get(name, 20_000)
     assert rows(database, athena.render(texts()[name]).sql) == neutral
-    if name not in CELLS:  # TIMESTAMP_TRUNC(t, DAY) is none of DuckDB's: test_reference.py compares these in GoogleSQL
-        assert under_bigquerys_nulls(database, bigquery.render(texts()[name]).sql) == neutral
+    googles = bigquery.render(texts()[name]).sql
+    if "TIMESTAMP_TRUNC" not in googles:  # which is none of DuckDB's: test_reference.py compares these in GoogleSQL
+        assert under_bigquerys_nulls(database, googles) == neutral
 
 
 WINDOWS = [
