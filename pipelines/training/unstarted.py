@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import Denied, IsthmusWarning
+from ...errors import AlreadyExists, Denied, IsthmusWarning
 from ...storage import make_private
 from ..document import RunDocument, find, folder_of, run_uri
 from ..submit import run_id
@@ -26,7 +26,12 @@ _SETTLED = timedelta(minutes=10)  # a provider's list may not have yet what was 
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Under the project's lock: what is written of a run in here goes with the next `train`, unless this is left as it should be."""
+    """Under the project's lock: what is written of a run in here goes with the next `train`, unless this is left as it should be.
+
+    AlreadyExists: somebody compiled a run under this name.
+    """
+    if _document(project, run) is not None:
+        raise AlreadyExists(f"run {run} exists and is another one", remedy="train again: its run has the next name")
     note = _folder(project) / f"{run}.{run_id(project, run)}"
     make_private(note.parent.parent)
     note.parent.mkdir(exist_ok=True)
@@ -49,6 +54,10 @@ def remove_unstarted(project: Project) -> None:
             _remove(project, run, note)
 
 
+def _document(project: Project, run: str) -> RunDocument | None:
+    return find(project.target.blobs, run_uri(project.target.blobs.root, run), RunDocument)
+
+
 def _folder(project: Project) -> Path:
     return project.folder / ".isthmus" / "starting"
 
@@ -58,7 +67,7 @@ def _is_started(project: Project, run: str) -> bool:
 
 
 def _is_settled(project: Project, run: str) -> bool:
-    document = find(project.target.blobs, run_uri(project.target.blobs.root, run), RunDocument)
+    document = _document(project, run)
     return document is None or not project.target.adapter.remote or project.wall() - document.submitted >= _SETTLED
 
 

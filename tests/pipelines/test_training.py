@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import isthmus
-from isthmus.errors import Denied, Invalid, IsthmusWarning, NotFound, Refused
+from isthmus.errors import AlreadyExists, Denied, Invalid, IsthmusWarning, NotFound, Refused
 from isthmus.events.ingest import ingest
 from isthmus.feature_store.materialize import materialize
 from isthmus.pipelines import run_names
@@ -212,6 +212,17 @@ def test_a_run_that_no_train_of_this_folder_wrote_is_left_alone(project, logisti
     remove_unstarted(project)
     assert name in written(project)
     shutil.rmtree(project.folder / ".isthmus" / "runs" / name)
+
+
+def test_a_run_that_was_compiled_under_the_next_name_stands_in_a_trains_way_and_is_left_alone(project, logistic):
+    taken = f"r{int(run_names.next_name(project)[1:]) + 1}"
+    prepare(project, training.pipeline(project, project.spec.models["logistic"]), run=taken)
+    with pytest.raises(AlreadyExists, match=f"run {taken} exists"):
+        training.train(project, "logistic", note="mine")
+    remove_unstarted(project)
+    assert taken in written(project)
+    assert not (project.folder / ".isthmus" / "runs" / taken / "notes.json").exists()
+    shutil.rmtree(project.folder / ".isthmus" / "runs" / taken)
 
 
 def test_on_a_cloud_such_a_run_goes_once_ten_minutes_have_passed(project, logistic, unstarted, monkeypatch):
