@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import runpy
@@ -83,7 +84,7 @@ def _settle(draft: Path, folder: Path) -> None:
         draft.rename(folder)
         return
     for path in sorted(draft.iterdir(), key=lambda path: path.name == "project.yaml"):
-        if not (folder / path.name).exists():
+        if not os.path.lexists(folder / path.name):
             path.rename(folder / path.name)
     shutil.rmtree(draft)
 
@@ -104,6 +105,8 @@ def _remove(drafts: Iterable[Path]) -> None:
 
 
 def _lives(process: int) -> bool:
+    if process == os.getpid():  # an earlier one had its number: in a container all have the same
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -114,13 +117,19 @@ def _lives(process: int) -> bool:
 
 
 def _require_same(draft: Path, folder: Path, there: Collection[str]) -> None:
-    """AlreadyExists unless all that is in the folder is as in the draft: the part that a killed `init` had put there."""
-    files = [folder / name for name in there if (folder / name).is_file()]
-    files += [file for name in there for file in (folder / name).rglob("*") if file.is_file()]
-    for file in files:
-        same = draft / file.relative_to(folder)
-        if not same.is_file() or same.read_bytes() != file.read_bytes():
-            raise _not_empty(folder, there)
+    """AlreadyExists unless all that is in the folder is as in the draft: the part that a killed `init` had put there, entry by entry."""
+    if not all(_is_same(draft / name, folder / name) for name in there):
+        raise _not_empty(folder, there)
+
+
+def _is_same(draft: Path, path: Path) -> bool:
+    """A file with these bytes, or a folder with these and no other entries; a link is somebody's."""
+    if path.is_symlink():
+        return False
+    if path.is_file():
+        return draft.is_file() and filecmp.cmp(draft, path, shallow=False)
+    names = {entry.name for entry in _entries(draft)}
+    return draft.is_dir() and {entry.name for entry in _entries(path)} == names and all(_is_same(draft / n, path / n) for n in names)
 
 
 def _not_empty(folder: Path, there: Collection[str]) -> AlreadyExists:

@@ -125,11 +125,33 @@ def test_an_empty_folder_that_a_killed_init_filled_in_part_is_filled_by_the_next
     assert {path.name for path in tmp_path.iterdir()} == {"shop", "other"}
 
 
-def test_what_somebody_changed_since_in_such_a_folder_is_left_alone(half):
-    (half / "README.md").write_text("mine")
+def test_it_is_also_filled_where_the_next_one_has_the_number_of_the_killed_one_as_in_a_container(tmp_path, half, dead):
+    (tmp_path / f".shop.{dead}.new").rename(tmp_path / f".shop.{os.getpid()}.new")
+    scaffold.create(half, example="starter")
+    assert load(half).spec.name == "shop"
+    assert {path.name for path in tmp_path.iterdir()} == {"shop"}
+
+
+def rewrite(folder):
+    (folder / "README.md").write_text("mine")
+
+
+def remove_a_file(folder):
+    next(path for path in (folder / "data").rglob("*") if path.is_file()).unlink()
+
+
+def link(folder):
+    (folder / "project.yaml").symlink_to(folder / "mine.yaml")
+
+
+@pytest.mark.parametrize("change", [rewrite, remove_a_file, link, lambda folder: (folder / "models").mkdir()])
+def test_what_somebody_changed_since_in_such_a_folder_is_left_alone(half, change):
+    change(half)
+    before = sorted(half.rglob("*"))
     with pytest.raises(AlreadyExists, match=r"holds README.md, data"):
         scaffold.create(half, example="starter")
-    assert (half / "README.md").read_text() == "mine"
+    assert sorted(half.rglob("*")) == before
+    assert change is not rewrite or (half / "README.md").read_text() == "mine"
     assert not (half / "project.yaml").exists()
 
 
