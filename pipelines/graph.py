@@ -160,12 +160,16 @@ def _own_problems(step: Step) -> Iterator[str]:
     wrong = {
         "it needs either a command or a function": (step.command is None) == (step.function is None),
         "its command is empty": step.command is not None and not step.command,
-        f"function {step.function!r} is not of the form package.module:function": not re.fullmatch(r"[\w.]+:\w+", step.function or "a:b"),
+        f"function {step.function!r} is not of the form package.module:function": not _is_function(step.function),
         f"attempts is {step.attempts}; it is at least 1": step.attempts < 1,
         f"timeout is {step.timeout}; it is more than 0": step.timeout <= timedelta(0),
         f"{_names(twice)} is both an output and an artifact": bool(twice),
     }
     return (problem for problem, is_so in wrong.items() if is_so)
+
+
+def _is_function(name: str | None) -> bool:
+    return name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None
 
 
 def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:

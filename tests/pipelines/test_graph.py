@@ -27,6 +27,7 @@ def wrong(*steps, parameters=None):
         ({"function": "m:f"}, "needs either a command or a function"),
         ({"command": ()}, "its command is empty"),
         ({"command": None, "function": "module.f"}, "'module.f' is not of the form package.module:function"),
+        ({"command": None, "function": ""}, "'' is not of the form package.module:function"),
         ({"name": "My-Step"}, "'My-Step' is no name"),
         ({"name": "a" * 29}, "at most 28"),
         ({"attempts": 0}, "attempts is 0"),

@@ -36,9 +36,11 @@ def test_auc_is_the_share_of_pairs_within_a_group(found):
 def test_a_weight_is_as_good_as_repeating_the_row(found, data):
     weights = data.draw(st.lists(st.integers(0, 3), min_size=len(found), max_size=len(found)))
     scores, hits, groups = zip(*found, strict=True)
-    value = statistics.Pairs(scores, np.array(hits, int), groups).auc(np.array(weights))
+    pairs = statistics.Pairs(scores, np.array(hits, int), groups)
+    value, drawn = pairs.auc(np.array(weights)), pairs.auc_of(np.repeat(np.arange(len(found)), weights))
     expected = by_definition([row for row, weight in zip(found, weights, strict=True) for _ in range(weight)])
     assert math.isnan(value) if expected is None else value == pytest.approx(expected)
+    assert drawn == value or (math.isnan(drawn) and math.isnan(value))
 
 
 @given(rows)
