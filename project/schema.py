@@ -12,6 +12,7 @@ from .sections import MODEL, PROJECT, SECTIONS
 from .shapes import Key, Record
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_PLAIN = ("integer", "number", "boolean")
 
 
 def schema() -> dict[str, Any]:
@@ -44,12 +45,12 @@ def _target(adapter: Adapter) -> dict[str, Any]:
 
 
 def _with_variables(shape: Any) -> Any:
-    """Where a text of some form is wanted, ${NAME} may stand in it."""
+    """Where a text of some form, a number or a flag is wanted, ${NAME} may stand in it."""
     if isinstance(shape, list):
         return [_with_variables(each) for each in shape]
     if not isinstance(shape, dict):
         return shape
-    if "enum" in shape or (shape.get("type") == "string" and "pattern" in shape):
+    if "enum" in shape or shape.get("type") in _PLAIN or (shape.get("type") == "string" and "pattern" in shape):
         about = {"description": shape["description"]} if "description" in shape else {}
         return about | {"anyOf": [shape, {"type": "string", "pattern": rf"\$\{{{variables.NAME}\}}"}]}
     return {key: _with_variables(value) for key, value in shape.items()}

@@ -98,6 +98,7 @@ def test_it_rejects_what_the_loader_rejects(example, name):
         {"lake": {"adapter": "databrooks", "workspace": 7}},
         {"sagemaker": {"extends": "other"}, "other": {"adapter": "sagemaker"}},
         {"sagemaker": {"bucket": "s3://${TEAM}-ranker", "region": "${AWS_REGION}", "serving": {"instance": "${MACHINE}"}}},
+        {"sagemaker": {"serving": {"count": "${COUNT}"}, "offline": {"endpoint_url": "http://127.0.0.1:1", "allow_remote": "${REMOTE}"}}},
     ],
 )
 def test_free_targets_conform(targets):
