@@ -54,7 +54,7 @@ def turns(callers, calls):
         for _ in range(200):
             call()
     times = {name: [] for name in callers}
-    for _ in range(calls // BLOCK):
+    for _ in range(max(1, calls // BLOCK)):
         for name, call in callers.items():
             times[name].append([timed(call) for _ in range(BLOCK)])
     return times

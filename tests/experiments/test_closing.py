@@ -22,8 +22,8 @@ from ..rollouts.scene import LOCAL, SAGEMAKER, STICKY, TARGETS
 from .desk import AIMED, ALIASES, BLEND, DUEL, SPEC, Desk, declared
 
 WHY = "ctr +6.1 % at the last look"
-# of how many calls one is killed at
-STEPS = [(LOCAL, 1 if os.environ.get("ISTHMUS_EVERY_CRASH") else 3), (SAGEMAKER, 9), (STICKY, 18)]
+EVERY = bool(os.environ.get("ISTHMUS_EVERY_CRASH"))
+STEPS = [(traits, 1 if EVERY else step) for traits, step in ((LOCAL, 3), (SAGEMAKER, 9), (STICKY, 18))]  # killed at one of so many calls
 
 
 class Killed(BaseException):
