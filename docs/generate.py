@@ -148,9 +148,10 @@ def _type(value: dict) -> str:
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
-def _signature(member: object) -> str:
+def _signature(member: Any) -> str:
+    """Empty for what has none."""
     try:
-        text = str(inspect.signature(member)).replace("'", "")  # type: ignore[arg-type]
+        text = str(inspect.signature(member)).replace("'", "")
         return re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)  # an address is another one in every process
     except (TypeError, ValueError):
         return ""

@@ -60,7 +60,7 @@ class SageMakerRegistry:
             there = wait(
                 lambda: self._by_digest(name, digest), lambda found: found is not None, deadline=_READY, what=f"registering {model}"
             )
-        assert there is not None  # noqa: S101  wait saw it
+        assert there is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
         return self._version(model, there, self._aliases(group))
 
     def get(self, model: str, ref: int | str) -> ModelVersion:
@@ -138,7 +138,7 @@ class SageMakerRegistry:
         except AlreadyExists:  # somebody else was a little faster
             pass
         group = wait(lambda: self._group(name), lambda seen: seen is not None, deadline=_READY, what=f"model package group {name}")
-        assert group is not None  # noqa: S101  wait saw it
+        assert group is not None  # noqa: S101  for the type checker: `wait` returned, so it is there
         return group
 
     def _list(self, name: str) -> Sequence[dict[str, Any]]:

@@ -15,7 +15,7 @@ if sys.version_info >= (3, 12):
 
 else:
 
-    class begin:  # noqa: N801  a function to who calls it
+    class begin:  # noqa: N801  called as the function of 3.12 above is
         """Run it in the loop that calls. It is no task: nothing in it may ask for the current one. What it waits for are futures."""
 
         __slots__ = ("_coroutine",)

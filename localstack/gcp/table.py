@@ -155,7 +155,7 @@ def _service(api: Api, short: str) -> Mapping[str, Method]:
     recorder = Recorder()
     instance = transport(channel=recorder)
     instance._logged_channel = recorder  # noqa: SLF001  the wrapper around it would ask for interceptors
-    instance._stubs = {}  # noqa: SLF001
+    instance._stubs = {}  # noqa: SLF001  the constructor made some already, of which the recorder is to hear again
     recorder.methods.clear()
     for name, member in vars(transport).items():
         if isinstance(member, property) and not name.startswith("_"):

@@ -1,8 +1,6 @@
 """What a connection of the model server may send, how much of it waits, and how long anything may take."""
 
-import signal
 import socket
-import subprocess
 import sys
 from threading import Event
 
@@ -362,74 +360,3 @@ def test_a_request_that_came_before_the_loop_knew_of_the_answer_before_it_is_ans
         status, headers, _ = caller.answer()
         assert (status, headers["connection"]) == (200, "close")
         until(live.ended)
-
-
-RUN = """
-import re, resource, sys
-from isthmus.endpoints import predicting, server
-predicting._GRACE = 0.2
-resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-sys.exit(server.main(sys.argv[1:]))
-"""
-DIES = RUN.replace("sys.exit(", "predicting.Request.write = None\nsys.exit(")
-HOLDS = RUN.replace("sys.exit(", "predicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + 'b')\nsys.exit(")
-
-
-@pytest.fixture
-def process(folder):
-    """Starts a server in a process of its own, which may have 128 descriptors."""
-    begun = []
-
-    def start(*arguments, code=RUN):
-        loaded(folder)
-        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
-            command = [sys.executable, "-c", code, "--model", str(folder), "--fd", str(listening.fileno()), *arguments]
-            one = subprocess.Popen(command, pass_fds=[listening.fileno()], stderr=subprocess.PIPE, text=True)
-            begun.append(one)
-            return one, listening.getsockname()[1]
-
-    yield start
-    for one in begun:
-        one.kill()
-        one.communicate()
-
-
-@pytest.mark.slow
-def test_300_idle_connections_on_128_descriptors_lock_nobody_out(process):
-    _, port = process()
-    idle = [Caller(port) for _ in range(300)]
-    for _ in range(20):
-        caller = Caller(port)
-        assert caller.post().answer()[0] == 200
-        caller.close()
-    for each in idle:
-        each.close()
-
-
-@pytest.mark.slow
-def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_process_ends(process):
-    one, port = process("--predict-timeout", "1")
-    assert Caller(port).post().answer()[0] == 200
-    hangs = Caller(port).post(b'[{"sleep": 600}]')
-    behind = Caller(port).post()
-    status, _, answer = hangs.answer()
-    assert (status, answer["error"]) == (504, "PredictionTimeout")
-    assert behind.answer()[0] == 503
-    assert one.wait(120) == 70
-    told = one.stderr.read()
-    assert "toy_ranker.py" in told  # where it hangs
-    assert told.splitlines()[-1] == "error: a prediction took longer than 1 s, so this process ends"
-
-
-@pytest.mark.slow
-def test_a_process_whose_predicting_thread_has_failed_ends_and_leaves_nobody_waiting(process):
-    one, port = process(code=DIES)
-    assert Caller(port).post().is_ended()
-    assert one.wait(120) == 1
-
-
-@pytest.mark.slow
-def test_a_prediction_that_lets_no_other_thread_run_ends_its_process_too(process):
-    one, port = process("--predict-timeout", "0.5", code=HOLDS)
-    assert Caller(port).post().is_ended()
-    assert one.wait(120) == -signal.SIGALRM

@@ -28,7 +28,7 @@ def shown_outputs(stack: Any) -> None:
     """Of a change set's template, whose outputs moto forgets."""
     with SERIAL:
         stack._parse_template()  # noqa: SLF001  as Stack.update does
-        stack.output_map = stack._create_output_map()  # noqa: SLF001  as there
+        stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
 
 
 def begin(ctx: Context, stack: Any, verb: str, before: tuple[str, dict[str, str]] | None, params: Properties) -> None:
@@ -184,7 +184,7 @@ def _empty(stack: Any) -> None:
     with SERIAL:
         stack.resource_map.delete()
         stack.resource_map._resource_json_map = {}  # noqa: SLF001  moto would make again what it is asked to list
-        stack.output_map._output_json_map = {}  # noqa: SLF001  nor what it has not
+        stack.output_map._output_json_map = {}  # noqa: SLF001  moto would tell outputs of resources that are gone
 
 
 _STEPS: dict[str, Callable[[Context, Managed], str | None]] = {
