@@ -42,3 +42,14 @@ def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], objec
 
 def _nothing(*_: object) -> None:
     """A handler, or the signal would do what it does by default."""
+
+
+def lives(process: int) -> bool:
+    """Whether there is a process of this number, whosever it is."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True

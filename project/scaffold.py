@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import AlreadyExists, NotFound
+from ..signals import lives
 from .names import PROJECT_LENGTH, did_you_mean, neutral
 from .schema import schema
 
@@ -92,7 +93,8 @@ def _settle(draft: Path, folder: Path) -> None:
 def _left_by_killed(folder: Path) -> list[Path]:
     """Drafts of this folder whose processes are gone. One that was killed as it filled an empty folder left a part of it there, too."""
     drafts = {path: re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.new", path.name) for path in _entries(folder.parent)}
-    return [path for path, match in drafts.items() if match and not _lives(int(match[1]))]
+    ours = os.getpid()  # an earlier one had our number: in a container all have the same
+    return [path for path, match in drafts.items() if match and (int(match[1]) == ours or not lives(int(match[1])))]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -102,18 +104,6 @@ def _entries(folder: Path) -> list[Path]:
 def _remove(drafts: Iterable[Path]) -> None:
     for draft in drafts:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    if process == os.getpid():  # an earlier one had its number: in a container all have the same
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 def _require_same(draft: Path, folder: Path, there: Collection[str]) -> None:

@@ -58,8 +58,10 @@ def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> No
 
 def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
     """profiles.yaml names an endpoint that is marked as another project's, or as nobody's."""
-    whose = f"it is marked as {owner}'s" if owner else "nobody has adopted it"
-    return Refused(f"{native} is not of this project: {whose}", remedy=f"isthmus import {profile.adapter} endpoint {native} --adopt")
+    text = f"{native} is not of this project: "
+    if owner:
+        return Refused(f"{text}it is marked as {owner}'s", remedy=f"let {owner} give it up, or take it out of `adopted:` in profiles.yaml")
+    return Refused(f"{text}nobody has adopted it", remedy=f"isthmus import {profile.adapter} endpoint {native} --adopt")
 
 
 def unsupported(native: str, why: str) -> Unsupported:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from ...signals import lives
+
 TEMPORARY = ".tmp-"  # prefix of what is not finished; no reader looks at it
 
 
@@ -84,12 +86,4 @@ def sweep(folder: Path) -> None:
 
 def _alive(name: str) -> bool:
     pid = name.removeprefix(TEMPORARY).partition("-")[0]
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return pid.isdigit() and lives(int(pid))
