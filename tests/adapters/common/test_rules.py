@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pyarrow as pa
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters.common import queries
+from isthmus.adapters.common.adoption import not_ours
 from isthmus.adapters.common.blob_names import LAST, BlobNames, listed_below, parts_of, uploaded
 from isthmus.adapters.common.conform import by_date
 from isthmus.adapters.common.event_values import event_values, rules_of
@@ -164,3 +166,9 @@ def test_a_querys_error_has_its_place_and_the_table_that_was_probably_meant():
         for wrong in ("DELETE FROM events_click", "SELECT 1; SELECT 2"):
             with pytest.raises(Invalid, match="a query is one SELECT statement"):
                 queries.bound(db, wrong, {})
+
+
+def test_who_can_give_up_an_endpoint_is_named_where_it_is_marked_as_anothers():
+    profile = SimpleNamespace(adapter="somewhere")
+    assert not_ours("E1", "other", profile).remedy.startswith("let other give it up")
+    assert not_ours("E1", None, profile).remedy == "isthmus import somewhere endpoint E1 --adopt"
