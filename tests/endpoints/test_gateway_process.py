@@ -28,11 +28,11 @@ from isthmus.tests.cli.running import CHILD
 from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import mini, shop
 from isthmus.tests.endpoints.gateway_kit import deployed
+from isthmus.tests.ui.chromium import MISSING, PROGRAM
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ Promise.all([ask('no-cors', {'content-type': 'text/plain'}), ask('cors', {'conte
 </script></body></html>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium-headless-shell")
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 def test_a_page_of_another_site_in_a_real_browser_ranks_nothing(two, folder):
     two.until_ready(2)
     page = PAGE.replace(b"TARGET", json.dumps(two.url).encode()).replace(b"REQUEST", json.dumps(json.dumps(mini.REQUEST)).encode())
@@ -210,7 +210,7 @@ def test_a_page_of_another_site_in_a_real_browser_ranks_nothing(two, folder):
     threading.Thread(target=site.serve_forever, daemon=True).start()
     before = two.answered()
     shown = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom", f"http://localhost:{site.server_port}/"],
+        [PROGRAM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom", f"http://localhost:{site.server_port}/"],
         capture_output=True, text=True, check=False, timeout=170,
     )  # fmt: skip
     site.shutdown()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -12,6 +11,7 @@ from isthmus.rollouts.retrace import retraced
 from isthmus.tests.pipelines.test_report import Whole
 from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER
+from isthmus.tests.ui.chromium import MISSING, PROGRAM
 
 BY_NAME = {path.stem: path for path in FILES}
 # Asks the page itself: what it fetched, whether anything stands out of a phone's screen, and what was drawn how large
@@ -65,7 +65,7 @@ def test_what_people_write_is_text_on_the_page(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium on this machine")
+@pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 def test_a_browser_draws_the_page_on_a_phones_screen_and_fetches_nothing(tmp_path):
     """Starts Chromium, which takes seconds."""
     _, _, text = page_of("errors_in_step_2")
@@ -79,9 +79,7 @@ def test_a_browser_draws_the_page_on_a_phones_screen_and_fetches_nothing(tmp_pat
         "--virtual-time-budget=2000",
         f"--user-data-dir={tmp_path}/c",
     ]
-    drawn = subprocess.run(
-        ["chromium", *flags, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True
-    ).stdout
+    drawn = subprocess.run([PROGRAM, *flags, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120, check=True).stdout
     seen = json.loads(re.search(r"<title>(.*?)</title>", drawn)[1])
     assert seen["fetched"] == 0
     assert seen["width"] <= seen["screen"]
