@@ -4,15 +4,12 @@ import json
 from itertools import pairwise
 
 import pytest
-from botocore.exceptions import ClientError
 
 from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.jobkit import ROLE, Aws, channel, definition, running, step
+from isthmus.tests.localstack.pipelines_kit import auc_at_least, create, evaluate, fail, gate, refusal, run, start
 
 pytestmark = pytest.mark.slow
-
-OUT = {"Std:Join": {"On": "/", "Values": ["s3://bucket/runs", {"Get": "Execution.PipelineExecutionId"}, "metrics"]}}
-METRICS = [{"PropertyFileName": "metrics", "OutputName": "out", "FilePath": "metrics.json"}]
 
 
 @pytest.fixture(scope="module")
@@ -25,51 +22,6 @@ def aws(process):
     process.stack.reset()
     process.s3.create_bucket(Bucket="bucket")
     return process
-
-
-def create(aws, *steps, name="pipe", parameters=(), **more):
-    return aws.sm.create_pipeline(PipelineName=name, PipelineDefinition=definition(*steps, parameters=parameters), RoleArn=ROLE, **more)
-
-
-def start(aws, name="pipe", parameters=None, **more):
-    given = [{"Name": key, "Value": value} for key, value in (parameters or {}).items()]
-    return aws.sm.start_pipeline_execution(PipelineName=name, PipelineParameters=given, **more)["PipelineExecutionArn"]
-
-
-def run(aws, *steps, parameters=(), given=None):
-    """Create and run to the end: (execution, steps by name)."""
-    create(aws, *steps, parameters=parameters)
-    arn = start(aws, parameters=given)
-    return aws.execution(arn), aws.steps(arn)
-
-
-def refusal(call, **arguments):
-    with pytest.raises(ClientError) as caught:
-        call(**arguments)
-    return caught.value.response["Error"]["Code"], caught.value.response["Error"]["Message"]
-
-
-def evaluate(auc="0.7"):
-    return step(
-        "Evaluate", f'echo \'{{"model": [{{"auc": {auc}}}]}}\' > /opt/ml/processing/out/metrics.json', output=OUT, PropertyFiles=METRICS
-    )
-
-
-def gate(condition, if_steps=(), else_steps=(), name="Gate"):
-    return {
-        "Name": name,
-        "Type": "Condition",
-        "Arguments": {"Conditions": [condition], "IfSteps": list(if_steps), "ElseSteps": list(else_steps)},
-    }
-
-
-def auc_at_least(value):
-    left = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Evaluate.PropertyFiles.metrics"}, "Path": "model[0].auc"}}
-    return {"Type": "GreaterThanOrEqualTo", "LeftValue": left, "RightValue": value}
-
-
-def fail(name, message):
-    return {"Name": name, "Type": "Fail", "Arguments": {"ErrorMessage": message}}
 
 
 FLOOR = {"Name": "Floor", "Type": "Float", "DefaultValue": 0.5}
@@ -316,100 +268,6 @@ def test_a_model_is_created_and_registered_in_its_group(aws):
     assert found["InferenceSpecification"]["Containers"][0]["ModelDataUrl"] == url
     assert found["InferenceSpecification"]["Containers"][0]["ModelDataETag"] == name
     assert (found["ModelPackageVersion"], found["ModelApprovalStatus"]) == (1, "PendingManualApproval")
-
-
-def get(path):
-    return step("Uses", Environment={"X": {"Get": path}})
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("not json", "it is not JSON"),
-        (json.dumps({"Version": "2021", "Steps": []}), "Version must be '2020-12-01'"),
-        (definition(), "it has no Steps"),
-        (definition({"Name": "A", "Type": "Magic", "Arguments": {}}), "unknown step Type 'Magic'"),
-        (definition(step("A"), step("A")), "two steps named 'A'"),
-        (definition(step("A", DependsOn=["B"])), "refers to the step 'B'"),
-        (definition(step("A", DependsOn=["B"]), step("B", DependsOn=["A"])), "in a circle: A -> B -> A"),
-        (definition(get("Parameters.Nope")), "refers to the parameter 'Nope'"),
-        (definition(get("Steps.Nope.Status")), "refers to the step 'Nope'"),
-        (definition(get("Execution.Nope")), "Execution.Nope is not one of"),
-        (definition(get("Nope.X")), "must begin with"),
-        (definition(step("Evaluate"), gate(auc_at_least(1))), "declares no property file metrics"),
-        (
-            definition(step("A"), parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]),
-            "DefaultValue 'x' is not of type Integer",
-        ),
-        (definition(gate({"Type": "Not", "Expression": {"Type": "Equals"}})), "unknown property 'Expression'"),
-        (definition(gate({"Type": "Equals", "LeftValue": 1})), "needs RightValue"),
-        (definition(step("A", CacheConfig={"Enabled": True, "ExpireAfter": "1 day"})), "must be an ISO 8601 duration"),
-    ],
-)
-def test_an_invalid_definition_is_refused_with_what_is_wrong(aws, text, words):
-    for call in (aws.sm.create_pipeline, aws.sm.update_pipeline):
-        if call == aws.sm.update_pipeline:
-            create(aws, step("Fine"))
-        code, message = refusal(call, PipelineName="pipe", PipelineDefinition=text, RoleArn=ROLE)
-        assert code == "ValidationException"
-        assert words in message
-
-
-def test_parameters_are_checked_at_the_start(aws):
-    create(aws, step("A"), parameters=[{"Name": "N", "Type": "Integer"}])
-    assert "need a value: N" in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe")[1]
-    wrong = [{"Name": "N", "Value": "x"}]
-    assert "not of type Integer" in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineParameters=wrong)[1]
-    unknown = [{"Name": "M", "Value": "1"}]
-    assert "no parameter named M" in refusal(aws.sm.start_pipeline_execution, PipelineName="pipe", PipelineParameters=unknown)[1]
-
-
-def test_arguments_that_the_api_would_refuse_fail_their_step_with_the_reason(aws):
-    wrong = step("A")
-    wrong["Arguments"]["Nonsense"] = 1
-    _, steps = run(aws, wrong)
-    assert "Nonsense" in steps["A"]["FailureReason"]
-
-
-def test_a_missing_property_fails_the_step_that_reads_it(aws):
-    _, steps = run(aws, step("First"), step("Second", Environment={"X": {"Get": "Steps.First.ExitMessage"}}))
-    assert "'ExitMessage' is not there" in steps["Second"]["FailureReason"]
-
-
-@pytest.mark.parametrize("kind", ["Lambda", "AutoML", "Callback"])
-def test_a_step_of_a_kind_that_is_not_executed_fails_at_its_turn_by_its_name(aws, kind):
-    first = step("First", "echo x > /opt/ml/processing/out/x")
-    other = {"Name": "Other", "Type": kind, "Arguments": {}, "DependsOn": ["First"]}
-    execution, steps = run(aws, first, other, step("Last", DependsOn=["Other"]))
-    assert (execution["PipelineExecutionStatus"], set(steps)) == ("Failed", {"First", "Other"})
-    assert (steps["First"]["StepStatus"], steps["Other"]["StepStatus"]) == ("Succeeded", "Failed")
-    for reason in (steps["Other"]["FailureReason"], execution["FailureReason"]):
-        assert f"does not execute steps of type {kind}" in reason
-        assert "step 'Other'" in reason
-
-
-def test_a_step_of_a_kind_that_is_not_executed_is_not_tried_again(aws):
-    policy = [{"ExceptionType": ["Step.SERVICE_FAULT", "SageMaker.JOB_INTERNAL_ERROR"], "IntervalSeconds": 1, "MaxAttempts": 5}]
-    _, steps = run(aws, {"Name": "Other", "Type": "Lambda", "Arguments": {}, "RetryPolicies": policy})
-    assert (steps["Other"]["StepStatus"], steps["Other"]["AttemptCount"]) == ("Failed", 1)
-
-
-def test_a_step_that_the_service_would_refuse_fails_with_its_words(aws):
-    too_long = step("A", Environment={"X": "x" * 257})
-    execution, steps = run(aws, too_long)
-    assert execution["PipelineExecutionStatus"] == "Failed"
-    assert "Member must have length less than or equal to 256" in steps["A"]["FailureReason"]
-
-
-def test_a_pipeline_with_running_executions_is_not_deleted(aws):
-    create(aws, step("Long", "sleep 600"))
-    arn = start(aws)
-    assert refusal(aws.sm.delete_pipeline, PipelineName="pipe")[0] == "ConflictException"
-    aws.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
-    aws.execution(arn)
-    aws.sm.delete_pipeline(PipelineName="pipe")
-    assert refusal(aws.sm.describe_pipeline, PipelineName="pipe")[0] == "ResourceNotFound"
-    assert aws.sm.list_pipelines()["PipelineSummaries"] == []
 
 
 def test_with_motos_answers_placeholders_are_accepted_and_succeed_at_once():

@@ -2,15 +2,10 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from functools import partial
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-import isthmus
-from isthmus.cli.console import Console
-from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.traffic import owner
 from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
 from isthmus.rollouts import controller, documents, rollout
@@ -18,66 +13,11 @@ from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import blind, rehearsed, setting
 from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.states import Wish
-from isthmus.rollouts.world import Traits, World
-from isthmus.rollouts.world.host import traits_of
+from isthmus.rollouts.world import Traits
 
-from ..cli.running import at_terminal, too_wide
-from ..cli.running import isthmus as command
+from .desk import EXAMPLE, MINUTE, SPEC, Desk
 
-EXAMPLE = Path(isthmus.__file__).parent / "examples" / "openbandit" / "project.yaml"
-MINUTE = timedelta(minutes=1)
-SPEC = EndpointSpec(
-    name="ranker",
-    variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
-)
 ALIKE = replace(SPEC, variants=(SPEC.variants[0], replace(SPEC.variants[1], version=1)))
-
-
-class Desk:
-    """A person at the console: the example's project on a laptop whose ports are a scripted world's."""
-
-    def __init__(self, monkeypatch, folder, *, spec=SPEC, split=(90, 10), aliases=(1, 2)):
-        self.project = isthmus.open(EXAMPLE, target="local")
-        self.project.folder = folder  # of its lock: tests run beside each other
-        target = self.project.target
-        self.world = World(
-            traits_of(target),
-            spec,
-            split=dict(zip(("champion", "challenger"), map(Decimal, split), strict=True)),
-            aliases={("ranker", "champion"): aliases[0], ("ranker", "challenger"): aliases[1]},
-        )
-        ports = self.world.ports(target.calls)
-        for name in ("state", "endpoints", "metrics", "registry", "blobs"):
-            target.__dict__[name] = getattr(ports, name)
-        target.clock = self.world.now
-        monkeypatch.setattr(rollout, "ports_of", lambda _project: ports)
-        monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=self.sleep))
-        monkeypatch.setattr(rollout.time, "sleep", self.sleep)
-
-    def sleep(self, seconds):
-        self.world.advance(timedelta(seconds=seconds))
-
-    def drive(self, until, minutes=600):
-        """Look as a controller does until the state is so."""
-        end = self.world.now() + minutes * MINUTE
-        while self.world.now() < end and not until(self.state):
-            result = controller.look(rollout.ports_of(self.project), "ranker", holder="somebody", clock=self.world.now)
-            if not result.again:
-                self.sleep(10)
-        assert until(self.state), self.state.phase
-        return self.state
-
-    @property
-    def state(self):
-        return documents.read(self.project.target.state, "ranker").state
-
-    def serving(self):
-        return {name: int(percent) for name, percent in self.world.fleet.shares().items()}
-
-
-@pytest.fixture
-def desk(monkeypatch, tmp_path):
-    return Desk(monkeypatch, tmp_path)
 
 
 def test_start_shows_the_whole_plan_and_moves_nothing_by_itself(desk):
@@ -284,57 +224,6 @@ def test_a_document_of_a_newer_version_is_refused_and_stays_as_it_is(desk):
     assert state.get("rollouts/ranker").value == b'{"schema": 99}'
 
 
-@pytest.fixture
-def console(desk, monkeypatch):
-    """`isthmus rollout ...` on the desk's project."""
-
-    def opened(console):
-        desk.project.target.calls.dry_run = console.dry_run
-        return desk.project
-
-    monkeypatch.setattr(Console, "open", opened)
-    monkeypatch.setattr(type(desk.project), "__exit__", lambda *_: None)
-    return partial(command, EXAMPLE.parent, "rollout")
-
-
-def test_the_console_starts_shows_and_tells_by_its_exit_code_how_it_ended(desk, console):
-    begun = console("start", "ranker", "--no-controller")
-    assert "Nobody drives it yet: isthmus rollout tick" in begun.out
-    desk.drive(lambda state: state.phase == "waiting")
-    assert console("wait", "ranker", ok=False).code == 4
-    assert console("status", "ranker", "--json").json["state"]["phase"] == "waiting"
-    assert "aborted" in console("abort", "ranker", "--because", "no").out.lower()
-    assert console("wait", "ranker", ok=False).code == 3
-    assert "abort" in console("history", "ranker").out
-    assert console("history", "ranker", "--json").json[0]["what"] == "started"
-
-
-@pytest.mark.usefixtures("console")
-def test_the_console_fits_a_terminal_of_80_columns(desk, monkeypatch):
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    for words in (("start", "ranker", "--dry-run"), ("start", "ranker", "--no-controller")):
-        assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
-    desk.drive(lambda state: state.phase == "waiting")
-    for words in (("status", "ranker"), ("history", "ranker"), ("tick",), ("abort", "ranker")):
-        assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
-
-
-def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first(desk, console):
-    assert "nothing to abort" in console("abort", "ranker").out
-    rollout.start(desk.project, "ranker")
-    desk.drive(lambda state: state.phase == "baking")
-    desk.world.fleet.variants["champion"].phase = "updating"  # it cannot take its traffic back yet
-    assert console("abort", "ranker", "--timeout", "1s", ok=False).code == 5
-
-
-def test_the_log_of_a_driver_tells_each_phase_and_each_problem_once(desk, console):
-    prepare(desk, "run")
-    told = console("run", "ranker").err.splitlines()
-    assert any("aborting" in line for line in told)
-    assert len(told) == len(set(told))
-
-
 def test_a_driver_that_cannot_read_the_rollout_says_so_and_ends_when_its_time_is_over(desk, monkeypatch):
     rollout.start(desk.project, "ranker")
     problems, read = [], documents.read
@@ -349,54 +238,6 @@ def test_a_driver_that_cannot_read_the_rollout_says_so_and_ends_when_its_time_is
     with pytest.raises(Unavailable):
         rollout._drive(desk.project, "ranker", lambda _state: False, timedelta(0), watch=lambda result: problems.extend(result.problems))
     assert problems == ["no answer from the store"]
-
-
-def test_a_dry_run_shows_the_plan_and_writes_nothing(desk, console):
-    assert "10 % -> 25 %" in console("start", "ranker", "--dry-run").out
-    assert documents.read(desk.project.target.state, "ranker") is None
-
-
-SCENARIO = ("--scenario", "scenarios/errors.yaml")
-COMMANDS = {
-    "start": ("start", "ranker", "--no-controller"),
-    "status": ("status", "ranker"),
-    "pause": ("pause", "ranker"),
-    "resume": ("resume", "ranker"),
-    "promote": ("promote", "ranker"),
-    "abort": ("abort", "ranker"),
-    "history": ("history", "ranker"),
-    "rehearse": ("rehearse", "ranker", *SCENARIO),
-    "run": ("run", "ranker"),
-    "tick": ("tick",),
-}
-
-
-def prepare(desk, name):
-    """A rollout of which a command can be asked."""
-    if name != "start":
-        rollout.start(desk.project, "ranker")
-    if name in ("promote", "run"):
-        desk.drive(lambda state: state.phase == "waiting")
-    if name == "resume":
-        rollout.pause(desk.project, "ranker")
-    if name == "run":  # which goes on until nothing is left to do
-        rollout.wishes.ask(desk.project.target.state, "ranker", "abort", who="ann", at=desk.world.now())
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_says_its_result_as_json(desk, console, name):
-    prepare(desk, name)
-    assert console(*COMMANDS[name], "--json").json
-
-
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("status", "history", "rehearse")])
-def test_a_dry_run_changes_nothing(desk, console, name):
-    prepare(desk, name)
-    before = {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")}
-    serving = desk.serving()
-    console(*COMMANDS[name], "--dry-run")
-    assert {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")} == before
-    assert desk.serving() == serving
 
 
 def test_a_wish_survives_a_look_that_was_faster(desk):
