@@ -21,6 +21,7 @@ import httptools
 from . import connections
 from .connections import Connections, Request
 from .door import Refusal
+from .repeated import Head, head_of
 
 MOST_HEADERS = 65_536  # bytes, 431
 MOST_URL = 8_192  # bytes, 414
@@ -50,13 +51,14 @@ class Connection(asyncio.Protocol):
         self._paused = self._stepping = False
         self._deaf = False  # nothing that still comes on this connection is a request
         self._discarded = 0
-        self._admitted: tuple[bytes, bytes, dict[bytes, bytes]] | None = None  # a request of this connection: one like it comes in, too
-        self._descriptor = -1
+        self._head: Head | None = None  # of the last request: one like it comes in, too, unparsed
+        self._first = b""  # what came with the first byte of the request that is being read
+        self.descriptor = -1
         self._direct = False  # nothing stands before the answer that is under way, so it may be written past the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a stream's transport
-        self._descriptor = transport.get_extra_info("socket").fileno()
+        self.descriptor = transport.get_extra_info("socket").fileno()
         if self.server.admit(self):
             self._rest()
         else:
@@ -119,8 +121,8 @@ class Connection(asyncio.Protocol):
         self.server.bytes -= request.size
         if request.unsent is None:
             request.keep = request.keep and not self.server.stopping
-            head = _head(status, len(body), extra, keep=request.keep)
-            transport.write(head if request.method == b"HEAD" else head + body)
+            start = answer_head(status, len(body), extra, keep=request.keep)
+            transport.write(start if request.method == b"HEAD" else start + body)
         elif request.unsent:
             transport.write(request.unsent)
         if request.keep:
@@ -138,9 +140,34 @@ class Connection(asyncio.Protocol):
         with self.server.lock:
             if self._direct and request is self._under_way:
                 request.keep = request.keep and not self.server.stopping
-                answer = _head(status, len(body), extra, keep=request.keep) + body
+                answer = answer_head(status, len(body), extra, keep=request.keep) + body
                 with suppress(OSError):  # it is full or broken: the loop sees to it
-                    request.unsent = answer[os.write(self._descriptor, answer) :]
+                    request.unsent = answer[os.write(self.descriptor, answer) :]
+
+    def lend(self) -> Head | None:
+        """Nothing of it is read here until `take_back`. None: something is under way here, or no request that another may be like."""
+        transport, server = self.transport, self.server
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() or server.stopping or server.logged:
+            return None
+        if self._head is None or self._under_way or self._request or self._waiting or self._unparsed or self._deaf:
+            return None
+        transport.pause_reading()
+        self.deadline = math.inf
+        server.idle.pop(self, None)
+        return self._head
+
+    def take_back(self, data: bytes, unsent: bytes, *, keep: bool) -> None:
+        if self.transport is None:
+            return
+        if unsent:
+            self.transport.write(unsent)
+        if not keep:
+            self.end()
+            return
+        self.transport.resume_reading()
+        self._rest()
+        if data:
+            self.data_received(data)
 
     def end(self) -> None:
         """When what was written has gone out."""
@@ -209,10 +236,7 @@ class Connection(asyncio.Protocol):
         self.deadline = self.server.loop.time() + BODY_WITHIN
         self.server.idle.pop(self, None)
         request.method, request.path = self.parser.get_method(), request.url.partition(b"?")[0]
-        what = (request.method, request.path, request.headers)
-        if what != self._admitted:
-            request.refused = self.server.refusal(*what)
-            self._admitted = None if request.refused else what
+        request.refused = self.server.refusal(request.method, request.path, request.headers)
         if request.head > MOST_HEADERS:
             self._refuse_headers()
         elif self.parser.should_upgrade():  # httptools takes a body for another protocol
@@ -239,7 +263,20 @@ class Connection(asyncio.Protocol):
             request.keep = self.parser.should_keep_alive() and not (request.keeps and self.parser.get_http_version() != "1.1")
             self._deaf = not request.keep
             self._waiting.append(request)
+            self._head, self._first = head_of(request, self._first), b""
             self._request = None
+
+    def _repeated(self, data: bytes) -> Request | None:
+        """A whole request with the head of the one before."""
+        server = self.server
+        if self._head is None or (body := self._head.body(data)) is None:
+            return None
+        if len(body) > server.most_body or server.bytes + len(body) > connections.MOST_BODIES:
+            return None  # to be refused
+        server.bytes += len(body)
+        request = self._head.again(self, body)
+        request.begun = server.loop.time() if server.logged else 0.0
+        return request
 
     def _takes(self, request: Request, size: int) -> bool:
         if (refusal := request.refused) is not None and (request.expects or request.size + size > _UNPARSED):
@@ -285,6 +322,12 @@ class Connection(asyncio.Protocol):
 
     def _parse(self) -> None:
         step, data = max(_SLICE, self._left), self._unparsed
+        if self._request is None:
+            if (request := self._repeated(data)) is not None:
+                self._waiting.append(request)
+                self._unparsed = b""
+                return
+            self._first = data
         piece, self._unparsed = (data, b"") if len(data) <= step else (data[:step], data[step:])
         try:
             self.parser.feed_data(piece)
@@ -326,7 +369,7 @@ class Connection(asyncio.Protocol):
             self.server.idle[self] = None
 
 
-def _head(status: int, size: int, extra: bytes, *, keep: bool) -> bytes:
+def answer_head(status: int, size: int, extra: bytes, *, keep: bool) -> bytes:
     return b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (
         status,
         _REASONS.get(status, b"Unknown"),

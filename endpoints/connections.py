@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from .. import logs
 from .door import Refusal
+
+if TYPE_CHECKING:
+    from .repeated import Head
 
 MOST_BODIES = 100_000_000  # bytes of all requests and unread answers at once, 503
 SWEEP = 1.0  # seconds between looks at what is overdue
@@ -27,12 +30,18 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Connection(Protocol):
     """What requests and all connections together know of one: connection.py's."""
 
+    server: Connections
     transport: asyncio.Transport | None  # None: it has ended
     deadline: float  # the loop's time
+    descriptor: int
 
     def send(self, request: Request, status: int, body: bytes, extra: bytes) -> None: ...
 
     def write(self, request: Request, status: int, body: bytes, extra: bytes) -> None: ...
+
+    def lend(self) -> Head | None: ...
+
+    def take_back(self, data: bytes, unsent: bytes, *, keep: bool) -> None: ...
 
     def end(self) -> None: ...
 

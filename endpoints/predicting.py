@@ -2,6 +2,9 @@
 
 A predictor need not be thread-safe, and what it opened while it was loaded (SQLite, thread-locals) is its thread's. So the thread that
 loads predicts, and health checks and time-outs are the loop's.
+
+Who asks often and alone has its connection lent to that thread, so that no other must wake for a request. It knows whole requests that are
+like the one before; with whatever else comes, and as soon as somebody else asks, the connection goes back to the loop.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ import msgspec
 
 from ..pipelines.models.predictor import LoadedModel
 from . import wire
-from .connections import Failure, Request
+from .connections import Connection, Failure, Request
+from .lending import ALONE, Loan, Rest
 
 MOST_WAITING = 256  # requests, with the one that is under way; 503 beyond
 MOST_ANSWER = 10_000_000  # bytes
@@ -42,8 +46,11 @@ class Predictions:
         self._extra = extra
         self._timeout = timeout
         self._hung = hung
-        self._queue: SimpleQueue[Request | None] = SimpleQueue()
+        self._queue: SimpleQueue[Request | Loan | None] = SimpleQueue()
         self._began: tuple[Request, float] | None = None
+        self._loan: Loan | None = None  # to the thread of `run`
+        self._last: Connection | None = None  # that has asked
+        self._alone = 0  # how often in a row, and nobody else
         self._watched = self._hangs = False
 
     def submit(self, request: Request) -> None:
@@ -55,23 +62,40 @@ class Predictions:
             return
         self.under_way[request] = None
         self._queue.put(request)
+        self.recall()
         if self._timeout is not None and not self._watched:
             self._watched = True
             self._loop.call_later(self._timeout, self._watch, self._timeout)
 
+    @property
+    def busy(self) -> bool:
+        return bool(self.under_way) or self._loan is not None
+
+    def recall(self) -> None:
+        """The connection that is lent comes back once its request is answered."""
+        if self._loan is not None:
+            self._loan.recall()
+
     def stop(self) -> None:
         """After what was submitted."""
         self._queue.put(None)
+        self.recall()
 
     def run(self) -> None:
-        while (request := self._queue.get()) is not None:
-            if request.gone:
-                status, body = 503, b""
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, Loan):
+                self._loop.call_soon_threadsafe(self._returned, item, item.serve(self._predict, self._extra))
             else:
-                status, body = self._predict(request)
-            request.write(status, body, self._extra)  # the caller has it before the loop is awake
-            self._loop.call_soon_threadsafe(self._done, request, status, body)
+                self._answer(item)
         self._loop.call_soon_threadsafe(self.ended.set)
+
+    def _answer(self, request: Request) -> None:
+        if request.gone:
+            status, body = 503, b""
+        else:
+            status, body = self._predict(request)
+        request.write(status, body, self._extra)  # the caller has it before the loop is awake
+        self._loop.call_soon_threadsafe(self._done, request, status, body)
 
     def _predict(self, request: Request) -> tuple[int, bytes]:
         if self._timeout is None:
@@ -88,7 +112,21 @@ class Predictions:
     def _done(self, request: Request, status: int, body: bytes) -> None:
         if request in self.under_way:
             del self.under_way[request]
+            alone = request.connection is self._last and not self.under_way
+            self._last, self._alone = request.connection, self._alone + 1 if alone else 0
             request.reply(status, body, self._extra)
+            self._lend(request.connection)
+
+    def _lend(self, connection: Connection) -> None:
+        """Where it has asked often and alone."""
+        if self._alone >= ALONE and self._loan is None and self._timeout is None and (head := connection.lend()) is not None:
+            self._loan, self._alone = Loan(connection, head), 0
+            self._queue.put(self._loan)
+
+    def _returned(self, loan: Loan, rest: Rest) -> None:
+        self._loan = None
+        loan.close()
+        loan.connection.take_back(rest.data, rest.unsent, keep=rest.keep)
 
     def _watch(self, timeout: float) -> None:
         began = self._began

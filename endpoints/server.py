@@ -107,6 +107,7 @@ class ModelServer:
         loop.remove_reader(self._woken)
         self._server.close()
         self._connections.stop()
+        self._predictions.recall()
         try:
             async with asyncio.timeout(STOP_WITHIN):
                 await self._connections.ended.wait()
@@ -114,7 +115,7 @@ class ModelServer:
                 await self._predictions.ended.wait()
         except TimeoutError:
             self._predictions.stop()
-            if self._predictions.under_way:
+            if self._predictions.busy:
                 print(f"error: a prediction was still under way {STOP_WITHIN:.0f} s after the signal to stop", file=sys.stderr, flush=True)
                 os._exit(HUNG)  # nothing else ends its thread
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from isthmus.endpoints import predicting
 from isthmus.tests.endpoints.served import PING, Caller, loaded, post, running
 
 REQUESTS = (
@@ -25,7 +26,9 @@ REQUESTS = (
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
-    with running(loaded(tmp_path_factory.mktemp("cut") / "model")) as server:
+    """It lends a connection to the thread that predicts as soon as it can."""
+    with pytest.MonkeyPatch.context() as patch, running(loaded(tmp_path_factory.mktemp("cut") / "model")) as server:
+        patch.setattr(predicting, "ALONE", 0)
         yield server
 
 

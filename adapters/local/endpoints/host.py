@@ -92,7 +92,7 @@ class LocalEndpointHost:
         instances: Sequence[Row],
         *,
         variant: str | None,
-        request_id: str,
+        request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
         """One POST to the router; again only where it was certainly not read, as the router had moved.
@@ -100,7 +100,7 @@ class LocalEndpointHost:
         NotFound, ModelError, Busy, Invalid; Unavailable: nothing listens; OutcomeUnknown: the answer was lost.
         """
         body = hosting.request_body(endpoint, instances, self._rules, parameters)
-        headers: list[tuple[str, str]] = [("content-type", "application/json"), ("x-request-id", request_id)]
+        headers: list[tuple[str, str]] = [("content-type", "application/json")]
         if variant is not None:
             headers.append(("x-amzn-sagemaker-target-variant", variant))
         response = self._post(endpoint, body, headers)
