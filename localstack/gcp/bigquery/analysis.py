@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 
 from ..googlesql import compiled
-from . import sources
+from ..googlesql.analyzer import Constant, Function, Path, Table
+from . import routines, sources
 from .errors import BigQueryError, invalid, invalid_query
 from .parameters import Parameter
 from .place import Place
 from .resolved import Node, statement
 from .sources import Source
 from .types import Field
-from .values import field_of, type_text
+from .values import field_of, proto_value, type_text
 
 _PLACE = re.compile(r" \[at (\d+:\d+)\]$")
+_GROUP = re.compile(r"templated_sql_function:", re.IGNORECASE)  # before a user's function's name
 _NAME = r"(?:`[^`]+`|[\w-]+)"
 _ALTER = re.compile(rf"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_NAME}(?:\s*\.\s*{_NAME})*)", re.IGNORECASE)
 _TWICE = "Duplicate column names in the result are not supported when a destination table is present."
@@ -34,10 +36,18 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     location: str | None = None  # where the job was told to run
     temporary: str | None = None  # the hidden dataset of a script's temporary tables
+    functions: Mapping[str, Function] = {}  # CREATE TEMP FUNCTION
+    variables: tuple[Parameter, ...] = ()  # a script's: names in small letters
+    system: tuple[Parameter, ...] = ()  # a script's: error.message for @@error.message
+    target: str | None = None  # the type that a query's only column is to have
 
     @property
     def named(self) -> Mapping[str, Parameter]:
         return {parameter.name: parameter for parameter in self.parameters if parameter.name}
+
+    @property
+    def system_types(self) -> dict[Path, str]:
+        return {tuple(variable.name.split(".")): type_text(variable.field) for variable in self.system}
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +55,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     statement: Node
     sources: tuple[Source, ...]  # by the serialization_id of the statement's tables
     catalog: bytes  # a SimpleCatalogProto
+    functions: Mapping[Path, Function] = {}
 
 
 def available() -> bool:
@@ -56,30 +67,56 @@ def analyze(here: Place, question: Question) -> Analysis:
     """InvalidQuery in Google's words, notFound by the table's name."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
-    from ..googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
+    from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of, inlined, named_tables
     from ..googlesql.service import service
     from ..googlesql.types import encoded
 
     try:
-        paths = [*named_tables(question.sql), *_altered(question.sql)]
+        functions = routines.called(here, question)
+        inner = [path for function in functions.values() for path in function.tables]
+        paths = [*named_tables(question.sql), *_altered(question.sql), *inner]
         known = {
             path: sources.source_of(
                 here, path, question.project, dataset=question.dataset, location=question.location, temporary=question.temporary
             )
             for path in paths
         }
-        tables = {path: Table(columns={field.name: type_text(field) for field in source.fields}) for path, source in known.items()}
-        message = catalog_of(tables)
+        message = catalog_of({path: table_of(source) for path, source in known.items()}, functions, _names(question.variables))
         _number(message, (), {path: (number, str(source.ref)) for number, (path, source) in enumerate(known.items())})
         catalog = message.SerializeToString(deterministic=True)
-        request = messages.AnalyzeRequest(sql_statement=question.sql, options=analyzer_options(types_of(question.parameters)))
+        request = messages.AnalyzeRequest(
+            sql_statement=question.sql, options=analyzer_options(types_of(question.parameters), question.system_types)
+        )
         request.options.prune_unused_columns = True
+        inlined(request.options)
+        if question.target is not None:
+            request.options.target_column_types.append(encoded(question.target))
         for name, text in _PSEUDO.items():
             request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
         answer = service().call_with_catalog("Analyze", request, catalog)
     except SqlRejected as error:
         raise rejected(error.message) from error
-    return Analysis(question=question, statement=statement(answer), sources=tuple(known.values()), catalog=catalog)
+    return Analysis(question=question, statement=statement(answer), sources=tuple(known.values()), catalog=catalog, functions=functions)
+
+
+def table_of(source: Source) -> Table:
+    """As the analyzer knows it."""
+    columns, pseudo = ({field.name: type_text(field) for field in fields} for fields in (source.fields, source.pseudo))
+    return Table(columns=columns, pseudo=pseudo)
+
+
+def _names(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    """For the analyzer, which needs no values: so a loop's catalog stays registered while they change."""
+    return constants([msgspec.structs.replace(variable, value=None) for variable in variables])
+
+
+def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
+    return {
+        variable.name: Constant(
+            type=type_text(variable.field), value=proto_value(variable.value, variable.field).SerializeToString(deterministic=True)
+        )
+        for variable in variables
+    }
 
 
 def _altered(sql: str) -> list[tuple[str, ...]]:
@@ -90,7 +127,7 @@ def _altered(sql: str) -> list[tuple[str, ...]]:
 
 def rejected(message: str) -> BigQueryError:
     """BigQuery writes the place without brackets of its own: at [1:8]."""
-    return invalid_query(_PLACE.sub(r" at [\1]", message))
+    return invalid_query(_PLACE.sub(r" at [\1]", _GROUP.sub("", message)))
 
 
 def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ..googlesql.analyzer import Function
 from ..projects import number_of
 from .errors import BigQueryError, invalid
 from .types import Field
@@ -71,6 +72,7 @@ class Catalog:
     def __init__(self) -> None:
         self._datasets: dict[tuple[str, str], Dataset] = {}
         self._tables: dict[TableRef, Table] = {}
+        self.routines: dict[TableRef, Function] = {}  # guarded by the lock
         self.lock = threading.RLock()
         self.sizes: dict[TableRef, tuple[Any, int, Mapping[str, int]]] = {}  # of which content; rows, bytes by column
 

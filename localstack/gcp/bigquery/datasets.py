@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ..registry import Call, HttpAnswer, HttpRequest
-from . import tables
+from . import routines, tables
 from .catalog import Dataset
 from .errors import BigQueryError, invalid
 from .opening import place
@@ -130,8 +130,11 @@ def delete_dataset(call: Call, request: HttpRequest) -> Answer:
 def remove(here: Place, project: str, name: str, *, contents: bool) -> None:
     dataset = here.catalog.dataset(project, name)
     within = here.catalog.tables(project, name)
-    if within and not contents:
+    functions = routines.within(here.catalog.routines, project, name)
+    if (within or functions) and not contents:
         raise BigQueryError("resourceInUse", f"Dataset {project}:{name} is still in use")
     for table in within:
         tables.drop(here, table.ref)
+    for function in functions:
+        routines.drop(here, function, if_exists=True)
     here.catalog.remove_dataset(dataset)

@@ -1,4 +1,4 @@
-"""CREATE, ALTER and DROP of tables, views and datasets."""
+"""CREATE, ALTER and DROP of tables, views, functions and datasets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from . import analysis, datasets, evaluation, options, sources, tables, writing
+from . import analysis, datasets, evaluation, options, routines, sources, tables, writing
 from .analysis import Analysis
 from .catalog import TableRef
 from .errors import BigQueryError, invalid_query, not_run
@@ -35,6 +35,10 @@ def _ref(here: Place, meaning: Analysis) -> TableRef:
         if question.temporary is None or len(node.name_path) != 1:
             raise invalid_query("Use of CREATE TEMPORARY TABLE requires a script or session")
         return TableRef(question.project, question.temporary, node.name_path[0])
+    if question.temporary is not None and len(node.name_path) == 1:
+        temporary = TableRef(question.project, question.temporary, node.name_path[0])
+        if here.catalog.find(temporary) is not None:
+            return temporary
     return sources.table_of(here, node.name_path, question.project, question.dataset)
 
 
@@ -175,6 +179,26 @@ def _drop(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     return _outcome("DROP", ref)
 
 
+def _create_function(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    node, question = meaning.statement, meaning.question
+    function = routines.function_of(question.sql, node)
+    if node.create_scope == _TEMPORARY:
+        raise invalid_query("CREATE TEMPORARY FUNCTION statements must be followed by an actual query.")
+    ref = sources.table_of(here, node.name_path, question.project, question.dataset)
+    return _routine(routines.keep(here, ref, function, node.create_mode), ref)
+
+
+def _drop_function(here: Place, meaning: Analysis, _running: Running) -> Outcome:
+    node, question = meaning.statement, meaning.question
+    ref = sources.table_of(here, node.name_path, question.project, question.dataset)
+    return _routine(routines.drop(here, ref, if_exists=node.is_if_exists), ref)
+
+
+def _routine(operation: str, ref: TableRef) -> Outcome:
+    target = {"projectId": ref.project, "datasetId": ref.dataset, "routineId": ref.table}
+    return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
+
+
 def _dataset(here: Place, meaning: Analysis) -> tuple[str, str]:
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
@@ -248,6 +272,8 @@ _RUN = {
     "create_table_as_select_stmt": _create_table,
     "create_view_stmt": _create_view,
     "drop_stmt": _drop,
+    "create_function_stmt": _create_function,
+    "drop_function_stmt": _drop_function,
     "create_schema_stmt": _create_schema,
     "alter_table_stmt": _alter_table,
     "alter_table_set_options_stmt": _set_options,

@@ -16,6 +16,7 @@ from .members import Change, changed
 from .place import Place
 from .resolved import Node
 from .running import Running
+from .sources import Source
 from .types import Field, quoted
 
 KINDS = ("insert_stmt", "update_stmt", "delete_stmt", "merge_stmt", "truncate_stmt")
@@ -48,8 +49,9 @@ class _Work:
 
 
 def target_of(meaning: Analysis) -> Table:
-    table: Table | None = meaning.sources[meaning.statement.table_scan.table.serialization_id].table
-    if table is None or table.kind != "TABLE":
+    source: Source = meaning.sources[meaning.statement.table_scan.table.serialization_id]
+    table = source.table
+    if table is None or table.kind != "TABLE" or source.parts:
         raise invalid_query("DML statements need a table")
     return table
 

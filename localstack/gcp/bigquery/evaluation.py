@@ -78,7 +78,11 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     named = {parameter.name or _place_name(place): parameter for place, parameter in enumerate(parameters, 1)}
     types = {name: type_text(parameter.field) for name, parameter in named.items()}
     request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
-    request.simple_catalog.CopyFrom(catalog_of(paths))
+    if any(function.tables for function in meaning.functions.values()) or any(
+        n.kind == "system_variable" for n in meaning.statement.walk()
+    ):
+        raise reason  # the implementation takes neither here
+    request.simple_catalog.CopyFrom(catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables)))
     _fill(here, meaning.sources, request, reason)
     for name, parameter in named.items():
         request.params.add(name=name, value=proto_value(parameter.value, parameter.field))
@@ -105,7 +109,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
-    from ..googlesql.analyzer import Table, analyzer_options
+    from ..googlesql.analyzer import analyzer_options
     from ..googlesql.service import service
 
     request: Any = messages.AnalyzeRequest(
@@ -121,7 +125,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
             place, source = node.parse_location_range, meaning.sources[node.table.serialization_id]
             alias = "" if node.alias else f" AS `{text[place.start : place.end].decode().strip('`').rpartition('.')[2]}`"
             edits[place.start, place.end] = f"`{source.ref}`{alias}"
-            known[str(source.ref),] = Table(columns={field.name: type_text(field) for field in source.fields})
+            known[str(source.ref),] = analysis.table_of(source)
         elif node.kind == "parameter" and not node.name:
             place = node.parse_location_range
             edits[place.start, place.end] = f"@{_place_name(node.position)}"
@@ -148,7 +152,7 @@ def _fill(here: Place, known: Sequence[Source], request: Any, reason: BigQueryEr
         content = request.table_content[str(source.ref)].table_data
         content.SetInParent()  # an empty table has content, too
         for row in rows if not content.row else ():
-            content.row.add().cell.extend(proto_value(row[field.name], field) for field in source.fields)
+            content.row.add().cell.extend(proto_value(row[field.name], field) for field in (*source.fields, *source.pseudo))
 
 
 def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
@@ -157,8 +161,9 @@ def rows_of(here: Place, source: Source, most: int) -> list[dict[str, Any]]:
         return information.rows(here, source.ref)
     if source.table.kind == "VIEW":
         return _view_rows(here, source.table)
+    relation = f"({translation.wildcard(source)})" if source.parts else tables.relation(source.ref)
     with here.warehouse.session() as cursor:
-        return _python(cursor, f"SELECT * FROM {tables.relation(source.ref)} LIMIT {most + 1}")
+        return _python(cursor, f"SELECT * FROM {relation} LIMIT {most + 1}")
 
 
 def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:

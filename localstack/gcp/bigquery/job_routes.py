@@ -16,6 +16,7 @@ from .job import Job, Jobs, Outcome, query_statistics, reference, resource, stat
 from .opening import place
 from .parameters import check_labels
 from .place import Answer, Place, body, moment, page, serves, whole
+from .results import Page, arrow_answer, rows_page, timestamps_of, whole_or_none
 from .running import Running
 from .sources import in_location
 
@@ -186,15 +187,15 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
     if job.kind != "query":
         raise invalid(f"Cannot retrieve query results of a {job.kind} job")
     await job.running.wait(seconds)
-    form = query.timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
-    return await call.in_thread(lambda: results(place(call), job, query.Page.of(request), form))
+    form = timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
+    return await call.in_thread(lambda: results(place(call), job, Page.of(request), form))
 
 
 def _seconds(milliseconds: str | int | None) -> float:
     return _DEFAULT_WAIT if milliseconds is None else min(whole(str(milliseconds), "timeoutMs") / 1000, _LONGEST_WAIT)
 
 
-def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[str, Any]:
+def results(here: Place, job: Job, wanted: Page, timestamps: str) -> dict[str, Any]:
     """A GetQueryResultsResponse, which is a QueryResponse, too. Raises what the job ended with."""
     answer: dict[str, Any] = {"kind": "bigquery#getQueryResultsResponse", "jobReference": reference(job), "jobComplete": job.done}
     if not job.done:
@@ -212,7 +213,7 @@ def results(here: Place, job: Job, wanted: query.Page, timestamps: str) -> dict[
         **times,
         "location": job.location,
         **{k: about[k] for k in keys if k in about},
-        **query.rows_page(here, job.outcome, wanted, timestamps),
+        **rows_page(here, job.outcome, wanted, timestamps),
     }
 
 
@@ -252,10 +253,10 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
     """A QueryResponse. Raises what the job ended with."""
     here = place(call)
-    wanted = query.Page(limit=query.whole_or_none(content.get("maxResults"), "maxResults"))
+    wanted = Page(limit=whole_or_none(content.get("maxResults"), "maxResults"))
     if content.get("queryResultsFormat") == "ARROW":
-        return query.arrow_answer(here, job, wanted, results)
-    answer = results(here, job, wanted, query.timestamps_of(content.get("formatOptions") or {}))
+        return arrow_answer(here, job, wanted, results)
+    answer = results(here, job, wanted, timestamps_of(content.get("formatOptions") or {}))
     return {**answer, "kind": "bigquery#queryResponse"}
 
 

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from ..registry import HttpRequest
 from . import (
     analysis,
-    arrow,
+    control,
     datasets,
     ddl,
     dml,
     encode,
     evaluation,
     partitions,
+    scripting,
     scripts,
     sources,
     tables,
     translation,
     unchecked,
-    warehouse,
     writing,
 )
 from .analysis import Analysis, Question
 from .catalog import TableRef
-from .errors import BigQueryError, invalid, not_run
+from .errors import BigQueryError, not_run
 from .job import Job, Outcome
 from .parameters import read
-from .place import Place, whole
+from .place import Place
+from .resolved import Node
+from .results import whole_or_none
 from .running import Running
-from .types import Field, arrow_schema
+from .types import Field
 
 _LIFETIME = timedelta(hours=24)  # of a result [docs: bigquery/docs/cached-results]
-_PAGE = 50_000  # rows at most
 _RESULT = "anon"  # begins the name of a table that holds a result
 _MOST_RESULTS = 300  # that are kept
 
@@ -51,20 +50,6 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     question: Question
     configuration: Mapping[str, Any]  # the job's `query`
     most_billed: int | None = None
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    start: int = 0
-    limit: int | None = None
-
-    @classmethod
-    def of(cls, request: HttpRequest) -> Page:
-        token = request.query.get("pageToken") or request.query.get("startIndex") or "0"
-        return cls(start=whole(token, "pageToken"), limit=whole_or_none(request.query.get("maxResults"), "maxResults"))
-
-
-def whole_or_none(value: Any, name: str) -> int | None:
-    return None if value is None else whole(str(value), name)
 
 
 def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +119,11 @@ def dry_run(here: Place, spec: Spec) -> Outcome:
     """What the query would give and read."""
     if not analysis.available():
         return Outcome(fields=unchecked.query(here, _question(spec))[1], kind="SELECT")
-    meaning = analysis.analyze(here, _question(spec))
+    question = _question(spec)
+    nodes = scripts.statements(question.sql) if scripts.is_script(question.sql) else []
+    if nodes and not _is_query(nodes):
+        return Outcome(kind="SCRIPT")  # of what runs one after the other nothing is known before it ran
+    meaning = analysis.analyze(here, with_functions(here, question, nodes) if nodes else question)
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
@@ -183,15 +172,35 @@ def run(here: Place, spec: Spec, running: Running) -> Outcome:
         return _unchecked(here, spec, running)
     if spec.question.temporary is not None:
         _open(here, spec)
-    parts = scripts.statements(spec.question.sql)
-    if len(parts) > 1:
-        return _script(here, spec, parts, running)
-    return _statement(here, spec, running)
+    question = _question(spec)
+    if not scripts.is_script(question.sql):
+        return _statement(here, spec, question, running)
+    nodes = scripts.statements(question.sql)
+    if _is_query(nodes):
+        return _statement(here, spec, with_functions(here, question, nodes), running)
+    return _script(here, spec, nodes, running)
 
 
-def _statement(here: Place, spec: Spec, running: Running) -> Outcome:
+def _is_query(nodes: Sequence[Node]) -> bool:
+    """Whether it is no script for BigQuery: one statement, behind nothing but functions [docs: multi-statement-queries]."""
+    if len(nodes) == 1:
+        return nodes[0].kind not in control.OF_SCRIPTS and not scripts.makes_function(nodes[0])
+    return all(map(scripts.makes_function, nodes[:-1])) and nodes[-1].kind == "query_statement"
+
+
+def with_functions(here: Place, question: Question, nodes: Sequence[Node]) -> Question:
+    """The last statement, with the functions that those before it make."""
+    sql = question.sql
+    for node in nodes[:-1]:
+        part = msgspec.structs.replace(question, sql=scripts.text_of(sql, node), parameters=question.parameters if question.named else ())
+        name, function = scripting.defined(here, part)
+        question = msgspec.structs.replace(question, functions={**question.functions, name: function})
+    return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
+
+
+def _statement(here: Place, spec: Spec, question: Question, running: Running) -> Outcome:
     """A single statement."""
-    meaning = analysis.analyze(here, _question(spec))
+    meaning = analysis.analyze(here, question)
     partitions.check_filters(meaning)
     size = processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
@@ -215,23 +224,25 @@ def _open(here: Place, spec: Spec) -> None:
         raise BigQueryError("notFound", f"Not found: Session {dataset.removeprefix(_SESSION)}") from error
 
 
-def _script(here: Place, spec: Spec, parts: Sequence[str], running: Running) -> Outcome:
+def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
     """Its result is the last statement's that gives rows."""
     session = spec.question.temporary
     temporary = session or f"_script{uuid.uuid4().hex}"
     ensure_hidden(here, spec.question.project, temporary)
-    children = []
+
+    def run_part(question: Question) -> Outcome:
+        configuration = {**spec.configuration, **_anonymous(question.project)}
+        return _statement(here, msgspec.structs.replace(spec, configuration=configuration), question, running)
+
+    script = scripting.Script(here, msgspec.structs.replace(_question(spec), temporary=temporary), nodes, running, run_part)
     try:
-        for sql in parts:
-            running.check()
-            question = msgspec.structs.replace(spec.question, sql=sql, temporary=temporary)
-            configuration = {**spec.configuration, **_anonymous(question.project)}
-            part = msgspec.structs.replace(spec, question=question, configuration=configuration)
-            children.append((sql, _statement(here, part, running)))
+        control.execute(script, nodes)
     finally:
         if session is None:
             datasets.remove(here, spec.question.project, temporary, contents=True)
-    last = next((outcome for _, outcome in reversed(children) if outcome.table is not None), children[-1][1])
+    children = script.children
+    outcomes = [outcome for _, outcome in children] or [Outcome()]
+    last = next((outcome for outcome in reversed(outcomes) if outcome.table is not None), outcomes[-1])
     size = sum(outcome.processed for _, outcome in children)
     return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
 
@@ -270,8 +281,9 @@ def processed(here: Place, meaning: Analysis) -> int:
     for node in meaning.statement.walk():
         if node.kind == "table_scan":
             source = meaning.sources[node.table.serialization_id]
-            if source.table is not None and source.table.stored:
-                read_columns.setdefault(source.ref, set()).update(column.name.lower() for column in node.column_list)
+            for table in source.parts or (source.table,):
+                if table is not None and table.stored:
+                    read_columns.setdefault(table.ref, set()).update(column.name.lower() for column in node.column_list)
     total = 0
     for ref, names in read_columns.items():
         _, sizes = tables.sizes_of(here, here.catalog.table(ref))
@@ -289,57 +301,3 @@ def kind_of(meaning: Analysis) -> str:
 def _referenced(meaning: Analysis) -> dict[str, Any]:
     listed = sources.described(meaning.sources)
     return {"referencedTables": listed} if listed else {}
-
-
-def timestamps_of(options: Mapping[str, Any]) -> str:
-    """How timestamps are written (DataFormatOptions)."""
-    if str(options.get("useInt64Timestamp", "")).lower() == "true":
-        return encode.MICROSECONDS
-    form = options.get("timestampOutputFormat") or encode.FLOAT
-    if form in ("TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED", encode.FLOAT):
-        return encode.FLOAT
-    if form not in (encode.MICROSECONDS, encode.ISO):
-        raise invalid(f"Invalid value for timestampOutputFormat: {form}", "formatOptions.timestampOutputFormat")
-    return str(form)
-
-
-def rows_page(here: Place, outcome: Outcome, wanted: Page, timestamps: str) -> dict[str, Any]:
-    """rows, totalRows and the next page's token of a query's result."""
-    if outcome.table is None:
-        return {}
-    shown, rest = _part(here, outcome.table, outcome, wanted)
-    rows = encode.rows(shown, outcome.fields, timestamps)
-    return {"totalRows": str(outcome.rows), **({"rows": rows} if rows else {}), **rest}
-
-
-def _part(here: Place, table: TableRef, outcome: Outcome, wanted: Page) -> tuple[Any, dict[str, Any]]:
-    limit = min(_PAGE, wanted.limit if wanted.limit is not None else _PAGE)
-    with here.warehouse.session() as cursor:
-        part = warehouse.read(cursor, tables.relation(table), outcome.fields, start=wanted.start, limit=limit)
-    end = wanted.start + part.num_rows
-    more = end < outcome.rows and (wanted.limit is None or part.num_rows or not wanted.limit)
-    return part, {"pageToken": str(end)} if more else {}
-
-
-def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dict[str, Any]]) -> dict[str, Any]:
-    """A QueryResponse with queryResultsFormat ARROW: the first rows as one record batch."""
-    answer = results(here, job, Page(limit=0), encode.MICROSECONDS)
-    answer.pop("pageToken", None)
-    if job.outcome is None or not job.done or job.outcome.table is None:
-        return answer
-    rows, rest = _part(here, job.outcome.table, job.outcome, wanted)
-    part = arrow.shown(rows, job.outcome.fields)
-    schema = arrow_schema(job.outcome.fields)
-    batches = part.combine_chunks().to_batches() if part.num_rows else []
-    return {
-        **answer,
-        **rest,
-        "kind": "bigquery#queryResponse",
-        "pageRowCount": str(part.num_rows),
-        "arrowSchema": {"serializedSchema": base64.b64encode(schema.serialize().to_pybytes()).decode()},
-        **(
-            {"arrowRecordBatch": {"serializedRecordBatch": base64.b64encode(batches[0].serialize().to_pybytes()).decode()}}
-            if batches
-            else {}
-        ),
-    }

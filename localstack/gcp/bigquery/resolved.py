@@ -1,4 +1,4 @@
-"""A resolved statement of GoogleSQL, read from its bytes as it is walked.
+"""A resolved statement of GoogleSQL, or a parsed script, read from its bytes as it is walked.
 
 protobuf for Python refuses what nests deeper than 100 messages, which `a + a + ...` does after 25 terms. A Node is one node of the
 tree: the fields of what it inherits from are its own, and it is what a union holds, never the union.
@@ -23,7 +23,7 @@ class Node:
     """`kind`: the node's name, such as `function_call`. Every field of its message is an attribute: a scalar, a Node, a message, a list."""
 
     def __init__(self, data: bytes, descriptor: Any) -> None:
-        while descriptor.name.startswith("AnyResolved"):
+        while descriptor.name.startswith(("AnyResolved", "AnyAST")):
             number, _, data = next(_wire(data))
             descriptor = descriptor.fields_by_number[number].message_type
         self.kind = _kind(descriptor.name)
@@ -86,17 +86,28 @@ def statement(answer: bytes) -> Node:
     """The statement of a serialized AnalyzeResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import AnalyzeResponse
 
-    fields = AnalyzeResponse.DESCRIPTOR.fields_by_number
+    return _member(answer, AnalyzeResponse.DESCRIPTOR, "resolved_statement")
+
+
+def script(answer: bytes) -> Node:
+    """The script of a serialized ParseResponse."""
+    from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import ParseResponse
+
+    return _member(answer, ParseResponse.DESCRIPTOR, "parsed_script")
+
+
+def _member(answer: bytes, descriptor: Any, name: str) -> Node:
+    fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
-        if fields[number].name == "resolved_statement":
+        if fields[number].name == name:
             return Node(value, fields[number].message_type)
-    raise BigQueryError("internalError", "GoogleSQL's analyzer answered without a statement")
+    raise BigQueryError("internalError", f"GoogleSQL answered without {name}")
 
 
 @cache
 def _kind(name: str) -> str:
-    """ResolvedTableScanProto -> table_scan."""
-    words = name.removeprefix("Resolved").removesuffix("Proto")
+    """ResolvedTableScanProto -> table_scan; ASTIfStatementProto -> if_statement."""
+    words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
     return "".join(f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower() for i, c in enumerate(words))
 
 
@@ -116,7 +127,8 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 
 def _of_tree(descriptor: Any) -> bool:
-    return str(descriptor.file.name).endswith("resolved_ast.proto") or str(descriptor.name).startswith(("AnyResolved", "Resolved"))
+    name, file = str(descriptor.name), str(descriptor.file.name)
+    return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(("AnyResolved", "Resolved"))
 
 
 @cache

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..registry import Call, HttpRequest
-from . import decode, defaults, encode, json_files, query, tables, warehouse, writing
+from . import decode, defaults, encode, json_files, results, tables, warehouse, writing
 from .catalog import Table, TableRef
 from .errors import invalid, not_run
 from .opening import place
@@ -53,7 +53,7 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
     with here.warehouse.session() as cursor:
         total = warehouse.count(cursor, tables.relation(table.ref))
         part = warehouse.read(cursor, tables.relation(table.ref), fields, start=start, limit=limit)
-    form = query.timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
+    form = results.timestamps_of({k.removeprefix("formatOptions."): v for k, v in request.query.items() if k.startswith("formatOptions.")})
     written = encode.rows(part, fields, form)
     end = start + part.num_rows
     return {

@@ -1,50 +1,53 @@
-"""Several statements in one job: run one after the other, each as a child job. Variables and control flow are refused by their name."""
+"""Several statements in one job, as GoogleSQL's own parser takes them apart."""
 
 from __future__ import annotations
 
 import re
 
+from ..googlesql.analyzer import parsed
 from .analysis import rejected
-from .errors import not_run
+from .resolved import Node, script
 
 _COMMENT = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _CONTROL = re.compile(r"(DECLARE|SET|IF|LOOP|WHILE|FOR|BEGIN|COMMIT|ROLLBACK|CASE|CALL|EXECUTE|REPEAT|RAISE|RETURN)\b", re.IGNORECASE)
+_LEAD = "SELECT "
+_TEMPORARY = 3  # ASTCreateStatementEnums.Scope
 
 
-def statements(sql: str) -> list[str]:
-    """Each statement, behind as much white space as stands before it: so an error's place is the script's. invalidQuery, notImplemented."""
-    if ";" not in sql.rstrip("; \t\r\n"):
-        return [sql]
+def is_script(sql: str) -> bool:
+    """Whether a text may hold more than one statement, or one that only a script has."""
+    return ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
+
+
+def statements(sql: str) -> list[Node]:
+    """The statements of a script. invalidQuery where it is not GoogleSQL's grammar."""
     from ..googlesql.service import SqlRejected
 
-    data, place, parts = sql.encode(), 0, list[str]()
-    while _words(rest := data[place:].decode()):
-        if match := _CONTROL.match(_words(rest)):
-            raise not_run(f"the script statement {match[1].upper()}")
-        try:
-            end = _end(sql, place)
-        except SqlRejected as error:
-            raise rejected(error.message) from error
-        before = re.sub(r"[^\n]", " ", data[:place].decode())
-        parts.append(before + data[place:end].decode())
-        place = end
-    return parts
+    try:
+        root = script(parsed(sql))
+    except SqlRejected as error:
+        raise rejected(error.message) from error
+    return list(root.statement_list_node.statement_list)
 
 
-def _words(text: str) -> str:
-    return _COMMENT.sub("", text).strip()
+def makes_function(node: Node) -> bool:
+    """CREATE TEMP FUNCTION."""
+    return node.kind == "create_function_statement" and node.scope == _TEMPORARY
 
 
-def _end(sql: str, place: int) -> int:
-    """Where the statement ends that begins at a byte."""
-    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+def text_of(sql: str, node: Node) -> str:
+    """A node's text behind as much white space as stands before it: so an error's place is the script's."""
+    data, place = sql.encode(), node.parse_location_range
+    return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()
 
-    from ..googlesql.analyzer import analyzer_options
-    from ..googlesql.service import service
 
-    request = messages.ExtractTableNamesFromNextStatementRequest(options=analyzer_options({}).language_options)
-    request.parse_resume_location.input = sql
-    request.parse_resume_location.byte_position = place
-    answer = service().call("ExtractTableNamesFromNextStatement", request)
-    end: int = messages.ExtractTableNamesFromNextStatementResponse.FromString(answer).resume_byte_position
-    return end
+def query_of(sql: str, node: Node) -> str:
+    """An expression as a query, at its own place in the script where there is room for the word SELECT before it."""
+    data, place = sql.encode(), node.parse_location_range
+    before, expression = _blank(data[: place.start].decode()), data[place.start : place.end].decode()
+    room = before.rpartition("\n")[2]
+    return (before[: -len(_LEAD)] + _LEAD if len(room) >= len(_LEAD) else _LEAD + before) + expression
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)

@@ -11,16 +11,31 @@ from .catalog import Table, TableRef
 from .errors import BigQueryError, invalid_query, not_run
 from .place import Place
 from .types import Field
+from .values import type_text
 
 _SCHEMA = "INFORMATION_SCHEMA"
+_SUFFIX = "_TABLE_SUFFIX"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Without a `table` a view of INFORMATION_SCHEMA; then `ref` names the project and dataset that it is about."""
+    """Without a `table` a view of INFORMATION_SCHEMA; then `ref` names the project and dataset that it is about.
+
+    `parts`: the tables of a wildcard table, in the order of their names; `table` is then the newest of them.
+    """
 
     ref: TableRef
     fields: tuple[Field, ...]
     table: Table | None = None
+    parts: tuple[Table, ...] = ()
+
+    @property
+    def pseudo(self) -> tuple[Field, ...]:
+        """Columns that `*` leaves out."""
+        return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
+
+    def suffix(self, part: Table) -> str:
+        """What the * of a wildcard table stands for in one of its tables."""
+        return part.ref.table.removeprefix(self.ref.table.removesuffix("*"))
 
 
 def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
@@ -63,7 +78,7 @@ def source_of(
         return Source(ref=table.ref, fields=table.fields, table=table)
     ref = table_of(here, path, project, dataset)
     if ref.table.endswith("*"):
-        raise not_run(f"wildcard tables ({ref.table})")
+        return _wildcard(here, ref, location)
     if "$" in ref.table:
         raise not_run(f"partition decorators in a query ({ref.table})")
     try:
@@ -72,6 +87,36 @@ def source_of(
     except BigQueryError as error:
         raise BigQueryError("notFound", f"{error.message} was not found in location {location or 'US'}") from error
     return Source(ref=ref, fields=table.fields, table=table)
+
+
+def _wildcard(here: Place, ref: TableRef, location: str | None) -> Source:
+    """Of `events_*`: its columns are those of the newest table [docs: bigquery/docs/querying-wildcard-tables]. notFound, invalidQuery."""
+    in_location(here, ref.project, ref.dataset, location)
+    prefix = ref.table.removesuffix("*")
+    parts = [table for table in here.catalog.tables(ref.project, ref.dataset) if table.ref.table.startswith(prefix)]
+    if not parts:
+        raise BigQueryError("notFound", f"{ref} does not match any table.")
+    views = ", ".join(str(table.ref) for table in parts if not table.stored)
+    if views:
+        raise invalid_query(f"Views cannot be queried through prefix. Matched views are: {views}")
+    newest = max(parts, key=lambda table: (table.created, table.ref.table))
+    for part in parts:
+        _check_part(newest, part)
+    return Source(ref=ref, fields=newest.fields, table=newest, parts=tuple(parts))
+
+
+def _check_part(newest: Table, part: Table) -> None:
+    """InvalidQuery, where a table of a wildcard has a column of another type than the newest one."""
+    types = {field.name.lower(): field for field in part.fields}
+    for field in newest.fields:
+        other = types.get(field.name.lower())
+        if other is not None and type_text(other) != type_text(field):
+            words = f"Cannot read field '{field.name}' of type {type_text(other)} as {type_text(field)}"
+            raise invalid_query(f"{words} (table {part.ref})")
+    if bool(newest.written.get("timePartitioning")) != bool(part.written.get("timePartitioning")):
+        raise invalid_query(
+            f"Wildcard matched incompatible partitioning/clustering tables, first table {newest.ref}, first incompatible table {part.ref}."
+        )
 
 
 def in_location(here: Place, project: str, name: str, location: str | None) -> None:

@@ -22,8 +22,10 @@ _NOT_RUN = "NOT RUN: "
 
 
 def translator(here: Place, meaning: Analysis) -> Translator:
-    relations = [(_relation(here, source), [field.name for field in source.fields]) for source in meaning.sources]
-    return Translator(relations, meaning.question.parameters, here.clock.now(), scans=SCANS, expressions=EXPRESSIONS)
+    relations = [(_relation(here, source), [field.name for field in (*source.fields, *source.pseudo)]) for source in meaning.sources]
+    question = meaning.question
+    variables = (*question.variables, *question.system)
+    return Translator(relations, question.parameters, here.clock.now(), variables=variables, scans=SCANS, expressions=EXPRESSIONS)
 
 
 def query(here: Place, meaning: Analysis) -> str:
@@ -66,10 +68,30 @@ def _named(t: Translator, node: Node, names: dict[int, str]) -> str:
 def _relation(here: Place, source: Source) -> str:
     if source.table is None:
         return _information(here, source)
+    if source.parts:
+        return f"({wildcard(source)}) AS wildcard"
     if source.table.kind == "VIEW":
         question = analysis.Question(sql=source.table.written["view"]["query"], project=source.ref.project)
         return f"({query(here, analysis.analyze(here, question))}) AS {quoted(source.ref.table)}"
     return tables.relation(source.ref)
+
+
+def wildcard(source: Source) -> str:
+    """The rows of all its tables; a column that one has not is NULL, or empty, in its rows."""
+    selects = []
+    for part in source.parts:
+        names = {field.name.lower(): field.name for field in part.fields}
+        columns = [
+            f"{quoted(names[field.name.lower()]) if field.name.lower() in names else _absent(field)} AS {quoted(field.name)}"
+            for field in source.fields
+        ]
+        suffix = [f"{literals.text(source.suffix(part))} AS {quoted(field.name)}" for field in source.pseudo]
+        selects.append(f"SELECT {', '.join([*columns, *suffix])} FROM {tables.relation(part.ref)}")
+    return " UNION ALL ".join(selects)
+
+
+def _absent(field: Field) -> str:
+    return literals.constant([] if field.repeated else None, field)
 
 
 def _information(here: Place, source: Source) -> str:

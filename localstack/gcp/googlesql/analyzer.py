@@ -11,13 +11,16 @@ import msgspec
 from .service import SqlRejected, service
 from .types import encoded
 
-__all__ = ["Path", "SqlRejected", "Table", "analyzer_options", "catalog_of", "named_tables"]
+__all__ = ["Constant", "Function", "Path", "SqlRejected", "Table", "analyzer_options", "catalog_of", "named_tables", "parsed"]
 
 Path: TypeAlias = tuple[str, ...]  # a table's name as the statement writes it: `a.b`.c is ("a.b", "c")
 
 _PRODUCT_EXTERNAL = 1  # what is sold, not what Google runs for itself
 _ONE_LINE = 1  # an error ends in [at LINE:COLUMN]
 _POSITIONAL = 1
+_SCALAR = 1  # FunctionEnums.Mode
+_TEMPLATE = "Templated_SQL_Function"  # the group of a function whose body is resolved at each call
+_INLINE = "REWRITE_INLINE_SQL_FUNCTIONS"
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +28,29 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     columns: Mapping[str, str]
     pseudo: Mapping[str, str] = {}
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """A function in SQL. `signature`: a serialized FunctionSignatureProto; `tables`: those that its body names."""
+
+    arguments: tuple[str, ...]
+    signature: bytes
+    body: str
+    tables: tuple[Path, ...] = ()
+
+
+class Constant(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that stands for a value. `value`: a serialized ValueProto."""
+
+    type: str
+    value: bytes
+
+
+def parsed(sql: str) -> bytes:
+    """A serialized ParseResponse of a script. SqlRejected when it is not GoogleSQL's grammar."""
+    from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
+
+    return service().call("Parse", messages.ParseRequest(sql_statement=sql, options=_language(), allow_script=True))
 
 
 def named_tables(sql: str) -> tuple[Path, ...]:
@@ -36,8 +62,8 @@ def named_tables(sql: str) -> tuple[Path, ...]:
     return tuple(tuple(name.table_name_segment) for name in answer.table_name)
 
 
-def analyzer_options(parameters: Mapping[str, str] | Sequence[str]) -> Any:
-    """The message of the analyzer's options: everything that was released to Google's customers."""
+def analyzer_options(parameters: Mapping[str, str] | Sequence[str], system: Mapping[Path, str] | None = None) -> Any:
+    """The message of the analyzer's options: everything that was released to Google's customers. `system`: types of @@variables."""
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import AnalyzerOptionsProto
 
     message: Any = AnalyzerOptionsProto
@@ -48,11 +74,22 @@ def analyzer_options(parameters: Mapping[str, str] | Sequence[str]) -> Any:
     else:
         options.parameter_mode = _POSITIONAL
         options.positional_query_parameters.extend(map(encoded, parameters))
+    for path, text in (system or {}).items():
+        options.system_variables.add(name_path=path, type=encoded(text))
     return options
 
 
-def catalog_of(tables: Mapping[Path, Table]) -> Any:
-    """A SimpleCatalogProto of the tables and of every function."""
+def inlined(options: Any) -> None:
+    """Have calls of functions in SQL replaced by what they compute: a with_expr for each."""
+    from zetasql.wasi._pb2.zetasql.public.options_pb2 import ResolvedASTRewrite
+
+    options.enabled_rewrites.append(ResolvedASTRewrite.Value(_INLINE))
+
+
+def catalog_of(
+    tables: Mapping[Path, Table], functions: Mapping[Path, Function] | None = None, constants: Mapping[str, Constant] | None = None
+) -> Any:
+    """A SimpleCatalogProto of the tables, of every function of GoogleSQL, and of those given; columns go before constants."""
     from zetasql.wasi._pb2.zetasql.proto.simple_catalog_pb2 import SimpleCatalogProto
 
     root = SimpleCatalogProto(name="catalog")
@@ -62,7 +99,21 @@ def catalog_of(tables: Mapping[Path, Table]) -> Any:
         for columns, pseudo in ((table.columns, False), (table.pseudo, True)):
             for name, text in columns.items():
                 message.column.add(name=name, type=encoded(text), is_pseudo_column=pseudo)
+    for path, function in (functions or {}).items():
+        _write_function(_below(root, path[:-1]).custom_function.add(), path[-1], function)
+    for name, constant in (constants or {}).items():
+        added = root.constant.add(name_path=[name], type=encoded(constant.type))
+        added.value.ParseFromString(constant.value)
     return root
+
+
+def _write_function(message: Any, name: str, function: Function) -> None:
+    message.name_path.append(name)
+    message.group, message.mode = _TEMPLATE, _SCALAR
+    message.signature.add().ParseFromString(function.signature)
+    message.parse_resume_location.input = function.body
+    message.parse_resume_location.byte_position = 0
+    message.templated_sql_function_argument_name.extend(function.arguments)
 
 
 def _below(catalog: Any, path: Path) -> Any:

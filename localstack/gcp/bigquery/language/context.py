@@ -23,6 +23,7 @@ class Translator:
         parameters: Sequence[Parameter],
         now: datetime,
         *,
+        variables: Sequence[Parameter] = (),
         scans: Words,
         expressions: Words,
     ) -> None:
@@ -30,6 +31,8 @@ class Translator:
         self._scans = scans
         self._expressions = expressions
         self.parameters = parameters
+        self.variables = {variable.name: variable for variable in variables}
+        self.bound: dict[int, str] = {}  # columns that stand for an expression
         self.now = now
         self._entries: dict[str, Sequence[Any]] = {}  # WITH: the columns of each query
         self.recursive: list[str] = []

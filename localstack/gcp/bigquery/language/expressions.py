@@ -21,8 +21,34 @@ def _parameter(t: Translator, node: Node) -> str:
     return literals.constant(parameter.value, parameter.field)
 
 
-def _column(_t: Translator, node: Node) -> str:
-    return f"c{node.column.column_id}"
+def _constant(t: Translator, node: Node) -> str:
+    variable = t.variables[node.constant.name.lower()]
+    return literals.constant(variable.value, variable.field)
+
+
+def _system(t: Translator, node: Node) -> str:
+    variable = t.variables[".".join(node.name_path).lower()]
+    return literals.constant(variable.value, variable.field)
+
+
+_ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several times
+
+
+def _with(t: Translator, node: Node) -> str:
+    """An expression over columns that are computed before it, as a call of a function in SQL is."""
+    inner = "SELECT 1 AS none_"
+    for assignment in node.assignment_list:
+        number = assignment.column.column_id
+        if assignment.expr.kind in _ATOMS:
+            t.bound[number] = t.expression(assignment.expr)
+        else:
+            inner = f"SELECT *, {t.expression(assignment.expr)} AS c{number} FROM ({inner}) AS {t.name()}"
+    result = t.expression(node.expr)
+    return f"(SELECT {result} FROM ({inner}) AS {t.name()})" if inner != "SELECT 1 AS none_" else result
+
+
+def _column(t: Translator, node: Node) -> str:
+    return t.bound.get(node.column.column_id) or f"c{node.column.column_id}"
 
 
 def _struct(t: Translator, node: Node) -> str:
@@ -60,7 +86,10 @@ def _subquery(t: Translator, node: Node) -> str:
 EXPRESSIONS: Words = {
     "literal": _literal,
     "parameter": _parameter,
+    "constant": _constant,
+    "system_variable": _system,
     "column_ref": _column,
+    "with_expr": _with,
     "function_call": functions.call,
     "cast": casts.cast,
     "make_struct": _struct,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.localstack.clock import Clock
-from isthmus.localstack.gcp.bigquery import analysis, bignumeric, datasets, decode, encode, evaluation, query, resolved, tables, translation
+from isthmus.localstack.gcp.bigquery import (
+    analysis,
+    bignumeric,
+    datasets,
+    decode,
+    encode,
+    evaluation,
+    query,
+    resolved,
+    scripts,
+    tables,
+    translation,
+)
 from isthmus.localstack.gcp.bigquery import rows as single_rows
 from isthmus.localstack.gcp.bigquery.catalog import Catalog, TableRef
 from isthmus.localstack.gcp.bigquery.errors import BigQueryError
+from isthmus.localstack.gcp.bigquery.job import Job
 from isthmus.localstack.gcp.bigquery.place import Place
 from isthmus.localstack.gcp.bigquery.running import Running
 from isthmus.localstack.gcp.bigquery.types import Field, duckdb_type, quoted, schema_from_rest
@@ -121,9 +135,38 @@ def test_a_long_sum_is_read_although_protobuf_does_not(here):
     assert by_duckdb(here, meaning, [Field(name="x", type="INTEGER")]) == [{"x": 420}]
 
 
-def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
-    from isthmus.localstack.gcp.bigquery.job import Job
+FUNCTIONS = """
+CREATE TEMP FUNCTION plus(x ANY TYPE, y INT64) AS (IF(x IS NULL, y, y + 1));
+CREATE TEMP FUNCTION ratio(x INT64, y INT64) RETURNS FLOAT64 AS (x / NULLIF(y, 0));
+CREATE TEMP FUNCTION total(l ARRAY<INT64>) AS ((SELECT SUM(v * (SELECT COUNT(*) FROM UNNEST(l))) FROM UNNEST(l) v));
+CREATE TEMP FUNCTION both(x INT64, y INT64) AS (STRUCT(ratio(x, y) AS r, plus(CAST(x AS STRING), y) AS p));
+SELECT k, both(i, k) AS b, total(l) AS t, plus(f + g, k) AS p, ratio(plus(i, k), plus(s, 0)) AS q,
+  SUM(ratio(k, 2)) OVER (ORDER BY plus(k, k)) AS w, (SELECT MAX(ratio(v, t.k)) FROM UNNEST(t.l) v) AS m
+FROM ds.t WHERE ratio(k, k) = 1 ORDER BY ratio(k, 3), plus(s, k)
+"""
 
+
+@judged
+def test_functions_in_sql_give_what_the_reference_implementation_gives(here):
+    nodes = scripts.statements(FUNCTIONS)
+    question = query.with_functions(here, analysis.Question(sql=FUNCTIONS, project="p"), nodes)
+    meaning = analysis.analyze(here, question)
+    fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    rows = comparable(by_duckdb(here, meaning, fields))
+    assert len(rows) == len(ROWS)
+    assert rows == comparable(by_reference(here, meaning, fields))
+
+
+@judged
+def test_a_script_can_be_cancelled_in_its_loop(here):
+    configuration = {"query": {"query": "LOOP SELECT 1; END LOOP", "useLegacySql": False}}
+    job = Job(project="p", id="j", location="US", configuration=configuration, kind="query", created=here.now(), running=Running())
+    threading.Timer(0.1, job.running.stop).start()
+    with pytest.raises(BigQueryError, match="cancelled"):
+        query.run(here, query.spec_of(job), job.running)
+
+
+def test_without_the_analyzer_a_query_runs_unchecked(here, monkeypatch):
     monkeypatch.setattr(analysis, "available", lambda: False)
     configuration = {"query": {"query": "SELECT k, s FROM ds.t WHERE k > 2", "useLegacySql": False}}
     job = Job(project="p", id="j", location="US", configuration=configuration, kind="query", created=here.now(), running=Running())

@@ -1,0 +1,273 @@
+"""The statements that only a script has: variables, branches, loops, blocks, and EXECUTE IMMEDIATE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from . import analysis
+from .errors import BigQueryError, invalid_query, not_run
+from .parameters import Parameter
+from .resolved import Node
+from .scripting import Script, defined, variable
+from .scripts import makes_function, statements, text_of
+from .types import Field
+from .values import type_text
+
+_UNCAUGHT = ("notImplemented", "stopped", "internalError")  # reasons that no handler of a script sees
+_REFUSED = {
+    "begin_statement": "BEGIN TRANSACTION",
+    "commit_statement": "COMMIT TRANSACTION",
+    "rollback_statement": "ROLLBACK TRANSACTION",
+    "call_statement": "CALL",
+    "create_procedure_statement": "CREATE PROCEDURE",
+}
+
+
+class _Jump(Exception):
+    """BREAK, CONTINUE and RETURN, on their way to the loop, the block or the end of the script. `label`: in small letters."""
+
+    def __init__(self, *, again: bool = False, label: str = "", ends: bool = False) -> None:
+        super().__init__()
+        self.again, self.label, self.ends = again, label, ends
+
+
+def execute(script: Script, nodes: Sequence[Node]) -> None:
+    """Run a whole script. BigQueryError of the statement that fails."""
+    try:
+        _run(script, nodes)
+    except _Jump as jump:
+        if not jump.ends:
+            raise invalid_query("BREAK, CONTINUE and LEAVE need a loop or a block around them") from jump
+
+
+def _run(script: Script, nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        script.running.check()
+        if node.kind in _REFUSED:
+            raise not_run(f"the script statement {_REFUSED[node.kind]}")
+        _ACTIONS.get(node.kind, _statement)(script, node)
+
+
+def _statement(script: Script, node: Node) -> None:
+    script.ran(script.question(text_of(script.sql, node), node))
+
+
+def _function(script: Script, node: Node) -> None:
+    if not makes_function(node):
+        _statement(script, node)
+        return
+    function_name, function = defined(script.here, script.question(text_of(script.sql, node), node))
+    script.functions[function_name] = function
+
+
+def _dynamic(script: Script, node: Node) -> None:
+    """EXECUTE IMMEDIATE."""
+    sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
+    if sql is None:
+        raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
+    parts = statements(sql)
+    if len(parts) != 1 or parts[0].kind in OF_SCRIPTS:
+        raise invalid_query("EXECUTE IMMEDIATE takes a single statement of SQL, and none of a script")
+    using = tuple(_argument(script, argument) for argument in node.using_clause.arguments) if "using_clause" in node else ()
+    question = msgspec.structs.replace(script.question(sql, node.sql), parameters=using)
+    if "into_clause" not in node:
+        script.ran(question)
+        return
+    names = [identifier.id_string for identifier in node.into_clause.identifiers.identifier_list]
+    _into(script, names, *script.rows(question))
+
+
+def _argument(script: Script, node: Node) -> Parameter:
+    field, value = script.value(node.expression)
+    name = node.alias.identifier.id_string.lower() if "alias" in node else ""
+    return Parameter(name=name, field=field, value=value)
+
+
+def _into(script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]) -> None:
+    if len(names) != len(fields):
+        raise invalid_query(f"The number of columns ({len(fields)}) is not that of the variables in INTO ({len(names)})")
+    if len(rows) > 1:
+        raise invalid_query("EXECUTE IMMEDIATE INTO needs a query of at most one row")
+    for name, field in zip(names, fields, strict=True):
+        script.assign(name, field, rows[0][field.name] if rows else None)
+
+
+def _declare(script: Script, node: Node) -> None:
+    declared = _declared(script, node) if "type" in node else None
+    for identifier in node.variable_list.identifier_list:
+        name = identifier.id_string
+        field, value = script.value(node.default_value, declared) if "default_value" in node else (declared, None)
+        script.scopes[-1][name.lower()] = variable(name, declared or field or Field(name=name, type="INTEGER"), value)
+
+
+def _declared(script: Script, node: Node) -> Field:
+    text = text_of(script.sql, node.type).strip()
+    if "(" in text or "COLLATE" in text.upper():
+        raise not_run(f"a variable with a collation or a type with parameters ({text})")
+    meaning = analysis.analyze(script.here, script.question(f"SELECT CAST(NULL AS {text})", node))
+    return analysis.columns_of(meaning.statement.output_column_list)[0][1]
+
+
+def _set(script: Script, node: Node) -> None:
+    name = node.variable.id_string
+    variable = script.scope_of(name)[name.lower()]
+    script.assign(name, variable.field, script.value(node.expression, variable.field)[1])
+
+
+def _set_several(script: Script, node: Node) -> None:
+    names = [identifier.id_string for identifier in node.variables.identifier_list]
+    field, value = script.value(node.struct_expression)
+    if field.type != "RECORD" or field.repeated or len(field.fields) != len(names):
+        raise invalid_query(f"SET of {len(names)} variables needs a STRUCT of as many fields, not {type_text(field)}")
+    if value is None:
+        raise invalid_query("SET of several variables cannot take a NULL STRUCT")
+    for name, member in zip(names, field.fields, strict=True):
+        script.assign(name, member, value[member.name])
+
+
+def _set_system(script: Script, node: Node) -> None:
+    name = text_of(script.sql, node.system_variable).strip().lower()
+    if name != "@@dataset_id":
+        raise not_run(f"SET {name}")
+    value = str(script.value(node.expression, Field(name="dataset", type="STRING"))[1])
+    project, _, dataset = value.rpartition(".")
+    script.here.catalog.dataset(project or script.outer.project, dataset)
+    script.outer = msgspec.structs.replace(script.outer, dataset=(project or script.outer.project, dataset))
+
+
+def _if(script: Script, node: Node) -> None:
+    if script.is_true(node.condition):
+        _run(script, node.then_list.statement_list)
+        return
+    for clause in node.elseif_clauses.elseif_clauses if "elseif_clauses" in node else ():
+        if script.is_true(clause.condition):
+            _run(script, clause.body.statement_list)
+            return
+    if "else_list" in node:
+        _run(script, node.else_list.statement_list)
+
+
+def _case(script: Script, node: Node) -> None:
+    for clause in node.when_then_clauses.when_then_clauses:
+        if _equal(script, node.expression, clause.condition) if "expression" in node else script.is_true(clause.condition):
+            _run(script, clause.body.statement_list)
+            return
+    if "else_list" in node:
+        _run(script, node.else_list.statement_list)
+
+
+def _equal(script: Script, expression: Node, other: Node) -> bool:
+    first, second = (text_of(script.sql, node).strip() for node in (expression, other))
+    _, rows = script.rows(script.question(f"SELECT ({first}) = ({second}) AS equal", expression))
+    return rows[0]["equal"] is True
+
+
+def _while(script: Script, node: Node) -> None:
+    """WHILE; LOOP is one without a condition."""
+    while "condition" not in node or script.is_true(node.condition):
+        if _pass(script, node):
+            return
+
+
+def _repeat(script: Script, node: Node) -> None:
+    while not _pass(script, node):
+        if script.is_true(node.until_clause.condition):
+            return
+
+
+def _for(script: Script, node: Node) -> None:
+    name = node.variable.id_string
+    fields, rows = script.rows(script.question(text_of(script.sql, node.query), node.query))
+    record = Field(name=name, type="RECORD", fields=tuple(fields))
+    for row in rows:
+        script.scopes.append({name.lower(): variable(name, record, row)})
+        try:
+            if _pass(script, node):
+                return
+        finally:
+            script.scopes.pop()
+
+
+def _pass(script: Script, node: Node) -> bool:
+    """Run a loop's body once. Whether it is left."""
+    script.running.check()
+    try:
+        _run(script, node.body.statement_list)
+    except _Jump as jump:
+        if jump.ends or jump.label not in ("", _label(node)):
+            raise
+        return not jump.again
+    return False
+
+
+def _block(script: Script, node: Node) -> None:
+    depth = len(script.scopes)
+    script.scopes.append({})
+    try:
+        _run(script, node.statement_list_node.statement_list)
+    except _Jump as jump:
+        if not jump.label or jump.label != _label(node):
+            raise
+    except BigQueryError as error:
+        if "handler_list" not in node or error.reason in _UNCAUGHT:
+            raise
+        del script.scopes[depth:]
+        _handle(script, node.handler_list.exception_handler_list[0], error)
+    finally:
+        del script.scopes[depth:]
+
+
+def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
+    script.errors.append(error)
+    try:
+        _run(script, handler.statement_list.statement_list)
+    finally:
+        script.errors.pop()
+
+
+def _raise(script: Script, node: Node) -> None:
+    if "message" in node:
+        raise invalid_query(str(script.value(node.message, Field(name="message", type="STRING"))[1]))
+    if not script.errors:
+        raise invalid_query("Cannot re-raise an existing exception outside of an exception handler")
+    raise script.errors[-1]
+
+
+def _break(_script: Script, node: Node) -> None:
+    raise _Jump(label=_label(node))
+
+
+def _continue(_script: Script, node: Node) -> None:
+    raise _Jump(again=True, label=_label(node))
+
+
+def _return(_script: Script, _node: Node) -> None:
+    raise _Jump(ends=True)
+
+
+def _label(node: Node) -> str:
+    return node.label.name.id_string.lower() if "label" in node else ""
+
+
+_ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
+    "variable_declaration": _declare,
+    "single_assignment": _set,
+    "assignment_from_struct": _set_several,
+    "system_variable_assignment": _set_system,
+    "if_statement": _if,
+    "case_statement": _case,
+    "while_statement": _while,
+    "repeat_statement": _repeat,
+    "for_in_statement": _for,
+    "begin_end_block": _block,
+    "raise_statement": _raise,
+    "return_statement": _return,
+    "break_statement": _break,
+    "continue_statement": _continue,
+    "execute_immediate_statement": _dynamic,
+    "create_function_statement": _function,
+}
+OF_SCRIPTS = frozenset({*_ACTIONS, *_REFUSED} - {"create_function_statement"})  # statements that make a script
