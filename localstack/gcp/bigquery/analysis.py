@@ -72,7 +72,7 @@ def analyze(here: Place, question: Question) -> Analysis:
     from ..googlesql.types import encoded
 
     try:
-        functions = routines.called(here, question)
+        functions = routines.called(here, question.sql, question.functions, question.project, question.dataset)
         inner = [path for function in functions.values() for path in function.tables]
         paths = [*named_tables(question.sql), *_altered(question.sql), *inner]
         known = {

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from ..googlesql.analyzer import Function, Path, named_tables
 from .catalog import TableRef
 from .errors import BigQueryError, invalid_query, not_run
 from .place import Place
 from .resolved import Node
-
-if TYPE_CHECKING:
-    from .analysis import Question
 
 
 def function_of(sql: str, node: Node) -> Function:
@@ -26,15 +22,15 @@ def function_of(sql: str, node: Node) -> Function:
     return Function(arguments=tuple(node.argument_name_list), signature=signature, body=node.code, tables=named_tables(sql))
 
 
-def called(here: Place, question: Question) -> dict[Path, Function]:
+def called(here: Place, sql: str, temporary: Mapping[str, Function], project: str, dataset: tuple[str, str] | None) -> dict[Path, Function]:
     """The functions that a statement may call, by the paths that it may call them by; and those that these call."""
-    known: dict[Path, Function] = {(name,): function for name, function in question.functions.items()}
+    known: dict[Path, Function] = {(name,): function for name, function in temporary.items()}
     with here.catalog.lock:
         stored = dict(here.catalog.routines)
     for ref, function in stored.items():
-        known |= dict.fromkeys(_paths(ref, question.project, question.dataset), function)
+        known |= dict.fromkeys(_paths(ref, project, dataset), function)
     chosen: dict[Path, Function] = {}
-    texts = [question.sql]
+    texts = [sql]
     while texts:
         text = texts.pop()
         new = {path: function for path, function in known.items() if path not in chosen and _stands(path[-1], text)}
