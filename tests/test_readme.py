@@ -11,11 +11,13 @@ import pytest
 
 from isthmus.project.scaffold import create
 from isthmus.tests.cli.running import isthmus
+from isthmus.tests.sampled import EVERY
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NOT_OURS = {".venv", ".alias", "build", "benchmarks"}
 BIN = Path(sys.executable).parent
+OFTEN = pytest.mark.skipif(not EVERY, reason="what the suite of `isthmus init` does, on other data: make test-often")
 
 
 def packages():
@@ -79,7 +81,7 @@ def test_the_plain_boto3_script_splits_its_calls_as_it_asked():
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("example", ["boto3_ab", "openbandit", "of `isthmus init`"])
+@pytest.mark.parametrize("example", ["boto3_ab", pytest.param("openbandit", marks=OFTEN), "of `isthmus init`"])
 def test_an_examples_own_suite_passes_as_a_user_runs_it(example, tmp_path):
     folder = ROOT / "examples" / example
     if not folder.exists():

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -325,3 +326,15 @@ def test_a_folder_that_was_exchanged_or_added_to_is_not_the_registered_model(mod
     predictor.load(folder)  # whole in itself
     with pytest.raises(Invalid, match="is not the model that was registered"):
         predictor.load(folder, digest=registered)
+
+
+def test_the_libraries_of_code_are_those_that_python_finds_for_its_imports():
+    """PyYAML's module has another name, Google's packages share one, json is Python's own, and `nowhere` is not installed."""
+    names = ("yaml", "pyarrow", "google")
+    installed = packages_distributions()
+    wanted = {distribution: version(distribution) for name in names for distribution in installed.get(name, ())}
+    code = {"a.py": "import yaml, json, nowhere.at_all\nfrom google.cloud import storage", "b.py": "import pyarrow.compute as pc"}
+    libraries = code_slice.libraries(code)
+    assert libraries.pop("python").count(".") == 2
+    assert libraries == wanted
+    assert {"PyYAML", "pyarrow"} <= wanted.keys()

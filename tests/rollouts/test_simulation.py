@@ -2,11 +2,12 @@
 
 import pytest
 
+from ..sampled import EVERY
 from .mutants import MUTANTS, mutated
 from .scene import STICKY
 from .simulation import episode
 
-EPISODES = 60  # 6,000 looks, two seconds
+EPISODES = 60 if EVERY else 30  # of 100 looks
 MOST = 1_000  # until a missing precaution is seen
 
 
