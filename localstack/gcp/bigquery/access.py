@@ -31,7 +31,7 @@ def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | No
         meaning = analysis.analyze(here, analysis.Question(sql=sql, project=project, parameters=bound))
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
-        fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+        fields = [field for _, field in meaning.columns]
         return arrow.shown(evaluation.table(here, meaning, fields, Running()), fields)
     except BigQueryError as error:
         raise worded(error) from error

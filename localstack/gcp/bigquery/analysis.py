@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,6 +41,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     variables: tuple[Parameter, ...] = ()  # a script's: names in small letters
     system: tuple[Parameter, ...] = ()  # a script's: error.message for @@error.message
     target: str | None = None  # the type that a query's only column is to have
+    renames: bool = False  # whether a result's second column `a` is a_1: where it goes to no table of a user's
 
     @property
     def named(self) -> Mapping[str, Parameter]:
@@ -56,6 +58,11 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]  # by the serialization_id of the statement's tables
     catalog: bytes  # a SimpleCatalogProto
     functions: Mapping[Path, Function] = {}
+
+    @property
+    def columns(self) -> list[tuple[int, Field]]:
+        """Column ids and fields of a query's output."""
+        return columns_of(self.statement.output_column_list, renames=self.question.renames)
 
 
 def available() -> bool:
@@ -151,11 +158,11 @@ def describe(here: Place, project: str, sql: str) -> tuple[Field, ...]:
     meaning = analyze(here, question)
     if meaning.statement.kind != "query_stmt":
         raise invalid("A view needs a query")
-    return tuple(field for _, field in columns_of(meaning.statement.output_column_list))
+    return tuple(field for _, field in meaning.columns)
 
 
-def columns_of(outputs: Sequence[Node]) -> list[tuple[int, Field]]:
-    """Column ids and fields of a statement's output; what has no name is f0_, f1_ ..."""
+def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Field]]:
+    """Column ids and fields of a statement's output; what has no name is f0_, f1_ ... invalidQuery where two have one name."""
     columns, anonymous = [], 0
     for output in outputs:
         name = output.name
@@ -163,8 +170,14 @@ def columns_of(outputs: Sequence[Node]) -> list[tuple[int, Field]]:
             name, anonymous = f"f{anonymous}_", anonymous + 1
         columns.append((output.column.column_id, field_of(output.column.type, name)))
     seen: set[str] = set()
-    for _, field in columns:
+    for place, (number, field) in enumerate(columns):
         if field.name.lower() in seen:
-            raise invalid_query(f"{_TWICE} Found duplicate(s): {field.name}")
-        seen.add(field.name.lower())
+            if not renames:
+                raise invalid_query(f"{_TWICE} Found duplicate(s): {field.name}")
+            columns[place] = number, msgspec.structs.replace(field, name=_free(field.name, seen))
+        seen.add(columns[place][1].name.lower())
     return columns
+
+
+def _free(name: str, seen: set[str]) -> str:
+    return next(new for number in itertools.count(1) if (new := f"{name}_{number}").lower() not in seen)

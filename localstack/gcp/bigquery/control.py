@@ -108,7 +108,7 @@ def _declared(script: Script, node: Node) -> Field:
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
     meaning = analysis.analyze(script.here, script.question(f"SELECT CAST(NULL AS {text})", node))
-    return analysis.columns_of(meaning.statement.output_column_list)[0][1]
+    return meaning.columns[0][1]
 
 
 def _set(script: Script, node: Node) -> None:

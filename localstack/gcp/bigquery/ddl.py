@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from . import analysis, datasets, evaluation, options, routines, sources, tables, writing
+from . import altering, columns, datasets, evaluation, options, routines, sources, tables, writing
 from .analysis import Analysis
 from .catalog import TableRef
 from .errors import BigQueryError, invalid_query, not_run
@@ -16,8 +15,6 @@ from .language.dates import part_of
 from .place import Place
 from .resolved import Node
 from .running import Running
-from .types import Field, schema_to_rest
-from .values import field_of
 
 _REPLACE, _IF_NOT_EXISTS = 1, 2  # CreateMode
 _CASCADE = 2  # DropMode
@@ -66,19 +63,19 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     operation = _mode(here, node, ref)
     if operation == "SKIP":
         return _outcome(operation, ref)
-    written = {**options.table(node.option_list), **_layout(node)}
+    written = options.laid_out(_layout(node), options.table(node.option_list))
     expires = written.pop("expirationTime", None)
-    columns = tuple(_column(definition) for definition in node.column_definition_list)
+    defined = tuple(columns.column(definition) for definition in node.column_definition_list)
     if node.kind == "create_table_stmt":
         if operation == "REPLACE":
             tables.drop(here, ref)
-        tables.create(here, ref, {**written, **({"expirationTime": expires} if expires else {})}, columns)
+        tables.create(here, ref, {**written, **({"expirationTime": expires} if expires else {})}, defined)
         return _outcome(operation, ref)
-    fields = [field for _, field in analysis.columns_of(node.output_column_list)]
+    fields = [field for _, field in meaning.columns]
 
     def write(fill: writing.Fill) -> int:
         target = writing.Target(ref=ref, write="WRITE_TRUNCATE", written=written)
-        return writing.write(here, target, columns, fill)
+        return writing.write(here, target, defined, fill)
 
     if operation == "REPLACE" and here.catalog.table(ref).kind != "TABLE":
         tables.drop(here, ref)
@@ -87,42 +84,11 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     return _outcome(operation, ref, rows=rows)
 
 
-def _column(definition: Node) -> Field:
-    field = field_of(definition.type, definition.name)
-    return _annotated(field, definition.annotations)
-
-
-def _annotated(field: Field, annotations: Node | None) -> Field:
-    if annotations is None:
-        return field
-    about = {name: value for name, value in options.values(annotations.option_list).items() if name == "description"}
-    about |= _parameters(annotations, field)
-    mode = "REQUIRED" if annotations.not_null and not field.repeated else field.mode
-    children = annotations.child_list
-    if field.repeated and children and field.fields:
-        children = children[0].child_list
-    inner = tuple(_annotated(child, children[i] if i < len(children) else None) for i, child in enumerate(field.fields))
-    return msgspec.structs.replace(field, mode=mode, about=about, fields=inner)
-
-
-def _parameters(annotations: Node, field: Field) -> dict[str, str]:
-    """STRING(9), NUMERIC(9, 2)."""
-    if "type_parameters" not in annotations:
-        return {}
-    parameters = annotations.type_parameters
-    if parameters.HasField("string_type_parameters"):
-        return {"maxLength": str(parameters.string_type_parameters.max_length)}
-    if parameters.HasField("numeric_type_parameters"):
-        numeric = parameters.numeric_type_parameters
-        return {"precision": str(numeric.precision), **({"scale": str(numeric.scale)} if numeric.scale else {})}
-    raise not_run(f"type parameters of the column {field.name}")
-
-
 def _layout(node: Node) -> dict[str, Any]:
     """PARTITION BY and CLUSTER BY."""
     layout: dict[str, Any] = {}
     if node.partition_by_list:
-        layout["timePartitioning"] = _partition(node.partition_by_list[0])
+        layout |= _partition(node.partition_by_list[0])
     if node.cluster_by_list:
         if any(column.kind != "column_ref" for column in node.cluster_by_list):
             raise invalid_query("Entries in the CLUSTER BY clause must be column names")
@@ -130,10 +96,23 @@ def _layout(node: Node) -> dict[str, Any]:
     return layout
 
 
-def _partition(node: Node) -> dict[str, str]:
+def _range(node: Node) -> dict[str, Any]:
+    """PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(start, end, interval))."""
+    name, bounds = node.argument_list
+    if name.kind != "column_ref" or bounds.kind != "function_call" or any(bound.kind != "literal" for bound in bounds.argument_list):
+        raise not_run("PARTITION BY RANGE_BUCKET of other than a column and GENERATE_ARRAY of three numbers")
+    numbers = [str(bound.value.value.int64_value) for bound in bounds.argument_list]
+    if len(numbers) != 3:
+        raise not_run("PARTITION BY RANGE_BUCKET of other than a column and GENERATE_ARRAY of three numbers")
+    return {"rangePartitioning": {"field": name.column.name, "range": dict(zip(("start", "end", "interval"), numbers, strict=True))}}
+
+
+def _partition(node: Node) -> dict[str, Any]:
     name, granularity = node, "DAY"
     if node.kind == "function_call":
         function = node.function.name.removeprefix("ZetaSQL:")
+        if function == "range_bucket":
+            return _range(node)
         if function not in ("date", "date_trunc", "timestamp_trunc", "datetime_trunc"):
             raise not_run(f"PARTITION BY {function.upper()}")
         name = node.argument_list[0]
@@ -141,8 +120,8 @@ def _partition(node: Node) -> dict[str, str]:
     if name.kind != "column_ref":
         raise not_run("PARTITION BY this expression")
     if name.column.name in ("_PARTITIONTIME", "_PARTITIONDATE"):
-        return {"type": granularity}
-    return {"type": granularity, "field": name.column.name}
+        return {"timePartitioning": {"type": granularity}}
+    return {"timePartitioning": {"type": granularity, "field": name.column.name}}
 
 
 def _create_view(here: Place, meaning: Analysis, _running: Running) -> Outcome:
@@ -229,41 +208,14 @@ def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     if here.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
     for action in node.alter_action_list:
-        table = here.catalog.table(ref)
-        content, written = _altered(action, table.fields, table.written)
-        if content is not None:
-            tables.change(here, ref, content, written, None)
+        altering.alter(here, ref, action)
     return _outcome("ALTER", ref)
-
-
-def _altered(action: Node, fields: Sequence[Field], written: Mapping[str, Any]) -> tuple[dict[str, Any] | None, Mapping[str, Any]]:
-    """The part of a table's resource that an action changes, and what its owner wrote."""
-    names = [field.name.lower() for field in fields]
-    if action.kind == "set_options_action":
-        return {}, {**written, **options.table(action.option_list)}
-    if action.kind == "add_column_action":
-        column = _column(action.column_definition)
-        if column.name.lower() in names:
-            if action.is_if_not_exists:
-                return None, written
-            raise invalid_query(f"Column already exists: {column.name}")
-        return {"schema": schema_to_rest([*fields, column])}, written
-    if action.kind == "alter_column_drop_not_null_action":
-        relaxed = [msgspec.structs.replace(f, mode="NULLABLE") if f.name.lower() == action.column.lower() else f for f in fields]
-        return {"schema": schema_to_rest(relaxed)}, written
-    if action.kind == "alter_column_options_action":
-        about = options.values(action.option_list)
-        described = [
-            msgspec.structs.replace(f, about={**f.about, **about}) if f.name.lower() == action.column.lower() else f for f in fields
-        ]
-        return {"schema": schema_to_rest(described)}, written
-    raise not_run(f"ALTER TABLE: {action.kind.removesuffix('_action').replace('_', ' ').upper()}")
 
 
 def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     ref = _ref(here, meaning)
     table = here.catalog.table(ref)
-    tables.change(here, ref, {}, {**table.written, **options.table(meaning.statement.option_list)}, None)
+    tables.change(here, ref, {}, options.laid_out(table.written, options.table(meaning.statement.option_list)), None)
     return _outcome("ALTER", ref)
 
 

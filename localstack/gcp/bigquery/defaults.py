@@ -21,5 +21,5 @@ def values(here: Place, table: Table) -> dict[str, Any]:
 
 def _value(here: Place, table: Table, expression: str) -> Any:
     meaning = analysis.analyze(here, analysis.Question(sql=f"SELECT {expression} AS value", project=table.ref.project))
-    fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    fields = [field for _, field in meaning.columns]
     return evaluation.table(here, meaning, fields, Running()).column(0)[0].as_py()

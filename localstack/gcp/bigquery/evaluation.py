@@ -174,6 +174,6 @@ def _python(cursor: Any, sql: str) -> list[dict[str, Any]]:
 def _view_rows(here: Place, view: catalog.Table) -> list[dict[str, Any]]:
     question = analysis.Question(sql=view.written["view"]["query"], project=view.ref.project)
     meaning = analysis.analyze(here, question)
-    fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    fields = [field for _, field in meaning.columns]
     rows: list[dict[str, Any]] = table(here, meaning, fields, Running()).to_pylist()
     return rows

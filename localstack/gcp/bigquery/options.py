@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .encode import microseconds
@@ -10,7 +10,12 @@ from .errors import invalid_query, not_run
 from .resolved import Node
 from .values import field_of, python_value
 
-_TABLE = {"description": "description", "friendly_name": "friendlyName", "require_partition_filter": "requirePartitionFilter"}
+_TABLE = {
+    "description": "description",
+    "friendly_name": "friendlyName",
+    "require_partition_filter": "requirePartitionFilter",
+    "default_rounding_mode": "defaultRoundingMode",
+}
 _DAY = 86_400_000  # ms
 
 
@@ -39,10 +44,20 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
         elif name == "expiration_timestamp":
             written["expirationTime"] = str(microseconds(value) // 1000)
         elif name == "partition_expiration_days":
-            raise not_run("partition_expiration_days")
+            written["timePartitioning"] = {"expirationMs": str(int(value * _DAY)) if value is not None else None}
         else:
             raise invalid_query(f"Unknown option: {name}")
     return {key: value for key, value in written.items() if value is not None}
+
+
+def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What an owner wrote, with the changes of OPTIONS, of which one is a part of the partitioning."""
+    if "timePartitioning" not in changes:
+        return {**layout, **changes}
+    if not layout.get("timePartitioning"):
+        raise invalid_query("partition_expiration_days can only be set for a table that is partitioned by time")
+    both = {**layout["timePartitioning"], **changes["timePartitioning"]}
+    return {**layout, **changes, "timePartitioning": {key: value for key, value in both.items() if value is not None}}
 
 
 def _labels(value: Any) -> dict[str, str]:

@@ -64,7 +64,8 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
     """invalid, where the configuration is."""
-    configuration = job.configuration["query"]
+    configuration = {"priority": "INTERACTIVE", **job.configuration["query"]}
+    job.configuration = {**job.configuration, "query": configuration}
     if not str(configuration.get("query") or "").strip():
         raise BigQueryError("required", "Required parameter is missing: query", "query")
     if configuration.get("useLegacySql", True):
@@ -77,7 +78,12 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
     question = Question(
-        sql=str(configuration["query"]), project=job.project, dataset=dataset, location=location, temporary=_session(configuration)
+        sql=str(configuration["query"]),
+        project=job.project,
+        dataset=dataset,
+        location=location,
+        temporary=_session(configuration),
+        renames=not configuration.get("destinationTable"),
     )
     if question.temporary is not None:
         job.session = question.temporary.removeprefix(_SESSION)
@@ -126,7 +132,7 @@ def dry_run(here: Place, spec: Spec) -> Outcome:
     meaning = analysis.analyze(here, with_functions(here, question, nodes) if nodes else question)
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
-        fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+        fields = [field for _, field in meaning.columns]
     return Outcome(fields=tuple(fields), processed=processed(here, meaning), kind=kind_of(meaning), statistics=_referenced(meaning))
 
 
@@ -259,7 +265,7 @@ def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
 
 
 def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
-    fields = tuple(field for _, field in analysis.columns_of(meaning.statement.output_column_list))
+    fields = tuple(field for _, field in meaning.columns)
     target = _target(here, spec)
     rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
     return Outcome(fields=fields, table=target.ref, rows=rows)

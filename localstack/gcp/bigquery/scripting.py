@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from . import analysis, evaluation, routines
+from . import evaluation, routines
 from .analysis import Question, analyze
 from .errors import BigQueryError, invalid_query
 from .job import Outcome
@@ -73,7 +73,7 @@ class Script:
 
     def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
         meaning = analyze(self.here, question)
-        fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+        fields = [field for _, field in meaning.columns]
         return fields, evaluation.table(self.here, meaning, fields, self.running).to_pylist()
 
     def is_true(self, node: Node) -> bool:

@@ -206,13 +206,35 @@ def check_change(ref: TableRef, old: Sequence[Field], new: Sequence[Field], plac
             raise invalid(f"{words} Cannot add required fields to an existing schema. (field: {place}{field.name})")
 
 
-def reshape(cursor: Any, name: str, old: Sequence[Field], new: Sequence[Field]) -> None:
+def reshaped(here: Place, ref: TableRef, fields: Sequence[Field], origins: Mapping[str, str]) -> None:
+    """Give a table other columns. `origins`: by the new name in small letters, the old name of a column that is renamed."""
+    with here.warehouse.transaction(relation(ref)) as cursor:
+        reshape(cursor, relation(ref), here.catalog.table(ref).fields, fields, origins)
+        wrote(here, ref, fields)
+
+
+def rename(here: Place, ref: TableRef, name: str) -> None:
+    """Give a table another name in its dataset. duplicate, invalid."""
+    new = msgspec.structs.replace(ref, table=name)
+    check_table_id(new)
+    with here.warehouse.transaction(relation(ref)) as cursor:
+        table = here.catalog.table(ref)
+        if here.catalog.find(new) is not None:
+            raise BigQueryError("duplicate", f"Already Exists: Table {new}")
+        if table.stored:
+            cursor.execute(f"ALTER TABLE {relation(ref)} RENAME TO {quoted(name)}")
+        here.catalog.add_table(msgspec.structs.replace(table, ref=new, modified=here.now()))
+        here.catalog.remove_table(ref)
+
+
+def reshape(cursor: Any, name: str, old: Sequence[Field], new: Sequence[Field], origins: Mapping[str, str] | None = None) -> None:
     """Give a table new columns; what it lacks is NULL, or an empty array."""
     from .types import duckdb_type
 
     if [(f.name, duckdb_type(f)) for f in old] == [(f.name, duckdb_type(f)) for f in new]:
         return
-    known = {field.name.lower(): field for field in old}
+    named = {field.name.lower(): field for field in old}
+    known = {**named, **{name: named[origin.lower()] for name, origin in (origins or {}).items()}}
     cursor.execute(f"CREATE TEMP TABLE _before AS SELECT * FROM {name}")
     try:
         warehouse.create(cursor, name, new)

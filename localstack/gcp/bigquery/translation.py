@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from . import analysis, information, tables
 from .analysis import Analysis
@@ -30,12 +30,8 @@ def translator(here: Place, meaning: Analysis) -> Translator:
 
 def query(here: Place, meaning: Analysis) -> str:
     """A SELECT whose columns have the names of the statement's output. notImplemented by the name of what DuckDB cannot do truly."""
-    return output(translator(here, meaning), meaning.statement.query, meaning.statement.output_column_list)
-
-
-def output(t: Translator, scan: Node, outputs: Sequence[Node]) -> str:
-    columns = ", ".join(f"{_checked(number, field)} AS {quoted(field.name)}" for number, field in analysis.columns_of(outputs))
-    return f"SELECT {columns} FROM ({t.scan(scan)}) AS result"
+    columns = ", ".join(f"{_checked(number, field)} AS {quoted(field.name)}" for number, field in meaning.columns)
+    return f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS result"
 
 
 def _checked(number: int, field: Field) -> str:

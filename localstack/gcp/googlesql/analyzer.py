@@ -20,6 +20,7 @@ _ONE_LINE = 1  # an error ends in [at LINE:COLUMN]
 _POSITIONAL = 1
 _SCALAR = 1  # FunctionEnums.Mode
 _TEMPLATE = "Templated_SQL_Function"  # the group of a function whose body is resolved at each call
+_SET_DATA_TYPE = "FEATURE_ALTER_COLUMN_SET_DATA_TYPE"  # BigQuery has it, and it is not among "all"
 _INLINE = "REWRITE_INLINE_SQL_FUNCTIONS"
 
 
@@ -127,9 +128,11 @@ def _below(catalog: Any, path: Path) -> Any:
 def _language() -> Any:
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import LanguageOptionsRequest
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import LanguageOptionsProto
+    from zetasql.wasi._pb2.zetasql.public.options_pb2 import LanguageFeature
 
     options: Any = LanguageOptionsProto.FromString(service().call("GetLanguageOptions", LanguageOptionsRequest(maximum_features=True)))
     options.product_mode = _PRODUCT_EXTERNAL
+    options.enabled_language_features.append(LanguageFeature.Value(_SET_DATA_TYPE))
     options.ClearField("supported_statement_kinds")  # none named: all
     if "QUALIFY" not in options.reserved_keywords:  # else QUALIFY wants a WHERE
         options.reserved_keywords.append("QUALIFY")

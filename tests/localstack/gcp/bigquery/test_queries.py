@@ -83,6 +83,41 @@ def test_ddl_makes_alters_and_drops(client, rows):
     assert client.query("DROP TABLE IF EXISTS shop.t").result() is not None
 
 
+def test_columns_are_renamed_dropped_widened_and_given_defaults(client, rows):
+    client.query_and_wait(
+        "CREATE TABLE shop.t (k INT64, a STRING, n INT64, day DATE) PARTITION BY day CLUSTER BY k OPTIONS (partition_expiration_days = 3)"
+    )
+    assert client.get_table("shop.t").time_partitioning.expiration_ms == 3 * 86_400_000
+    client.query_and_wait("INSERT shop.t VALUES (1, 'x', 2, DATE '2024-01-01')")
+    for action in (
+        "RENAME COLUMN a TO b",
+        "DROP COLUMN IF EXISTS none_",
+        "ALTER COLUMN n SET DATA TYPE NUMERIC",
+        "ALTER COLUMN b SET DEFAULT 'd'",
+    ):
+        client.query_and_wait(f"ALTER TABLE shop.t {action}")
+    client.query_and_wait("INSERT shop.t (k) VALUES (2)")
+    assert rows("SELECT k, b, n FROM shop.t ORDER BY k") == [(1, "x", Decimal(2)), (2, "d", None)]
+    client.query_and_wait("ALTER TABLE shop.t DROP COLUMN b, RENAME TO u")
+    assert rows("SELECT * FROM shop.u WHERE k = 1") == [(1, Decimal(2), dt.date(2024, 1, 1))]
+    for action, words in (
+        ("DROP COLUMN day", "partitioned"), ("RENAME COLUMN k TO m", "clustered"), ("ALTER COLUMN n SET DATA TYPE INT64", "is assignable"),
+        ("RENAME COLUMN none_ TO m", "not found"),
+    ):  # fmt: skip
+        with pytest.raises(BadRequest, match=words):
+            client.query_and_wait(f"ALTER TABLE shop.u {action}")
+    assert [field.name for field in client.get_table("shop.u").schema] == ["k", "n", "day"]
+
+
+def test_a_result_s_second_column_of_a_name_has_a_number(client, rows):
+    answer = client.query_and_wait("SELECT t.*, u.* FROM (SELECT 1 AS a, 2 AS b) t CROSS JOIN (SELECT 3 AS a, 4 AS b) u")
+    assert [field.name for field in answer.schema] == ["a", "b", "a_1", "b_1"]
+    assert [tuple(row) for row in answer] == [(1, 2, 3, 4)]
+    config = bigquery.QueryJobConfig(destination="shop-project.shop.r")
+    with pytest.raises(BadRequest, match="Duplicate column names"):
+        rows("SELECT 1 AS a, 2 AS a", job_config=config)
+
+
 def test_results_come_in_pages(client):
     job = client.query("SELECT x FROM UNNEST(GENERATE_ARRAY(1, 25)) x ORDER BY x")
     result = job.result(page_size=10)
