@@ -19,7 +19,7 @@ import httptools
 from ..peers import is_other_user
 from ..tunnel import through
 from ..wsgi import Cut
-from . import door
+from . import door, heads
 from .registry import HttpAnswer, HttpRequest
 from .stepping import begin
 from .transcoding import refusal
@@ -53,6 +53,8 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._own: bool | None = None  # whether it is known to be this user's, once somebody has asked
+        self._parsing = False  # the parser has a part of a request
+        self._head: heads.Head | None = None  # of a request that needs no parsing, and whose body is coming
         self._begin()
 
     def _begin(self) -> None:
@@ -79,6 +81,27 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._parsing or not self._known(data):
+            self._parse(data)
+
+    def _known(self, data: bytes) -> bool:
+        """Whether these bytes belong to a request whose head needs no parsing."""
+        if self._head is None:
+            if (beginning := heads.beginning(data)) is None:
+                return False
+            self._head, data = beginning
+        head = self._head
+        self._body.append(data)
+        self._size += len(data)
+        if self._size >= head.size:
+            body = b"".join(self._body)
+            self._head, self._body, self._size = None, [], 0
+            self._take("POST", head.target, head.headers, body[: head.size], keep=head.keep)
+            if len(body) > head.size:
+                self._parse(body[head.size :])
+        return True
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -87,6 +110,9 @@ class Connection(asyncio.Protocol):
             self._refuse(400, f"not HTTP: {error}")
 
     # The parser's.
+
+    def on_message_begin(self) -> None:
+        self._parsing = True
 
     def on_url(self, target: bytes) -> None:
         self._target += target
@@ -112,30 +138,24 @@ class Connection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
-        if self._parser.should_upgrade() or self._transport is None:
+        self._parsing = False
+        if self._parser.should_upgrade():
             return
-        request = self._request()
-        keep = self._parser.should_keep_alive()
+        target, headers, body = self._target, self._headers, b"".join(self._body)
         self._target, self._headers, self._body, self._size, self._read = b"", {}, [], 0, 0
-        self._waiting.append((request, keep))
+        self._take(self._parser.get_method().decode(), target, headers, body, keep=self._parser.should_keep_alive())
+
+    # Answers.
+
+    def _take(self, method: str, target: bytes, headers: Mapping[str, str], body: bytes, *, keep: bool) -> None:
+        if self._transport is None:
+            return
+        self._waiting.append((_request(method, target, headers, body), keep))
         if not self._answering:
             self._answering = True
             self._work = begin(self._answer())
         elif len(self._waiting) > 8:
             self._transport.pause_reading()
-
-    def _request(self) -> HttpRequest:
-        path, query_lists = _asked(self._target)
-        return HttpRequest(
-            method=self._parser.get_method().decode(),
-            host=_without_port(self._headers.get("host", "")),
-            path=path,
-            query_lists=query_lists,
-            headers=self._headers,
-            body=b"".join(self._body),
-        )
-
-    # Answers.
 
     async def _answer(self) -> None:
         try:
@@ -245,6 +265,12 @@ class Connection(asyncio.Protocol):
         transport, self._transport = self._transport, None
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+
+
+def _request(method: str, target: bytes, headers: Mapping[str, str], body: bytes) -> HttpRequest:
+    path, query_lists = _asked(target)
+    host = _without_port(headers.get("host", ""))
+    return HttpRequest(method=method, host=host, path=path, query_lists=query_lists, headers=headers, body=body)
 
 
 @lru_cache(maxsize=512)

@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from .connections import Answer, NotReached, TimedOut, head
+from .connections import Answer, NotReached, Reading, TimedOut, head, whole_answer
+from .reply import Reply
 
 
 class AsyncConnections:
@@ -58,25 +59,25 @@ class _Connection(asyncio.Protocol):
         self.closed = False
         self._loop = loop
         self._transport: Any = None
-        self._answer = Answer()
-        self._waiting: asyncio.Future[Answer] | None = None
+        self._answer: Reading | None = None  # of which a part has come
+        self._waiting: Reply | None = None
         self._until = 0.0  # when the answer is overdue, of the loop's time
         self._timer: asyncio.TimerHandle | None = None  # at `_until` or before: a timer an exchange costs as much as its parsing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
-    def send(self, request: bytes, within: float) -> asyncio.Future[Answer]:
+    def send(self, request: bytes, within: float) -> Reply:
         """TimeoutError when no answer has come within so many seconds, NotReached when none will."""
         self._transport.write(request)
-        self._answer = Answer()
-        self._waiting = self._loop.create_future()
+        self._answer = None
+        self._waiting = waiting = Reply(self._loop)
         self._until = self._loop.time() + within
         if self._timer is None or self._timer.when() > self._until:
             self._time()
         if self.closed:
             self._fail(NotReached("the container closed the connection before it had answered"))
-        return self._waiting
+        return waiting
 
     def _time(self) -> None:
         if self._timer is not None:
@@ -94,26 +95,28 @@ class _Connection(asyncio.Protocol):
             self.close()
 
     def data_received(self, data: bytes) -> None:
-        answer = self._answer
+        if self._answer is None and (answer := whole_answer(data)) is not None:
+            self._end(answer)
+            return
+        answer = self._answer = self._answer or Reading()
         try:
             answer.parser.feed_data(data)
         except Exception as error:  # noqa: BLE001  httptools has a class an error
             self._fail(NotReached(f"the connection to the container failed: {error}"))
             self.close()
             return
-        if answer.complete and self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(answer)
+        if answer.complete:
+            self._end(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
         answer = self._answer
-        if exc is None and answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
-            answer.on_message_complete()  # HTTP/1.0: the body ends with the connection
+        if exc is None and answer is not None and answer.ends_with_connection:
+            answer.on_message_complete()
             answer.keep = False
-            if self._waiting is not None and not self._waiting.done():
-                self._waiting.set_result(answer)
+            self._end(answer)
         self._fail(NotReached("the container closed the connection before it had answered"))
 
     def close(self) -> None:
@@ -122,6 +125,11 @@ class _Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._transport is not None:
             self._transport.close()
+
+    def _end(self, answer: Answer) -> None:
+        """Last in what calls it: who waited may have sent the next request when this returns."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(answer)
 
     def _fail(self, error: Exception) -> None:
         if self._waiting is not None and not self._waiting.done():

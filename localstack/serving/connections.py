@@ -5,11 +5,14 @@ from __future__ import annotations
 import select
 import socket
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import httptools
+import msgspec
+
+_LONGEST = 2048  # bytes of an answer's head that is remembered
 
 
 class NotReached(Exception):
@@ -21,26 +24,41 @@ class TimedOut(Exception):
 
 
 class Answer:
-    """Header names in lower case. httptools fills it."""
+    """Header names in lower case. `keep`: the connection."""
 
-    __slots__ = ("begun", "body", "complete", "headers", "keep", "parser", "parts", "status")
+    __slots__ = ("body", "headers", "keep", "status")
+
+    def __init__(self, status: int = 0, headers: Mapping[str, str] | None = None, body: bytes = b"", *, keep: bool = False) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = headers if headers is not None else {}
+        self.body = body
+        self.keep = keep
+
+
+class Reading(Answer):
+    """One that is on its way: httptools fills it."""
+
+    __slots__ = ("_lines", "begun", "complete", "parser", "parts")
 
     def __init__(self) -> None:
+        self._lines: dict[str, str] = {}
+        super().__init__(headers=self._lines)
         self.parser: Any = httptools.HttpResponseParser(self)
-        self.status = 0
-        self.headers: dict[str, str] = {}
         self.parts: list[bytes] = []
-        self.body = b""
         self.begun = False  # status and headers are there
         self.complete = False
-        self.keep = False
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """HTTP/1.0, of which the headers have come."""
+        return bool(self.headers) and not {"content-length", "transfer-encoding"} & self.headers.keys()
 
     def on_headers_complete(self) -> None:
         self.status = self.parser.get_status_code()
         self.begun = self.status >= 200  # 100 Continue is not the answer
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[_small(name)] = value.decode("latin-1")
+        self._lines[_small(name)] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.parts.append(body)
@@ -61,21 +79,21 @@ class Connections:
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Answer:
         """One exchange, sent once. NotReached or TimedOut when there is no whole answer."""
-        answer = Answer()
+        answer = Reading()
         for _ in self._exchange(answer, head(self.port, method, path, len(body), headers) + body):
             pass
         return answer
 
     def stream(self, method: str, path: str, body: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[Answer, Iterator[bytes]]:
         """The answer's status and headers, and the parts of its body as they come. NotReached, TimedOut: also in the middle of it."""
-        answer = Answer()
+        answer = Reading()
         exchange = self._exchange(answer, head(self.port, method, path, len(body), headers) + body)
         while not answer.begun:
             next(exchange, None)
         return answer, self._parts(answer, exchange)
 
     @staticmethod
-    def _parts(answer: Answer, exchange: Iterator[None]) -> Iterator[bytes]:
+    def _parts(answer: Reading, exchange: Iterator[None]) -> Iterator[bytes]:
         while True:
             parts, answer.parts = answer.parts, []
             yield from parts
@@ -83,7 +101,7 @@ class Connections:
                 return
             next(exchange, None)
 
-    def _exchange(self, answer: Answer, request: bytes) -> Iterator[None]:
+    def _exchange(self, answer: Reading, request: bytes) -> Iterator[None]:
         """Send and read until the answer is complete; a step whenever something has come."""
         connection = self._take()
         try:
@@ -92,8 +110,8 @@ class Connections:
                 data = connection.recv(262_144)
                 if data:
                     answer.parser.feed_data(data)
-                elif answer.headers and "content-length" not in answer.headers and "transfer-encoding" not in answer.headers:
-                    answer.on_message_complete()  # HTTP/1.0: the body ends with the connection
+                elif answer.ends_with_connection:
+                    answer.on_message_complete()
                     answer.keep = False
                 else:
                     raise NotReached("the container closed the connection before it had answered")  # noqa: TRY301  closed below, as the others
@@ -155,3 +173,33 @@ def _small(name: bytes) -> str:
 
 def _clean(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
+
+
+def whole_answer(data: bytes) -> Answer | None:
+    """The answer that came in one piece. None: it has to be parsed."""
+    end = data.find(b"\r\n\r\n") + 4
+    known = _answer_head(data[:end]) if 4 <= end <= _LONGEST else None
+    if known is None or len(data) - end != known.size:
+        return None
+    return Answer(known.status, known.headers, data[end:], keep=known.keep)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    status: int
+    headers: Mapping[str, str]
+    size: int  # of the body, in bytes
+    keep: bool
+
+
+@lru_cache(maxsize=64)  # a model's answers have the same few heads, but for a date that changes each second
+def _answer_head(head: bytes) -> _Head | None:
+    """What a head says; None for what ends in another way than with so many bytes."""
+    answer = Reading()
+    try:
+        answer.parser.feed_data(head)
+    except httptools.HttpParserError:
+        return None
+    size = answer.headers.get("content-length", "")
+    if not answer.begun or not size.isdecimal() or "transfer-encoding" in answer.headers or answer.status in (204, 304):
+        return None
+    return _Head(answer.status, answer.headers, int(size), answer.parser.should_keep_alive())
