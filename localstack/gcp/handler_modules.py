@@ -17,7 +17,7 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         "endpoints.deploying",
         "prediction.handlers",
         "prediction.http",
-        "jobs.handlers",
+        *("jobs.handlers", "jobs.training", "batch.handlers"),
         "pipelines.handlers",
     ),
     "google.pubsub.v1": ("pubsub.topics", "pubsub.subscriptions", "pubsub.pulling", "pubsub.snapshots", "pubsub.policies"),

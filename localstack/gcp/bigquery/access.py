@@ -76,6 +76,15 @@ def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_b
         raise worded(error) from error
 
 
+def parts(table: str) -> tuple[str, str, str]:
+    """Project, dataset and table of bq://project.dataset.table, or without bq://. GcpError INVALID_ARGUMENT."""
+    try:
+        ref = _ref(table)
+    except BigQueryError as error:
+        raise worded(error) from error
+    return ref.project, ref.dataset, ref.table
+
+
 def _ref(table: str) -> TableRef:
     """Also bq://project.dataset.table."""
     parts = table.removeprefix("bq://").replace(":", ".", 1 if table.count(".") == 1 else 0).rsplit(".", 2)

@@ -17,7 +17,7 @@ from ..registry import Call, GcpError, handles
 from ..resources import Resources
 from ..rules import check_display_name, check_labels
 from . import runner
-from .record import Jobs
+from .record import Jobs, Running
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "state", "create_time", "update_time", "labels")
@@ -36,34 +36,39 @@ _ENDED = (
 
 @handles(f"{_SERVICE}.CreateCustomJob")
 def create_custom_job(call: Call, request: Any) -> Any:
-    parent = canonical(call, request.parent)
     job = CustomJobPb()
     job.CopyFrom(request.custom_job)
     check_display_name(job.display_name, kind="CustomJob")
     check_labels(job.labels)
-    _check(job.job_spec)
+    check_spec(job.job_spec, "custom_job.job_spec")
+    start(call, canonical(call, request.parent), job)
+    return job
+
+
+def start(call: Call, parent: str, job: Any) -> Running:
+    """Name a job that has been checked, and run it in the background."""
     job.name = f"{parent}/customJobs/{call.new_id()}"
     job.state = int(JobState.JOB_STATE_PENDING)
     job.create_time.CopyFrom(call.now_pb())
     job.update_time.CopyFrom(job.create_time)
-    runner.start(call, job)
-    return job
+    return runner.start(call, job)
 
 
-def _check(spec: Any) -> None:
+def check_spec(spec: Any, where: str) -> None:
+    """INVALID_ARGUMENT, RESOURCE_EXHAUSTED; `where` it stands in the request."""
     if not spec.worker_pool_specs:
-        raise GcpError("INVALID_ARGUMENT", "custom_job.job_spec.worker_pool_specs is required.")
+        raise GcpError("INVALID_ARGUMENT", f"{where}.worker_pool_specs is required.")
     output = spec.base_output_directory.output_uri_prefix
     if output and not output.startswith("gs://"):
-        raise GcpError("INVALID_ARGUMENT", f"custom_job.job_spec.base_output_directory: {output!r} is no path in Cloud Storage (gs://...).")
+        raise GcpError("INVALID_ARGUMENT", f"{where}.base_output_directory: {output!r} is no path in Cloud Storage (gs://...).")
     if spec.scheduling.timeout.seconds < 0:
-        raise GcpError("INVALID_ARGUMENT", f"custom_job.job_spec.scheduling.timeout is negative: {spec.scheduling.timeout.seconds}s.")
+        raise GcpError("INVALID_ARGUMENT", f"{where}.scheduling.timeout is negative: {spec.scheduling.timeout.seconds}s.")
     replicas = sum(max(pool.replica_count, 1) for pool in spec.worker_pool_specs)
     if replicas > _MOST_REPLICAS:
         text = f"{replicas} replicas: each is a process of this machine, and the local stack runs up to {_MOST_REPLICAS}."
         raise GcpError("RESOURCE_EXHAUSTED", text)
     for at, pool in enumerate(spec.worker_pool_specs):
-        _check_pool(pool, f"custom_job.job_spec.worker_pool_specs[{at}]", persistent=bool(spec.persistent_resource_id))
+        _check_pool(pool, f"{where}.worker_pool_specs[{at}]", persistent=bool(spec.persistent_resource_id))
 
 
 def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:

@@ -18,6 +18,13 @@ class Running:
         self.remarks: list[str] = []
 
 
+class Trainings:
+    """TrainingPipelines that run. One a stack, as Jobs is."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Running] = {}
+
+
 class Jobs:
     """One a stack. The messages are in Resources."""
 

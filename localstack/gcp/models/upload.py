@@ -17,7 +17,7 @@ from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels, invalid
 from ..storage import access
-from .records import DEFAULT, ModelPb, Models, Registered, Version, parse, registered, touch
+from .records import DEFAULT, ModelPb, Models, Registered, Version, described, parse, registered, touch
 
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 _MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
@@ -34,11 +34,7 @@ _DEDICATED = ModelMessage.DeploymentResourcesType.DEDICATED_RESOURCES.value
 
 @handles("google.cloud.aiplatform.v1.ModelService.UploadModel")
 def upload_model(call: Call, request: Any) -> Any:
-    parent = canonical(call, request.parent)
-    if not _LOCATION.fullmatch(parent):
-        raise invalid(f"parent must be projects/P/locations/L, not {request.parent!r}.")
-    _check(request.model)
-    name = _name(call, request, parent)
+    name = check(call, request)
     at = call.now_pb()
     context = call.without_request()
     metadata = UploadModelOperationMetadata.pb()(generic_metadata=GenericOperationMetadata.pb()(create_time=at, update_time=at))
@@ -49,6 +45,25 @@ def upload_model(call: Call, request: Any) -> Any:
         return UploadModelResponse.pb()(model=model.name, model_version_id=str(version.number))
 
     return operations.start(call, name, work, metadata=metadata)
+
+
+def check(call: Call, request: Any) -> str:
+    """The name that the model is to have. GcpError for what no UploadModelRequest may say."""
+    parent = canonical(call, request.parent)
+    if not _LOCATION.fullmatch(parent):
+        raise invalid(f"parent must be projects/P/locations/L, not {request.parent!r}.")
+    _check(request.model)
+    return _name(call, request, parent)
+
+
+def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
+    """What UploadModel does, at once, for a pipeline that has trained the model: the Model. GcpError."""
+    name = check(call, request)
+    _check_artifacts(call, request.model.artifact_uri)
+    with call.store(Models).lock:
+        model, version = _register(call, name, request)
+        version.content.training_pipeline = training_pipeline
+        return described(model, version)
 
 
 def check_alias(alias: str) -> None:
