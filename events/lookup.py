@@ -32,10 +32,14 @@ Days = tuple[str, str]  # first and last date
 
 
 class Ids(msgspec.Struct, frozen=True, kw_only=True):
-    """The ids that are asked for: all of them where they are few, else a sorted sample with the least and the greatest at its ends."""
+    """The ids that are asked for: all of them where they are few, else a sorted sample with the least and the greatest at its ends.
+
+    `by_day`: the sample by date, where these are events of a batch: ids are often counted up, so that each date has others.
+    """
 
     few: tuple[str, ...] | None
     sample: tuple[str, ...] = ()
+    by_day: Mapping[str, Sequence[str]] = {}
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,16 +112,16 @@ def _asked(warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days) -> 
     if ids.few is not None:
         yield _grouped(warehouse, sql, ids.few, span)
         return
-    for part in _parts(warehouse, table, ids.sample, days):
+    for part in _parts(warehouse, table, ids, days):
         params: dict[str, object] = {"since": part.days[0], "until": part.days[1], "least": part.least}
         end = "event_id <= $greatest" if part.below is None else "event_id < $below"
         params |= {"greatest": part.greatest} if part.below is None else {"below": part.below}
         yield warehouse.query(sql.replace("{among}", f"event_id >= $least AND {end}"), params)
 
 
-def _parts(warehouse: Warehouse, table: str, sample: Sequence[str], days: Days) -> Iterator[_Part]:
-    """Dates together while they are small; of a large one, as many spans of ids as it needs, cut where the sample says."""
-    least, greatest = sample[0], sample[-1]
+def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_Part]:
+    """Dates together while they are small; of a large one, as many spans of ids as it needs, cut where its own ids in the sample say."""
+    least, greatest = ids.sample[0], ids.sample[-1]
     since: str | None = None
     until, rows = "", 0
     for day, count in _by_day(warehouse, table, days):
@@ -125,8 +129,9 @@ def _parts(warehouse: Warehouse, table: str, sample: Sequence[str], days: Days) 
             yield _Part(days=(since, until), least=least, greatest=greatest)
             since, rows = None, 0
         if count > PART:
+            sample = ids.by_day.get(day, ids.sample)
             spans = min(-(-count // PART), len(sample))
-            cuts = [sample[place * len(sample) // spans] for place in range(spans)]
+            cuts = [least, *(sample[place * len(sample) // spans] for place in range(1, spans))]
             for low, high in zip(cuts, [*cuts[1:], None], strict=True):
                 yield _Part(days=(day, day), least=low, below=high, greatest=greatest)
         else:

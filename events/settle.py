@@ -65,7 +65,7 @@ def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged
             return
         good = _rows_of(staged.good)
         _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
-        _note_stored(warehouse, event, _ids(connection, good, "event_id"), staged.days, connection)
+        _note_stored(warehouse, event, _ids(connection, good), staged.days, connection)
         states = staged.folder / "states.parquet"
         connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(states)}' (FORMAT parquet)")
         counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
@@ -89,7 +89,7 @@ def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connectio
     """How many of the old ones are stored: they were in time then, or came as a back-fill. The others go to `unstored`."""
     late, lateness = _rows_of(staged.late), staged.lateness
     days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
-    _note_stored(warehouse, event, _ids(connection, late, "event_id"), days, connection)
+    _note_stored(warehouse, event, _ids(connection, late), days, connection)
     known = (
         "SELECT 1 FROM isthmus_existing WHERE isthmus_existing.dt = isthmus_late.dt AND isthmus_existing.event_id = isthmus_late.event_id "
         "AND isthmus_existing.payload_digest = isthmus_late.payload_digest"
@@ -166,7 +166,7 @@ def _note_missing(
         wanted = f"SELECT DISTINCT {attribute.name} AS event_id FROM {good} WHERE {attribute.name} IS NOT NULL{own}"
         connection.execute(f"CREATE OR REPLACE TABLE isthmus_wanted AS {wanted}")
         for around in (days, None):
-            ids = _ids(connection, "isthmus_wanted", "event_id")
+            ids = _ids(connection, "isthmus_wanted", dated=False)
             if ids.few == ():
                 break
             for part in lookup.stored_ids(warehouse, spec.events[attribute.event], ids, around=around):
@@ -186,13 +186,18 @@ def _note_stored(warehouse: Warehouse, event: Event, ids: lookup.Ids, days: look
         connection.execute("INSERT INTO isthmus_existing SELECT * FROM isthmus_part")
 
 
-def _ids(connection: duckdb.DuckDBPyConnection, rows: str, column: str) -> lookup.Ids:
-    few = connection.execute(f"SELECT DISTINCT {column} FROM {rows} LIMIT {lookup.BY_ID + 1}").fetchall()
+def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True) -> lookup.Ids:
+    """`dated`: the rows have a dt."""
+    few = connection.execute(f"SELECT DISTINCT event_id FROM {rows} LIMIT {lookup.BY_ID + 1}").fetchall()
     if len(few) <= lookup.BY_ID:
         return lookup.Ids(few=tuple(sorted(row[0] for row in few)))
-    ends = connection.execute(f"SELECT min({column}), max({column}) FROM {rows}").fetchall()[0]
-    sample = connection.execute(f"SELECT {column} FROM (FROM {rows}) USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (0)").fetchall()
-    return lookup.Ids(few=None, sample=tuple(sorted({*ends, *(row[0] for row in sample)})))
+    ends = connection.execute(f"SELECT min(event_id), max(event_id) FROM {rows}").fetchall()[0]
+    columns = "event_id, dt" if dated else "event_id, NULL"
+    sample = connection.execute(f"SELECT {columns} FROM (FROM {rows}) USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (0)").fetchall()
+    by_day: dict[str, list[str]] = {}
+    for event_id, day in sorted(sample):
+        by_day.setdefault(day, []).append(event_id)
+    return lookup.Ids(few=None, sample=tuple(sorted({*ends, *(event_id for event_id, _ in sample)})), by_day=by_day if dated else {})
 
 
 def _all_refused(event: Event, staged: Staged, selected: Callable[[str], Iterator[pa.Table]], unstored: Path | None) -> Iterator[pa.Table]:

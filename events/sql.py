@@ -24,7 +24,7 @@ _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 
 
 @contextmanager
-def bounded(spill: Path, *, memory: str = "256MiB", threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
+def bounded(spill: Path, *, memory: str = "128MiB", threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB in memory that holds no more than `memory`; what does not fit waits in the folder `spill`. OSError: the system refuses."""
     import duckdb
 

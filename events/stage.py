@@ -92,6 +92,7 @@ def stage(event: Event, source: Source, folder: Path, *, now: datetime, progress
             days.update(pc.unique(rows["dt"]).to_pylist())
             read += chunk.rows + len(chunk.broken)
             progress(read)
+    pa.default_memory_pool().release_unused()  # of the chunks: what judges the batch needs the room
     return msgspec.structs.replace(staged, read=read, days=(min(days), max(days)) if days else None, lateness=lateness)
 
 

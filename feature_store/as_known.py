@@ -21,7 +21,7 @@ from ..errors import Refused
 from ..events.relations import view_name
 from ..project.options import budget
 from ..runtime import Project
-from .as_known_sql import Input, compared_sql, computations, inputs, known_times_sql
+from .as_known_sql import Input, blamed_sql, computations, inputs, known_times_sql, reads_outcomes, totals_sql
 from .history import ViewSource
 from .peek import Peek, first_peek, likely_cause, words
 from .relations import static_raw_name
@@ -60,8 +60,8 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
 def check_as_known(project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS) -> tuple[AsKnown, ...]:
     """Check views (default: all) at so many moments, spread over the history by a fixed seed. Writes nothing.
 
-    Costs `usual_computations(moments)` of each view, and again where a float differs. NotFound, ProjectError as materialize. Refused, with
-    nothing computed, when that reads more than an hour of the profile's budget pays for.
+    Costs at most `usual_computations(moments)` of each view, and more where a row is to blame. NotFound, ProjectError as materialize.
+    Refused, with nothing computed, when that reads more than an hour of the profile's budget pays for.
     """
     _require_affordable(project, views, _some(moments))
     return tuple(_reports(project, view_sources(project.description, views), moments))
@@ -87,14 +87,14 @@ def require_as_known(project: Project, sources: Sequence[ViewSource], *, moments
 
 
 def usual_computations(moments: int) -> int:
-    """Of one view: twice for each moment, and itself for every few of them."""
+    """Of one view, at most: twice for each moment, and itself for every few of them. One that reads no outcome has nothing to flip."""
     return 2 * moments + _queries(moments)
 
 
 def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
-    """For people, before it runs. Where a float differs, all is computed again, beside the view over its input in another order."""
+    """For people, before it runs. Which row is to blame is asked besides, and once more where it is a float."""
     usual = usual_computations(moments)
-    told = f"{usual} computations of each, {2 * usual + _queries(moments)} where a float differs"
+    told = f"at most {usual} computations of each, {3 * usual + _queries(moments)} where a row is to blame"
     if scan is None:
         return told
     least = "" if moments == 1 else f"; {scan.times(usual_computations(1))} with --moments 1"
@@ -153,33 +153,39 @@ def examine(project: Project, source: ViewSource, read: Sequence[Input], moments
 
 def _added(project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], report: AsKnown) -> AsKnown:
     """The report with some more moments in it."""
-    row, notes, price = _compared(project, source, read, moments), report.notes, computations(len(moments))
-    peek = first_peek(source, row, moments) if row and row["isthmus_blamed"] else None
+    totals = _first_row(project, totals_sql(source, read, moments)) or {}
+    report = msgspec.structs.replace(
+        report,
+        rows=report.rows + int(totals.get("isthmus_near") or 0),
+        computations=report.computations + _price(read, moments),
+    )
+    return _with_blame(project, source, read, moments, report) if totals.get("isthmus_blamed") else report
+
+
+def _with_blame(project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], report: AsKnown) -> AsKnown:
+    """With the first row to blame. A float that differs is judged once more, by what it is over the same rows in another order."""
+    row, notes, price = _first_row(project, blamed_sql(source, read, moments, again=False)), report.notes, _price(read, moments)
+    peek = first_peek(source, row, moments) if row else None
     if peek is not None and (isinstance(peek.value, float) or isinstance(peek.other, float)):
-        price += computations(len(moments), again=True)
-        row = _compared(project, source, read, moments, again=True)
-        if row and row["isthmus_blamed"]:
-            peek = first_peek(source, row, moments, again=True)
-        else:
+        row, price = _first_row(project, blamed_sql(source, read, moments, again=True)), price + _price(read, moments, again=True)
+        if row is None:
             notes += (f"{peek.feature} is not repeatable: it differs with the order in which the same rows are added up",)
-            peek = None
-    if row is None:
-        return report
+        peek = first_peek(source, row, moments, again=True) if row else None
     return msgspec.structs.replace(
         report,
-        rows=report.rows + int(row["isthmus_near"]),
         computations=report.computations + price,
-        blamed=report.blamed + int(row["isthmus_blamed"]),
+        blamed=report.blamed + (int(row["isthmus_blamed"]) if row else 0),
         peek=report.peek or peek,
         notes=notes,
     )
 
 
-def _compared(
-    project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False
-) -> dict[str, Any] | None:
-    sql, params = compared_sql(source, read, moments, again=again)
-    rows = project.target.warehouse.query(sql, params).to_pylist()
+def _price(read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False) -> int:
+    return computations(len(moments), flipped=reads_outcomes(read), again=again)
+
+
+def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[str, Any] | None:
+    rows = project.target.warehouse.query(*query).to_pylist()
     if not rows:
         return None
     return {name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value for name, value in rows[0].items()}

@@ -1,14 +1,17 @@
 """The SQL of the as-known check, in the neutral subset: a view over what was known at a moment, beside the view over everything. Pure.
 
-One query computes the view `computations` times: over everything, and for each moment T twice: over what was known at T (run "removed"),
-and over everything with the outcomes that became known after T turned round (run "flipped"). Rows are put side by side by
-(entity_key, event_timestamp, created_timestamp), which is unique in each run. No join and no relation read twice in a run: an engine that
-writes WITH out reads no more than one that keeps it.
+One query computes the view `computations` times: over everything, and for each moment T over what was known at T (run "removed") and, of
+a view that reads an objective, over everything with the outcomes that became known after T turned round (run "flipped"). Rows are put side
+by side by (entity_key, event_timestamp, created_timestamp), which is unique in each run. No join and no relation read twice in a run: an
+engine that writes WITH out reads no more than one that keeps it.
+
+How many rows are to blame is asked first, by aggregates alone: nothing wide is sorted, however long a history is. Which row is the first
+of them is asked where there are any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 
@@ -59,9 +62,14 @@ def _known(columns: set[str]) -> str | None:
     return next((name for name in ("created_timestamp", "event_timestamp") if name in columns), None)
 
 
-def computations(moments: int, *, again: bool = False) -> int:
-    """How often a view is computed for so many moments together."""
-    return 1 + 2 * moments + again
+def reads_outcomes(read: Sequence[Input]) -> bool:
+    """Whether there is anything to turn round."""
+    return any(i.outcome for i in read)
+
+
+def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
+    """How often a query computes a view for so many moments together. `flipped`: it reads outcomes."""
+    return 1 + moments * (1 + flipped) + again
 
 
 def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
@@ -75,39 +83,74 @@ def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
     )
 
 
-def compared_sql(source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool) -> tuple[str, dict[str, object]]:
-    """One row, or none when the view has none: the first row to blame, else any, with every run's values and two totals.
+def totals_sql(source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]) -> tuple[str, dict[str, object]]:
+    """One row: isthmus_blamed, rows to blame; isthmus_near, rows of the full result that became known within `NEAR` before a moment.
 
-    isthmus_blamed: rows to blame; isthmus_near: rows of the full result that became known within `NEAR` before a moment.
+    Both are null when the view has no rows.
+    """
+    runs = _runs(source, read, len(moments), again=False)
+    ways = [_blamed(source.features, number, runs) for number in range(len(moments))]
+    changed, gone = (" OR ".join(conditions) for conditions in zip(*ways, strict=True))
+    near = " OR ".join(f"(created_timestamp > $near_{n} AND created_timestamp <= $moment_{n})" for n in range(len(moments)))
+    flags = ", ".join(
+        f"CASE WHEN {condition} THEN 1 ELSE 0 END AS {name}"
+        for name, condition in (("isthmus_changed", changed), ("isthmus_gone", gone), ("isthmus_close", f"isthmus_in_0 = 1 AND ({near})"))
+    )
+    judged = f"SELECT entity_key, event_timestamp, isthmus_in_0, {flags} FROM (\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
+    sums = ", ".join(f"sum({name}) AS {name}" for name in ("isthmus_in_0", "isthmus_changed", "isthmus_gone", "isthmus_close"))
+    events = f"SELECT {sums} FROM (\n{judged}\n) AS isthmus_judged GROUP BY entity_key, event_timestamp"
+    blamed = "CASE WHEN isthmus_in_0 = 0 THEN isthmus_gone ELSE isthmus_changed END"
+    sql = f"SELECT sum({blamed}) AS isthmus_blamed, sum(isthmus_close) AS isthmus_near FROM (\n{events}\n) AS isthmus_events"
+    return sql, _params(sql, moments)
+
+
+def blamed_sql(source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool) -> tuple[str, dict[str, object]]:
+    """The first row to blame, or none, with every run's values; isthmus_blamed: how many there are.
+
     `again`: the view is computed once more over its input in another order, and a float that differs there as well is not blamed.
     """
-    runs = [source.view.sql]
-    for number in range(len(moments)):
-        runs += [_over(source, read, _removed, number), _over(source, read, _flipped, number)]
-    if again:
-        runs.append(_over(source, read, _reordered, 0))
-    union = "\nUNION ALL\n".join(
-        f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}" for run, sql in enumerate(runs)
-    )
-    values = chain.from_iterable(_values(source.features, run) for run in range(len(runs)))
-    grouped = f"SELECT {', '.join(_KEY)}, {', '.join(values)} FROM (\n{union}\n) AS isthmus_runs GROUP BY {', '.join(_KEY)}"
+    runs = _runs(source, read, len(moments), again=again)
     there = (
-        f"SELECT *, sum(isthmus_in_0) OVER (PARTITION BY entity_key, event_timestamp) AS isthmus_there FROM (\n{grouped}\n) AS isthmus_rows"
+        f"SELECT *, sum(isthmus_in_0) OVER (PARTITION BY entity_key, event_timestamp) AS isthmus_there "
+        f"FROM (\n{_side_by_side(source, runs)}\n) AS isthmus_rows"
     )
-    blamed = " OR ".join(_blamed(source.features, number, len(runs) - 1 if again else None) for number in range(len(moments)))
-    near = " OR ".join(f"(created_timestamp > $near_{n} AND created_timestamp <= $moment_{n})" for n in range(len(moments)))
-    judged = (
-        f"SELECT *, CASE WHEN {blamed} THEN 1 ELSE 0 END AS isthmus_wrong, "
-        f"CASE WHEN isthmus_in_0 = 1 AND ({near}) THEN 1 ELSE 0 END AS isthmus_close FROM (\n{there}\n) AS isthmus_placed"
+    repeat = 2 * len(moments) + 1 if again else None
+    ways = (_blamed(source.features, number, runs, repeat) for number in range(len(moments)))
+    blamed = " OR ".join(f"{changed} OR (isthmus_there = 0 AND {gone})" for changed, gone in ways)
+    sql = (
+        f"SELECT *, count(*) OVER () AS isthmus_blamed FROM (\n{there}\n) AS isthmus_placed WHERE {blamed} "
+        "ORDER BY created_timestamp, event_timestamp, entity_key LIMIT 1"
     )
+    return sql, _params(sql, moments)
+
+
+def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
     params: dict[str, object] = {"until": _ALWAYS}
     for number, moment in enumerate(moments):
         params |= {f"moment_{number}": moment, f"near_{number}": moment - NEAR, f"date_{number}": f"{moment:%Y-%m-%d}"}
-    sql = (
-        "SELECT *, sum(isthmus_wrong) OVER () AS isthmus_blamed, sum(isthmus_close) OVER () AS isthmus_near "
-        f"FROM (\n{judged}\n) AS isthmus_judged ORDER BY isthmus_wrong DESC, created_timestamp, event_timestamp, entity_key LIMIT 1"
+    return {name: value for name, value in params.items() if f"${name}" in sql}
+
+
+def _runs(source: ViewSource, read: Sequence[Input], moments: int, *, again: bool) -> dict[int, str]:
+    """The view's SQL by run: 0 over everything, 2n + 1 with what moment n did not know removed, 2n + 2 with it flipped, the last in
+    another order.
+    """
+    runs = {0: source.view.sql}
+    for number in range(moments):
+        runs[2 * number + 1] = _over(source, read, _removed, number)
+        if reads_outcomes(read):
+            runs[2 * number + 2] = _over(source, read, _flipped, number)
+    if again:
+        runs[2 * moments + 1] = _over(source, read, _reordered, 0)
+    return runs
+
+
+def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
+    union = "\nUNION ALL\n".join(
+        f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}" for run, sql in runs.items()
     )
-    return sql, {name: value for name, value in params.items() if f"${name}" in sql}
+    values = chain.from_iterable(_values(source.features, run) for run in runs)
+    return f"SELECT {', '.join(_KEY)}, {', '.join(values)} FROM (\n{union}\n) AS isthmus_runs GROUP BY {', '.join(_KEY)}"
 
 
 def value_name(feature: int, run: int) -> str:
@@ -155,23 +198,22 @@ def _reordered(i: Input, number: int) -> str | None:
 
 def _values(features: Sequence[Column], run: int) -> Iterator[str]:
     """A run has at most one row of a key, so max() is that row's value."""
-    yield f"sum(CASE WHEN isthmus_run = {run} THEN 1 ELSE 0 END) AS isthmus_in_{run}"
+    yield f"max(CASE WHEN isthmus_run = {run} THEN 1 ELSE 0 END) AS isthmus_in_{run}"
     for place, feature in enumerate(features):
         yield f"max(CASE WHEN isthmus_run = {run} THEN {feature.name} END) AS {value_name(place, run)}"
 
 
-def _blamed(features: Sequence[Column], number: int, again: int | None) -> str:
-    """A row of the full result that was known by T must be in both other runs alike; one that was there at T must still be there."""
-    removed, flipped = 2 * number + 1, 2 * number + 2
-    differs = [f"isthmus_in_{run} = 0" for run in (removed, flipped)]
-    for place, feature in enumerate(features):
-        full = value_name(place, 0)
-        for run in (removed, flipped):
-            different = changed(feature, full, value_name(place, run))
-            if again is not None and feature.type == "float64":
-                different = f"({different} AND NOT {changed(feature, full, value_name(place, again))})"
+def _blamed(features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None) -> tuple[str, str]:
+    """Two conditions on a row that was known by T: of the full result, and not in the other runs alike; there by T, and to blame where
+    nothing of its event is there any more. `repeat`: the run in another order.
+    """
+    removed, known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
+    differs = []
+    for run in (run for run in (removed, removed + 1) if run in runs):
+        differs.append(f"isthmus_in_{run} = 0")
+        for place, feature in enumerate(features):
+            different = changed(feature, value_name(place, 0), value_name(place, run))
+            if repeat is not None and feature.type == "float64":
+                different = f"({different} AND NOT {changed(feature, value_name(place, 0), value_name(place, repeat))})"
             differs.append(different)
-    return (
-        f"(created_timestamp <= $moment_{number} AND ((isthmus_in_0 = 1 AND ({' OR '.join(differs)})) "
-        f"OR (isthmus_in_{removed} = 1 AND isthmus_there = 0)))"
-    )
+    return f"({known} AND isthmus_in_0 = 1 AND ({' OR '.join(differs)}))", f"({known} AND isthmus_in_{removed} = 1)"

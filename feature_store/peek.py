@@ -77,7 +77,7 @@ def _seen(source: ViewSource, row: Mapping[str, Any], number: int, repeat: int |
     removed, flipped = 2 * number + 1, 2 * number + 2
     if not row["isthmus_in_0"]:
         return {"what": "disappears"} if row[f"isthmus_in_{removed}"] and not row["isthmus_there"] else None
-    for run in (removed, flipped):
+    for run in (run for run in (removed, flipped) if f"isthmus_in_{run}" in row):  # nothing is flipped where no outcome is read
         change = {} if not row[f"isthmus_in_{run}"] else _change(source, row, run, repeat)
         if change is not None:
             return {"what": "seen the future", "flipped": run == flipped} | change

@@ -150,6 +150,15 @@ def test_late_events_are_not_the_views_fault(log, clock):
     assert [report.blamed for report in check_as_known(log, moments=7)] == [0, 0]
 
 
+def test_a_view_that_reads_no_outcome_is_computed_once_a_moment_and_once_for_all(log):
+    shown = with_sql(log, "SELECT item_id, event_timestamp, count(*) AS item_impressions FROM events_impression GROUP BY 1, 2")
+    (report,) = check_as_known(shown, ["item_history"])
+    assert (report.peek, report.computations, len(report.moments)) == (None, 4, 3)
+    whole = "SELECT item_id, event_timestamp, count(*) OVER (PARTITION BY item_id) AS item_impressions FROM events_impression"
+    (peeking,) = check_as_known(with_sql(log, whole), ["item_history"])
+    assert (peeking.peek.feature, peeking.peek.flipped, peeking.computations) == ("item_impressions", False, 8)
+
+
 def test_the_moments_are_those_of_the_seed_and_lie_in_equal_parts_of_the_history(log):
     (report,) = check_as_known(log, ["item_history"], moments=8)
     assert report == check_as_known(log, ["item_history"], moments=8)[0]
@@ -206,7 +215,7 @@ def test_the_command_says_the_price_first_and_exits_with_1_for_a_view_that_peeks
     for command in ("apply", "ingest"):
         isthmus(folder, command)
     said = isthmus(folder, "features", "check", "--moments", "2")
-    assert said.out.splitlines()[0] == "5 computations of each, 11 where a float differs"
+    assert said.out.splitlines()[0] == "at most 5 computations of each, 16 where a row is to blame"
     assert said.out.splitlines()[1].startswith("item_history   2 moments, ")
     assert said.out.endswith("none saw later data\n")
     file = folder / "features/item_history.sql"
@@ -219,7 +228,9 @@ def test_the_command_says_the_price_first_and_exits_with_1_for_a_view_that_peeks
     assert "has seen the future" in refused.err
     file.write_text(file.read_text().replace("INTERVAL 1 DAY FOLLOWING", "CURRENT ROW"))
     first = isthmus(folder, "materialize").out
-    assert first.startswith("first, whether they see later data (7 computations of each, 15 where a float differs): item_history\n")
+    assert first.startswith(
+        "first, whether they see later data (at most 7 computations of each, 22 where a row is to blame): item_history\n"
+    )
     assert "item_history   3 moments, " in first
     again = isthmus(folder, "materialize").out
     assert "moments" not in again
