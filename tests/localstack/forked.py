@@ -30,6 +30,8 @@ import msgspec
 from isthmus.localstack import run
 
 MOTO = ("athena", "dynamodb", "firehose", "glue", "iam", "kinesis", "logs", "s3", "sagemaker", "sts")  # what most tests come to ask
+OURS = ("cloudwatch", "sagemaker-featurestore-runtime", "sagemaker-runtime")
+FIRST_ASKED = ("duckdb", "pandas", "pyarrow.csv", "pyarrow.parquet")  # what a stack imports when a query first comes
 _MESSAGE = 1 << 20  # bytes
 _EXIT = 4  # bytes of an exit code
 
@@ -139,6 +141,8 @@ def serve(cloud, listening, place):
     """Fork a stack for each message of a starter, and tell it how each ended, until the last starter is gone."""
     main = importlib.import_module(f"isthmus.localstack.{cloud}.__main__").main
     {"aws": _import_aws, "gcp": _import_gcp}[cloud]()
+    for name in FIRST_ASKED:
+        importlib.import_module(name)
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # pages that no collection writes to stay shared
@@ -227,13 +231,22 @@ def _become(main, start):
 
 def _import_aws():
     from moto.backends import get_backend
+    from moto.core.base_backend import AccountSpecificBackend
+    from moto.core.routing import get_service_router
+    from werkzeug.exceptions import NotFound
 
-    from isthmus.localstack.aws import front, handler_modules, http  # noqa: F401
+    from isthmus.localstack.aws import front, handler_modules, http, in_process  # noqa: F401
     from isthmus.localstack.aws.home import keeper  # noqa: F401
 
     handler_modules.load()
     for service in MOTO:
         get_backend(service)
+    for service in (*MOTO, *OURS):  # megabytes of JSON each
+        for protocol in get_service_router(service)._service_model.protocols:
+            with contextlib.suppress(NotFound):  # moto answers others
+                get_service_router(service)._get_router(protocol)
+        in_process._service_model(service)
+    AccountSpecificBackend.get_session().get_available_regions("sagemaker")
 
 
 def _import_gcp():
@@ -242,7 +255,9 @@ def _import_gcp():
 
     late_packages.install(api.module for api in table.APIS if api.module)
     late_packages.install = lambda _packages: None
-    table.load(table.APIS[0])
+    for api in table.APIS:
+        table.load(api)
+    importlib.import_module("isthmus.localstack.gcp.googlesql.analyzer")
     for package in handler_modules.MODULES:
         handler_modules.load(package)
 
