@@ -33,12 +33,14 @@ from .reasons import Reason, Tally
 from .relations import CORRECTION, STORED_TIMESTAMP, quarantine_table, raw_table
 from .settle import Settled, settle
 from .source import Source
+from .sql import bounded
 from .stage import Late, Staged, restage, stage
 from .stamps import forget, stored_timestamp
 from .tables import require_table
 from .values import naive
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 pc: Any = pyarrow.compute
@@ -100,12 +102,14 @@ def ingest(
             if batch.lateness.count and confirm_backfill and _empty(project, spec) and confirm_backfill(spec.name, batch.lateness):
                 batch = _stage(project, spec, source, folder / spec.name, backfill=True)
             staged.append((spec, source, batch, started))
-        reports = {
-            spec.name: _store(project, spec, source, waiting, started, corrects=corrects) for spec, source, waiting, started in staged
-        }
-        for name, retried in _retry(project, folder).items():
-            report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
-            reports[name] = msgspec.structs.replace(report, retried=retried)
+        with bounded(folder / "spill") as connection:
+            reports = {
+                spec.name: _store(project, spec, source, waiting, started, connection=connection, corrects=corrects)
+                for spec, source, waiting, started in staged
+            }
+            for name, retried in _retry(project, folder, connection).items():
+                report = reports.get(name) or IngestReport(event=name, read=0, stored=0, already_there=0, quarantined=0)
+                reports[name] = msgspec.structs.replace(report, retried=retried)
     done = Rows(reports.values())
     _judge(done, max_bad)
     return done
@@ -164,8 +168,17 @@ def _empty(project: Project, event: Event) -> bool:
     return not project.target.warehouse.query(f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}).num_rows
 
 
-def _store(project: Project, event: Event, source: Source, staged: Staged, started: float, *, corrects: bool) -> IngestReport:
-    with settle(project.spec, project.target.warehouse, event, staged, corrects=corrects) as settled:
+def _store(
+    project: Project,
+    event: Event,
+    source: Source,
+    staged: Staged,
+    started: float,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    corrects: bool,
+) -> IngestReport:
+    with settle(project.spec, project.target.warehouse, event, staged, connection=connection, corrects=corrects) as settled:
         digest = keep_raw(project, event, source)
         first_ingest = staged.lateness.count > 0 and _empty(project, event)
         refused = _quarantine(project, event, settled)
@@ -223,7 +236,7 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
     project.target.warehouse.append(table.name, rows.select([c.name for c in table.columns]), batch=f"ingest-{content.hexdigest()}")
 
 
-def _retry(project: Project, folder: Path) -> dict[str, int]:
+def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """What waits, and whose time and event are there now, is stored; those that wait for these in turn follow. Event -> how many."""
     stored: dict[str, int] = {}
     progress, turn = True, 0
@@ -234,7 +247,7 @@ def _retry(project: Project, folder: Path) -> dict[str, int]:
                 continue
             for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
                 waiting = restage(event, late, folder / f"late-{event.name}-{turn}-{part}")
-                with settle(project.spec, project.target.warehouse, event, waiting) as settled:
+                with settle(project.spec, project.target.warehouse, event, waiting, connection=connection) as settled:
                     _quarantine(project, event, settled)  # one that meets another content under its id
                     _append(project, event, settled, batch=_late_batch(late))
                 if settled.stored:

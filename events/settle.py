@@ -22,7 +22,6 @@ from . import lookup, values
 from .refused import judged
 from .relations import CORRECTION, winning_order
 from .source import ROWS
-from .sql import bounded
 from .stage import Staged, good_schema
 
 if TYPE_CHECKING:
@@ -50,39 +49,46 @@ def new_schema(event: Event) -> pa.Schema:
 
 
 @contextmanager
-def settle(spec: ProjectSpec, warehouse: Warehouse, event: Event, staged: Staged, *, corrects: bool = False) -> Iterator[Settled]:
-    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
+def settle(
+    spec: ProjectSpec,
+    warehouse: Warehouse,
+    event: Event,
+    staged: Staged,
+    *,
+    connection: duckdb.DuckDBPyConnection,
+    corrects: bool = False,
+) -> Iterator[Settled]:
+    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts. One at a time on `connection` (sql.bounded).
 
     Under one id and date stands the first content of `winning_order`, so what is stored stays and another content of its id is refused;
     of several in the batch itself the one whose digest sorts first is taken. `corrects`: the batch's content takes the stored one's place.
     """
-    with bounded(staged.folder / "spill") as connection:
-        unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
-        late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
-        if staged.days is None:
-            refused = partial(_all_refused, event, staged, lambda _state: iter(()), unstored)
-            yield Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
-            return
-        good = _rows_of(staged.good)
-        _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
-        _note_stored(warehouse, event, _ids(connection, good), staged.days, connection)
-        states = staged.folder / "states.parquet"
-        connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(states)}' (FORMAT parquet)")
-        counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
-        corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0").fetchall()
-        connection.unregister("isthmus_part")
-        connection.execute("DROP TABLE isthmus_missing; DROP TABLE isthmus_existing; DROP TABLE IF EXISTS isthmus_wanted")  # memory
+    unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
+    late_there = _stored_before(warehouse, event, staged, connection, unstored=unstored) if unstored else 0
+    if staged.days is None:
+        refused = partial(_all_refused, event, staged, lambda _state: iter(()), unstored)
+        yield Settled(stored=0, already_there=late_there, corrected=0, new=lambda: iter(()), refused=refused)
+        return
+    good = _rows_of(staged.good)
+    _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
+    _note_stored(warehouse, event, _ids(connection, good), staged.days, connection)
+    states = staged.folder / "states.parquet"
+    connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(states)}' (FORMAT parquet)")
+    counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
+    corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0").fetchall()
+    connection.unregister("isthmus_part")
+    connection.execute("DROP TABLE isthmus_missing; DROP TABLE isthmus_existing; DROP TABLE IF EXISTS isthmus_wanted")  # memory
 
-        def selected(state: str, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
-            return _selected(connection, staged, states, state, schema or good_schema(event)) if state in counts else iter(())
+    def selected(state: str, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
+        return _selected(connection, staged, states, state, schema or good_schema(event)) if state in counts else iter(())
 
-        yield Settled(
-            stored=counts.get("new", 0),
-            already_there=counts.get("there", 0) + late_there,
-            corrected=corrected[0][0],
-            new=partial(selected, "new", new_schema(event)),
-            refused=partial(_all_refused, event, staged, selected, unstored),
-        )
+    yield Settled(
+        stored=counts.get("new", 0),
+        already_there=counts.get("there", 0) + late_there,
+        corrected=corrected[0][0],
+        new=partial(selected, "new", new_schema(event)),
+        refused=partial(_all_refused, event, staged, selected, unstored),
+    )
 
 
 def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connection: duckdb.DuckDBPyConnection, *, unstored: Path) -> int:
@@ -158,7 +164,7 @@ def _note_missing(
     spec: ProjectSpec, warehouse: Warehouse, event: Event, *, days: lookup.Days, connection: duckdb.DuckDBPyConnection, good: str
 ) -> None:
     """Table isthmus_missing (attribute, id): the references of the batch that lead nowhere. A batch may refer to its own events."""
-    connection.execute("CREATE TABLE isthmus_missing (attribute VARCHAR, id VARCHAR)")
+    connection.execute("CREATE OR REPLACE TABLE isthmus_missing (attribute VARCHAR, id VARCHAR)")
     for attribute in event.attributes:
         if attribute.event is None:
             continue

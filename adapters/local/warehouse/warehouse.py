@@ -76,6 +76,8 @@ class LocalWarehouse:
         if document.view_sql is not None:
             empty = self._engine.query(documents, f"SELECT * FROM {quoted(table)} LIMIT 0", {}, compare=False)
             return TableState(columns=results.columns(empty.schema), rows=None)
+        if document.stream_key is None and not (self._folder / table).exists():  # it comes with the first batch
+            return TableState(columns=document.columns, rows=0)
         counted = self._engine.query(documents, f"SELECT count(*) AS n FROM {quoted(table)}", {}, compare=False)  # from the files' footers
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
