@@ -13,6 +13,7 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         *("metadata.stores", "metadata.nodes", "metadata.graph", "metadata.tensorboards", "metadata.points"),
         "models.upload",
         "models.handlers",
+        "models.evaluations",
         "endpoints.lifecycle",
         "endpoints.deploying",
         "prediction.handlers",

@@ -23,6 +23,7 @@ _OTHERS: Mapping[str, str] = {
     "ModelService.ListModelVersions": "models.list",
     "ModelService.DeleteModelVersion": "models.delete",
     "ModelService.MergeVersionAliases": "models.update",
+    "ModelService.ImportModelEvaluation": "modelEvaluations.import",
     "PredictionService.Explain": "endpoints.explain",
     "FeatureOnlineStoreAdminService.SyncFeatureView": "featureViews.sync",
     "FeatureOnlineStoreService.FetchFeatureValues": "featureViews.fetchFeatureValues",

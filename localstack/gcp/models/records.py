@@ -31,6 +31,7 @@ class Version:
     def __init__(self, number: int, content: Any) -> None:
         self.number = number
         self.content = content  # a Model; the version's labels are its labels
+        self.evaluations: dict[str, Any] = {}  # by id
 
 
 class Registered:

@@ -119,3 +119,19 @@ def test_what_the_registry_refuses(kit):
         kit.upload(parent=f"{name}-not")
     with pytest.raises(exceptions.NotFound):
         kit.models.get_model(name=f"{name}@9")
+
+
+def test_an_imported_evaluation_is_its_versions(kit):
+    name, _ = kit.upload()
+    kit.upload(parent=name)
+    asked = ai.ModelEvaluation(display_name="nightly", metrics_schema_uri="gs://schema.yaml", metrics={"auRoc": 0.75})
+    kept = kit.models.import_model_evaluation(parent=f"{name}@2", model_evaluation=asked)
+    assert kept.name.startswith(f"{name}@2/evaluations/")
+    assert kit.models.get_model_evaluation(name=kept.name).metrics["auRoc"] == 0.75
+    assert [one.name for one in kit.models.list_model_evaluations(parent=f"{name}@2")] == [kept.name]
+    assert not list(kit.models.list_model_evaluations(parent=name))
+    kit.models.delete_model_version(name=f"{name}@2").result(timeout=60)
+    with pytest.raises(exceptions.NotFound):
+        kit.models.get_model_evaluation(name=kept.name)
+    with pytest.raises(exceptions.NotFound):
+        kit.models.get_model_evaluation(name=f"{name}@1/evaluations/1")
