@@ -13,7 +13,7 @@ from .catalog import TableRef
 from .errors import BigQueryError, invalid
 from .opening import place
 from .parameters import Parameter
-from .place import worded
+from .place import Place, worded
 from .running import Running
 from .types import Field
 
@@ -41,7 +41,7 @@ def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, 
     """Rows of JSON values into `project.dataset.table`, all of them or none. GcpError: NOT_FOUND, or INVALID_ARGUMENT with the field."""
     here = place(call)
     try:
-        known = here.catalog.table(_ref(table))
+        known = here.catalog.table(_ref(here, table))
         rows.append(here, known, [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values])
     except decode.Wrong as error:
         raise worded(invalid(str(error))) from error
@@ -52,7 +52,8 @@ def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
     """A table's columns in its order. GcpError NOT_FOUND."""
     try:
-        return place(call).catalog.table(_ref(table)).fields
+        here = place(call)
+        return here.catalog.table(_ref(here, table)).fields
     except BigQueryError as error:
         raise worded(error) from error
 
@@ -64,7 +65,8 @@ def version(call: Call) -> int:
 
 def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_by: str | None = None) -> None:
     """Dataset and table, where they are not there yet. GcpError."""
-    here, ref = place(call), _ref(table)
+    here = place(call)
+    ref = _ref(here, table)
     try:
         with here.catalog.lock:
             if not any(dataset.id == ref.dataset for dataset in here.catalog.datasets(ref.project)):
@@ -79,13 +81,19 @@ def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_b
 def parts(table: str) -> tuple[str, str, str]:
     """Project, dataset and table of bq://project.dataset.table, or without bq://. GcpError INVALID_ARGUMENT."""
     try:
-        ref = _ref(table)
+        ref = _named(table)
     except BigQueryError as error:
         raise worded(error) from error
     return ref.project, ref.dataset, ref.table
 
 
-def _ref(table: str) -> TableRef:
+def _ref(here: Place, table: str) -> TableRef:
+    """The same with the project's id, where its number is named."""
+    ref = _named(table)
+    return TableRef(here.catalog.id_of(ref.project), ref.dataset, ref.table)
+
+
+def _named(table: str) -> TableRef:
     """Also bq://project.dataset.table."""
     parts = table.removeprefix("bq://").replace(":", ".", 1 if table.count(".") == 1 else 0).rsplit(".", 2)
     if len(parts) != 3 or not all(parts):

@@ -18,7 +18,7 @@ from .errors import BigQueryError, invalid
 from .types import Field
 
 _DATASET_ID = re.compile(r"\w{1,1024}")
-_TABLE_ID = re.compile(r"[\w\- $@]{1,1024}")
+_TABLE_ID = re.compile(r"[\w\- ]{1,1024}")
 
 
 class TableRef(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from . import tables, warehouse
+from . import decorators, tables, warehouse
 from .catalog import Table, TableRef
-from .errors import BigQueryError, invalid
+from .errors import BigQueryError, invalid, not_run
 from .place import Place
 from .types import Field, quoted
 
@@ -43,11 +43,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     updates: frozenset[str] = frozenset()  # schemaUpdateOptions
     written: Mapping[str, Any] = {}  # of a table that is made: timePartitioning, clustering, description ...
     expires: datetime | None = None
+    partition: str | None = None  # the only one that is written, of a destination `t$20240101`
 
 
 def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
     """Of a job's configuration. invalid."""
-    ref = table_ref(configuration.get("destinationTable"), "destinationTable")
+    ref, partition = decorators.split(table_ref(configuration.get("destinationTable"), "destinationTable"))
     create = configuration.get("createDisposition") or "CREATE_IF_NEEDED"
     write = configuration.get("writeDisposition") or default_write
     if create not in ("CREATE_IF_NEEDED", "CREATE_NEVER"):
@@ -57,7 +58,8 @@ def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
     keys = ("timePartitioning", "rangePartitioning", "clustering")
     written = {key: configuration[key] for key in keys if configuration.get(key)}
     written |= {k: v for k, v in (configuration.get("destinationTableProperties") or {}).items() if k != "expirationTime"}
-    return Target(ref=ref, create=create, write=write, updates=frozenset(configuration.get("schemaUpdateOptions") or ()), written=written)
+    updates = frozenset(configuration.get("schemaUpdateOptions") or ())
+    return Target(ref=ref, create=create, write=write, updates=updates, written=written, partition=partition)
 
 
 def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
@@ -83,6 +85,8 @@ def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> i
         current = here.catalog.find(target.ref)
         if current is not None and current.kind != "TABLE":
             raise invalid(f"{target.ref} is not allowed for this operation because it is currently a {current.kind}.")
+        if target.partition is not None:
+            return _write_partition(here, cursor, target, tuple(fields), fill)
         before = 0 if current is None or target.write.startswith("WRITE_TRUNCATE") else warehouse.count(cursor, name)
         if before and target.write == "WRITE_EMPTY":
             raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}")
@@ -96,6 +100,27 @@ def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> i
     else:
         tables.wrote(here, target.ref, columns)
     return after - before
+
+
+def _write_partition(here: Place, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill) -> int:
+    """Rows into one partition of a table that is there. invalid, where a row belongs to another."""
+    current = here.catalog.find(target.ref)
+    if current is None:
+        raise not_run(f"a decorator of a table that is not there yet ({target.ref}${target.partition})")
+    name = tables.relation(target.ref)
+    within = decorators.condition(target.ref, str(target.partition), current.written, current.fields)
+    if target.write == "WRITE_EMPTY" and warehouse.count(cursor, f"{name} WHERE {within}"):
+        raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}${target.partition}")
+    if target.write.startswith("WRITE_TRUNCATE"):
+        cursor.execute(f"DELETE FROM {name} WHERE {within}")
+    before, others = warehouse.count(cursor, name), warehouse.count(cursor, f"{name} WHERE ({within}) IS NOT TRUE")
+    columns = _shaped(cursor, msgspec.structs.replace(target, write="WRITE_APPEND"), current, fields)
+    written = {field.name.lower() for field in fields}
+    fill(cursor, name, [column for column in columns if column.name.lower() in written])
+    if warehouse.count(cursor, f"{name} WHERE ({within}) IS NOT TRUE") != others:
+        raise invalid(f"Some rows belong to different partitions rather than destination partition {target.ref}${target.partition}")
+    tables.wrote(here, target.ref, columns)
+    return warehouse.count(cursor, name) - before
 
 
 def _shaped(cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]) -> tuple[Field, ...]:

@@ -134,3 +134,28 @@ def test_a_projects_number_stands_for_its_id(client, gcp, storage_read):
     numbered.query_and_wait(f"DROP SCHEMA `{number}`.shop CASCADE")
     assert list(client.list_datasets()) == []
     numbered.close()
+
+
+def test_a_decorator_writes_one_partition_and_leaves_the_others(client, rows):
+    client.query_and_wait("CREATE TABLE shop.t (moment TIMESTAMP, n INT64) PARTITION BY DATE(moment)")
+
+    def write(sql, disposition, partition="20240102"):
+        config = bigquery.QueryJobConfig(destination=f"shop-project.shop.t${partition}", write_disposition=disposition)
+        client.query_and_wait(sql, job_config=config)
+
+    one, two = ("SELECT TIMESTAMP '2024-01-0{} 23:59:59+00' AS moment, {} AS n".format(*pair) for pair in ((1, 1), (2, 2)))
+    write(one, "WRITE_APPEND", "20240101")
+    write(two, "WRITE_EMPTY")
+    write(two, "WRITE_APPEND")
+    assert rows("SELECT n FROM shop.t ORDER BY n") == [(1,), (2,), (2,)]
+    write(two.replace("2 AS n", "3 AS n"), "WRITE_TRUNCATE")
+    for sql, disposition, partition, words in (
+        (one, "WRITE_APPEND", "20240102", "belong to different partitions"), (two, "WRITE_TRUNCATE", "202401", "needs 8 digits"),
+    ):  # fmt: skip
+        with pytest.raises(BadRequest, match=words):
+            write(sql, disposition, partition)
+    with pytest.raises(Conflict, match="Already Exists"):
+        write(two, "WRITE_EMPTY")
+    assert rows("SELECT n FROM shop.t ORDER BY n") == [(1,), (3,)]
+    with pytest.raises(BadRequest, match="Invalid table ID"):
+        client.create_table("shop-project.shop.other$20240101")

@@ -9,6 +9,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as v1
 from google.cloud import bigquery
 
+from isthmus.localstack.gcp.projects import number_of
+
 from ..conftest import PARENT
 
 STORE = f"{PARENT}/featureOnlineStores/shop"
@@ -129,7 +131,7 @@ def test_an_entity_that_comes_twice_fails_the_sync_and_the_old_rows_stay(warehou
 @pytest.mark.parametrize(("dense", "f1"), [(True, None), (False, 15)])
 def test_features_of_the_registry_are_the_latest_ones(vertex, admin, fetch, dense, f1):
     registry = vertex(v1.FeatureRegistryServiceClient)
-    source = {"big_query_source": {"input_uri": "bq://shop-project.shop.item_history"}, "dense": dense}
+    source = {"big_query_source": {"input_uri": f"bq://{number_of('shop-project')}.shop.item_history"}, "dense": dense}
     group = registry.create_feature_group(parent=PARENT, feature_group_id="items", feature_group={"big_query": source}).result()
     assert list(group.big_query.entity_id_columns) == ["entity_id"]
     for name, column in (("first", "f0"), ("f1", "")):
