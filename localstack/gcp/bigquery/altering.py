@@ -35,7 +35,9 @@ def _altered(action: Node, fields: Sequence[Field], written: Mapping[str, Any]) 
     """The part of a table's resource that an action changes, and what its owner wrote."""
     names = [field.name.lower() for field in fields]
     if action.kind == "set_options_action":
-        return {}, options.laid_out(written, options.table(action.option_list))
+        changes = options.table(action.option_list)
+        content = {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
+        return content, options.laid_out(written, changes)
     if action.kind == "add_column_action":
         column = columns.column(action.column_definition)
         if column.name.lower() in names:

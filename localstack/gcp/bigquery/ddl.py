@@ -214,8 +214,9 @@ def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
 
 def _set_options(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     ref = _ref(here, meaning)
-    table = here.catalog.table(ref)
-    tables.change(here, ref, {}, options.laid_out(table.written, options.table(meaning.statement.option_list)), None)
+    changes = options.table(meaning.statement.option_list)
+    content = {"expirationTime": changes.pop("expirationTime")} if "expirationTime" in changes else {}
+    tables.change(here, ref, content, options.laid_out(here.catalog.table(ref).written, changes), None)
     return _outcome("ALTER", ref)
 
 

@@ -34,30 +34,31 @@ def _constant(node: Node) -> Any:
 
 
 def table(nodes: Sequence[Node]) -> dict[str, Any]:
-    """What its owner writes about a table, as a resource."""
+    """What its owner writes about a table, as a resource; None is what is taken away."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in _TABLE:
             written[_TABLE[name]] = value
         elif name == "labels":
-            written["labels"] = _labels(value)
+            written["labels"] = _labels(value) or None
         elif name == "expiration_timestamp":
-            written["expirationTime"] = str(microseconds(value) // 1000)
+            written["expirationTime"] = str(microseconds(value) // 1000) if value is not None else None
         elif name == "partition_expiration_days":
             written["timePartitioning"] = {"expirationMs": str(int(value * _DAY)) if value is not None else None}
         else:
             raise invalid_query(f"Unknown option: {name}")
-    return {key: value for key, value in written.items() if value is not None}
+    return written
 
 
 def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """What an owner wrote, with the changes of OPTIONS, of which one is a part of the partitioning."""
+    both = {key: value for key, value in {**layout, **changes}.items() if value is not None}
     if "timePartitioning" not in changes:
-        return {**layout, **changes}
+        return both
     if not layout.get("timePartitioning"):
         raise invalid_query("partition_expiration_days can only be set for a table that is partitioned by time")
-    both = {**layout["timePartitioning"], **changes["timePartitioning"]}
-    return {**layout, **changes, "timePartitioning": {key: value for key, value in both.items() if value is not None}}
+    partitioning = {**layout["timePartitioning"], **changes["timePartitioning"]}
+    return {**both, "timePartitioning": {key: value for key, value in partitioning.items() if value is not None}}
 
 
 def _labels(value: Any) -> dict[str, str]:

@@ -107,6 +107,12 @@ def test_columns_are_renamed_dropped_widened_and_given_defaults(client, rows):
         with pytest.raises(BadRequest, match=words):
             client.query_and_wait(f"ALTER TABLE shop.u {action}")
     assert [field.name for field in client.get_table("shop.u").schema] == ["k", "n", "day"]
+    client.query_and_wait(
+        "ALTER TABLE shop.u SET OPTIONS (description = 'kept', friendly_name = 'U', expiration_timestamp = TIMESTAMP '2999-01-01')"
+    )
+    client.query_and_wait("ALTER TABLE shop.u SET OPTIONS (description = NULL)")
+    table = client.get_table("shop.u")
+    assert (table.description, table.friendly_name, table.expires.year) == (None, "U", 2999)
 
 
 def test_a_result_s_second_column_of_a_name_has_a_number(client, rows):
