@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from unittest.mock import patch
 
 import pytest
 
@@ -11,6 +12,7 @@ from isthmus.localstack.aws import coverage
 from isthmus.localstack.jobs.images import anchored
 from isthmus.localstack.keys import of
 from isthmus.localstack.run import environment_for
+from isthmus.tests.cli import running
 from isthmus.tests.cli.running import at_terminal, too_wide
 from isthmus.tests.shown import block_of
 
@@ -19,9 +21,20 @@ pytestmark = pytest.mark.slow
 ISTHMUS = [sys.executable, "-m", "isthmus"]
 
 
-def isthmus(*words, cwd, env=None):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return subprocess.run([*ISTHMUS, "stack", *words], cwd=cwd, capture_output=True, text=True, env={**kept, **(env or {})}, check=False)
+def neutral(more=None):
+    """This process's variables without AWS's, and `more`."""
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("AWS_")}, **(more or {})}
+
+
+def isthmus(*words, cwd):
+    """A command whose own command writes to its streams: in a process of its own."""
+    return subprocess.run([*ISTHMUS, "stack", *words], cwd=cwd, capture_output=True, text=True, env=neutral(), check=False)
+
+
+def here(*words, cwd, env=None):
+    """A command in this process, whose stacks are forked."""
+    with patch.dict(os.environ, neutral(env), clear=True):
+        return running.isthmus(cwd, "stack", *words, ok=False)
 
 
 def answers(url):
@@ -77,10 +90,10 @@ def test_run_with_motos_answers_says_so_and_reaches_the_stack(tmp_path):
 
 
 def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_process):
-    done = isthmus("up", "aws", "--port", example_process.url.rpartition(":")[2], cwd=tmp_path)
-    assert done.returncode == 1
-    assert "did not start on port" in done.stderr
-    assert "--port 0 takes any free port" in done.stderr
+    done = here("up", "aws", "--port", example_process.url.rpartition(":")[2], cwd=tmp_path)
+    assert done.code == 1
+    assert "did not start on port" in done.err
+    assert "--port 0 takes any free port" in done.err
 
 
 def test_run_gives_the_command_a_stack_and_passes_its_exit_code_on(tmp_path):
@@ -95,15 +108,16 @@ def test_run_with_a_home_goes_on_with_what_the_run_before_left(tmp_path):
     code = (
         "import boto3; s3 = boto3.client('s3'); s3.create_bucket(Bucket='bucket'); s3.put_object(Bucket='bucket', Key='key', Body=b'kept')"
     )
-    assert isthmus("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).returncode == 0
-    code = "import boto3; print(boto3.client('s3').get_object(Bucket='bucket', Key='key')['Body'].read().decode())"
-    assert isthmus("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).stdout == "kept\n"
-    assert isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).returncode == 1
+    assert here("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).code == 0
+    code = "import boto3; boto3.client('s3').download_file('bucket', 'key', 'copy')"
+    assert here("run", *home, "aws", "--", sys.executable, "-c", code, cwd=tmp_path).code == 0
+    assert (tmp_path / "copy").read_bytes() == b"kept"
+    assert here("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).code == 1
 
 
 def test_a_folder_that_is_no_home_is_refused_with_the_reason(tmp_path):
-    done = isthmus("run", "--home", ".", "aws", "--", "true", cwd=tmp_path)
-    assert done.returncode == 0
+    done = here("run", "--home", ".", "aws", "--", "true", cwd=tmp_path)
+    assert done.code == 0
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").touch()
     done = isthmus("run", "--home", "other", "aws", "--", "true", cwd=tmp_path)
@@ -113,9 +127,9 @@ def test_a_folder_that_is_no_home_is_refused_with_the_reason(tmp_path):
 
 
 def test_run_of_a_command_that_is_not_there_is_an_error(tmp_path):
-    done = isthmus("run", "aws", "--", "no-such-command", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "no-such-command cannot be run" in done.stderr
+    done = here("run", "aws", "--", "no-such-command", cwd=tmp_path)
+    assert done.code == 1
+    assert "no-such-command cannot be run" in done.err
 
 
 def test_a_commands_environment_leads_nowhere_else():
@@ -131,49 +145,49 @@ def test_a_commands_environment_leads_nowhere_else():
 
 def test_faults_are_added_listed_and_cleared(tmp_path, example_stack, aws):
     env = {"AWS_ENDPOINT_URL": example_stack.url}
-    added = isthmus("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListHubs", "--times", "2", cwd=tmp_path, env=env)
-    assert added.stdout.split() == ["1", "throttle", "sagemaker:ListHubs", "2", "times"]
-    assert isthmus("fault", "list", cwd=tmp_path, env=env).stdout == added.stdout
+    added = here("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListHubs", "--times", "2", cwd=tmp_path, env=env)
+    assert added.out.split() == ["1", "throttle", "sagemaker:ListHubs", "2", "times"]
+    assert here("fault", "list", cwd=tmp_path, env=env).out == added.out
     assert aws("sagemaker", attempts=3).list_hubs()["ResponseMetadata"]["RetryAttempts"] == 2
-    isthmus("fault", "clear", cwd=tmp_path, env=env)
+    here("fault", "clear", cwd=tmp_path, env=env)
     for command in ("add throttle --service sagemaker --times 3", "add cut-after --operation UpdateEndpointWeightsAndCapacities", "list"):
-        printed = isthmus("fault", *command.split(), cwd=tmp_path, env=env).stdout
+        printed = here("fault", *command.split(), cwd=tmp_path, env=env).out
         assert printed.splitlines() == block_of("offline-aws.md", f"isthmus stack fault {command}")
-    assert isthmus("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).stdout.endswith("everything   until it is cleared\n")
-    assert isthmus("fault", "clear", cwd=tmp_path, env=env).returncode == 0
+    assert here("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).out.endswith("everything   until it is cleared\n")
+    assert here("fault", "clear", cwd=tmp_path, env=env).code == 0
     assert example_stack.faults() == ()
 
 
 def test_a_fault_that_is_none_is_refused_with_those_that_are(tmp_path):
-    done = isthmus("fault", "add", "slow", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "slow is not a fault" in done.stderr
-    assert "cut-before" in done.stderr
+    done = here("fault", "add", "slow", cwd=tmp_path)
+    assert done.code == 1
+    assert "slow is not a fault" in done.err
+    assert "cut-before" in done.err
 
 
 def test_policy_prints_a_document_for_iam(tmp_path, example_stack, aws):
     aws("sagemaker").list_endpoints()
-    done = isthmus("policy", cwd=tmp_path, env={"AWS_ENDPOINT_URL": example_stack.url})
-    assert json.loads(done.stdout) == {
+    done = here("policy", cwd=tmp_path, env={"AWS_ENDPOINT_URL": example_stack.url})
+    assert json.loads(done.out) == {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": ["sagemaker:ListEndpoints"], "Resource": ["*"]}],
     }
 
 
 def test_a_command_without_a_stack_says_how_to_get_one(tmp_path):
-    done = isthmus("policy", "--url", "http://127.0.0.1:9", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "no stack answers at http://127.0.0.1:9" in done.stderr
-    assert "isthmus stack up aws" in done.stderr
+    done = here("policy", "--url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert done.code == 1
+    assert "no stack answers at http://127.0.0.1:9" in done.err
+    assert "isthmus stack up aws" in done.err
 
 
 @pytest.mark.parametrize("arguments", [(), ("--service", "s3")])
 def test_coverage_lists_every_operation_with_its_level(tmp_path, arguments):
-    done = isthmus("coverage", "aws", *arguments, "--json", cwd=tmp_path)
-    found = json.loads(done.stdout)["items"]
+    done = here("coverage", "aws", *arguments, "--json", cwd=tmp_path)
+    found = json.loads(done.out)["items"]
     assert len(found) == len(coverage.coverage(arguments[1] if arguments else None))
     assert {"service": "s3", "operation": "PutObject", "level": "executes", "by": "moto"} in found
-    assert isthmus("coverage", "aws", "--service", "nothing", cwd=tmp_path).returncode == 1
+    assert here("coverage", "aws", "--service", "nothing", cwd=tmp_path).code == 1
 
 
 @pytest.mark.parametrize("words", [("coverage", "aws", "--service", "firehose"), ("status",)])
@@ -185,8 +199,8 @@ def test_a_table_fits_a_terminal_of_80_columns(tmp_path, words, monkeypatch):
 
 
 def test_down_without_a_stack_is_no_error(tmp_path):
-    done = isthmus("down", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "no offline stack of this project runs\n")
+    done = here("down", cwd=tmp_path)
+    assert (done.code, done.out) == (0, "no offline stack of this project runs\n")
     assert not (tmp_path / ".isthmus").exists()
 
 
