@@ -53,6 +53,7 @@ def environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
+@pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="a minute of the same way, with more rows: make test-often")
 def test_the_example_goes_from_raw_files_to_a_served_ranking(example):
     done = deployed(example, "deploy/sagemaker.py", *OFFLINE)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,7 +64,6 @@ def test_the_example_goes_from_raw_files_to_a_served_ranking(example):
     assert "20 of 20 requests answered; split read back 90/10" in done.stdout
 
 
-@pytest.mark.skipif(not os.environ.get("ISTHMUS_EVERY_KILL"), reason="half a minute of the same way: make test-often")
 def test_any_project_goes_from_raw_files_to_a_served_ranking_and_its_champion_is_trained_first(starter):
     (starter / "models" / "challenger.yaml").write_text(CHALLENGER)
     edit(starter / "project.yaml", "champion, traffic: 100}", "champion, traffic: 90}\n      challenger: {model: ranker@2, traffic: 10}")
