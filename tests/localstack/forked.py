@@ -192,7 +192,7 @@ def _received(starter):
 
 def _over(listening, place):
     """Nobody is about to connect, and whoever comes later starts another."""
-    with contextlib.suppress(FileNotFoundError), place.open("w") as lock:  # the folder goes with the run
+    with contextlib.suppress(FileNotFoundError), place.open("r+") as lock:  # the folder goes with the run: nothing is made in it again
         fcntl.flock(lock, fcntl.LOCK_EX)
         if select.select([listening], [], [], 0)[0]:
             return False
