@@ -113,9 +113,9 @@ def _listens(url: str) -> bool:
 
 def _own(folder: Path, url: str) -> Path | None:
     """The record of the project's own stack that listened there."""
-    from .localstack.apart import recorded
+    from .localstack.apart import read_ready
 
-    return next((file for file in _records(folder) if (stack := recorded(file)) and stack.url == url), None)
+    return next((file for file in _records(folder) if (stack := read_ready(file)) and stack.url == url), None)
 
 
 def _told(ready: Path) -> str | None:

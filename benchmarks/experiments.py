@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from isthmus.experiments.run_cells import Asked, RunCells, cell
+from isthmus.experiments.run_cells import CellQuery, RunCells, cell
 from isthmus.experiments.run_sql import cells_sql, parameters
 from isthmus.project.experiment_specs import Metric, Total
 from isthmus.project.specs import Attribute, Event, Objective, ProjectSpec
@@ -71,7 +71,7 @@ CREATE OR REPLACE TABLE assignments AS SELECT 'r.1' AS run, visitor_id AS unit,
     answer, all_looks = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2), asked)
     _, trend = measured(engine, cells_sql(SPEC, [CTR], unit="visitor_id", arms=2, daily=("ctr",)), asked)
     _, one_look = measured(engine, ONE_LOOK, {"until": end})
-    cells = RunCells(arms=ARMS, cells=tuple(cell(row, Asked(metrics=(CTR,), arms=ARMS)) for row in answer))
+    cells = RunCells(arms=ARMS, cells=tuple(cell(row, CellQuery(metrics=(CTR,), arms=ARMS)) for row in answer))
     print(f"{exposures:,} exposures, {units:,} units, {DAYS} days: {len(answer)} cells")
     print(f"  all looks in one query {all_looks:.2f} s, with days by themselves {trend:.2f}, one look {one_look:.2f}")
     print(f"  {all_looks / one_look:.1f} x (goal 3)")

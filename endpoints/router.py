@@ -55,7 +55,7 @@ class RoutedEndpoints:
         """See the port. Of a sticky endpoint, too, Conflict: another model or version for a variant that has traffic."""
         if spec.routing == "sticky" and (saw := self.observe(spec.name)) is not None:
             _guard(spec, saw)
-        return self._seen(self._host.apply(spec))
+        return self._with_split(self._host.apply(spec))
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         try:
@@ -67,7 +67,7 @@ class RoutedEndpoints:
 
     def observe(self, endpoint: str) -> EndpointState | None:
         state = self._host.observe(endpoint)
-        return None if state is None else self._seen(state)
+        return None if state is None else self._with_split(state)
 
     def invoke(
         self,
@@ -81,8 +81,8 @@ class RoutedEndpoints:
         """As the host answers; the split is the gateway's, which knows the unit."""
         return self._host.invoke(endpoint, instances, variant=variant, request_id=request_id, parameters=parameters)
 
-    def _seen(self, state: EndpointState) -> EndpointState:
-        return state if state.routing == "weighted" else self._under(state, self._read(state.name))
+    def _with_split(self, state: EndpointState) -> EndpointState:
+        return state if state.routing == "weighted" else self._with_document(state, self._read(state.name))
 
     def _read(self, endpoint: str) -> _Stored | None:
         key = sticky.key(endpoint)
@@ -91,7 +91,7 @@ class RoutedEndpoints:
             return None
         return _Stored(sticky.sound(decode(document.value, Split, what=f"state {key}"), f"state {key}"), document.token)
 
-    def _under(self, state: EndpointState, stored: _Stored | None) -> EndpointState:
+    def _with_document(self, state: EndpointState, stored: _Stored | None) -> EndpointState:
         """With the shares of the document. Without one the first variant has everything, as the host says."""
         if stored is None:
             return msgspec.structs.replace(state, token=_token(state, None))
@@ -104,7 +104,7 @@ class RoutedEndpoints:
         if host is None:
             raise hosting.not_found(endpoint)
         stored = self._read(endpoint)
-        state = self._under(host, stored)
+        state = self._with_document(host, stored)
         wanted = checked(split, variants=[v.name for v in state.variants], resolution=sticky.STEP, where=f"endpoint {endpoint}")
         hosting.check_token(endpoint, state.token, expect=expect)
         _check_ready(state, wanted)

@@ -142,21 +142,21 @@ def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Readin
 
     NotFound: project.yaml has no such endpoint any more. Invalid: no gateway has logged an assignment.
     """
-    return _exact(project, run, of, Asked(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily)))
+    return _exact(project, run, of, CellQuery(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily)))
 
 
 def read_wins(project: Project, run: FrozenRun, metric: Metric, of: Reading) -> RunCells:
     """Of an interleaved run, whose one arm has every unit: `metric` as run_sql.won gives it."""
     control, treatment = (credit(run.run, variant) for variant in run.definition.experiment.interleave or ())
     credits_ = {"control_credit": control, "treatment_credit": treatment}
-    return _read(project, run, of, Asked(metrics=(metric,), arms=_arms(run), credits=credits_))
+    return _read(project, run, of, CellQuery(metrics=(metric,), arms=_arms(run), credits=credits_))
 
 
 def read_segments(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Reading) -> RunCells:
     """The same by segment: a unit is in one of each attribute."""
     segments = run.definition.experiment.segments
     answered_by = {"endpoint": run.definition.layer.endpoint} if MODEL_VERSION in segments else {}
-    asked = Asked(metrics=tuple(metrics), arms=_arms(run), units=segment_units(segments), segmented=True, of_whom=answered_by)
+    asked = CellQuery(metrics=tuple(metrics), arms=_arms(run), units=segment_units(segments), segmented=True, of_whom=answered_by)
     return _exact(project, run, of, asked)
 
 
@@ -179,7 +179,7 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
 
     Invalid: it has served nobody.
     """
-    asked = Asked(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
+    asked = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
     cells = _of_endpoint(project, endpoint, asked, moment)
     if not cells.cells:
         raise Invalid(
@@ -190,7 +190,7 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
     return _of_endpoint(project, endpoint, replace(asked, shifts=shifts), moment) if shifts else cells
 
 
-def _of_endpoint(project: Project, endpoint: str, asked: Asked, moment: datetime) -> RunCells:
+def _of_endpoint(project: Project, endpoint: str, asked: CellQuery, moment: datetime) -> RunCells:
     rows: list[dict[str, Any]] = []
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         since = moment.date() - _RECENT
@@ -202,7 +202,7 @@ def _of_endpoint(project: Project, endpoint: str, asked: Asked, moment: datetime
     return RunCells(arms=asked.arms, cells=tuple(cell(row, asked) for row in rows))
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What the query says of whom. `daily`: metrics whose days are compared by themselves; `shifts`: what is taken from a unit's value."""
 
     metrics: tuple[Metric, ...]
@@ -215,13 +215,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
 
 
-def _exact(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
+def _exact(project: Project, run: FrozenRun, of: Reading, asked: CellQuery) -> RunCells:
     cells = _read(project, run, of, asked)
     shifts = _shifts(cells, asked.metrics)
     return _read(project, run, of, replace(asked, shifts=shifts)) if shifts else cells
 
 
-def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCells:
+def _read(project: Project, run: FrozenRun, of: Reading, asked: CellQuery) -> RunCells:
     sql = _sql(project.spec, asked, _unit(project, run))
     moments = asked.credits | asked.of_whom | {"run": run.run, "since": of.since, "earliest": of.earliest, "until": of.until}
     rows = project.target.warehouse.query(sql, moments | _parameters(asked, of.known)).to_pylist()
@@ -232,7 +232,7 @@ def _read(project: Project, run: FrozenRun, of: Reading, asked: Asked) -> RunCel
     )
 
 
-def _sql(spec: ProjectSpec, asked: Asked, unit: str) -> str:
+def _sql(spec: ProjectSpec, asked: CellQuery, unit: str) -> str:
     return cells_sql(
         spec,
         asked.metrics,
@@ -245,7 +245,7 @@ def _sql(spec: ProjectSpec, asked: Asked, unit: str) -> str:
     )
 
 
-def _parameters(asked: Asked, known: datetime) -> dict[str, object]:
+def _parameters(asked: CellQuery, known: datetime) -> dict[str, object]:
     return parameters(asked.metrics, asked.arms, known=known, shifts=asked.shifts)
 
 
@@ -262,7 +262,7 @@ def _unit(project: Project, run: FrozenRun) -> str:
     return project.spec.endpoints[name].unit
 
 
-def cell(row: Mapping[str, Any], asked: Asked) -> Cell:
+def cell(row: Mapping[str, Any], asked: CellQuery) -> Cell:
     """Of a row of the query."""
     pairs = [(metric, _values(row, at, metric, metric.name in asked.daily)) for at, metric in enumerate(asked.metrics)]
     units, shifts = int(row["units"]), asked.shifts

@@ -53,8 +53,8 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
         # what the same units do since would be looked at for nothing: the plan spends by units
         of = run_cells.reading(project, run, plain.metrics.values(), min(moment, stands.until), stopped)
         cells = _cells(project, run, plain, of)
-    checked = _checked(run, cells)
-    look = partial(_looked, plain, cells, of.until)
+    checked = _check_split(run, cells)
+    look = partial(_with_look, plain, cells, of.until)
     recorded = as_of is None and not checked.alarm
     looks = run_looks.record(project.target.state, run.run, look) if recorded else look(looks)
     basis = _Basis(run=run, plain=plain, cells=cells, looks=looks, of=of, moment=moment, stopped=stopped, checked=checked)
@@ -132,7 +132,7 @@ def _not_after(looks: Looks, moment: datetime) -> datetime:
     return min(moment, looks.closed.until) if looks.closed else moment
 
 
-def _looked(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> Looks:
+def _with_look(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> Looks:
     """With this look; of a look at an earlier time what was looked at later is not known."""
     sums = plain.sums(cells, until)
     judging, look = _judging(plain), Look(until=until, units=_complete(sums[plain.first.name]))
@@ -143,7 +143,7 @@ def _complete(arms: Mapping[str, Sums]) -> int:
     return sum(of_arm.units for of_arm in arms.values())
 
 
-def _checked(run: FrozenRun, cells: RunCells) -> Split:
+def _check_split(run: FrozenRun, cells: RunCells) -> Split:
     counts = cells.units()
     if not sum(counts.values()):
         raise Invalid(

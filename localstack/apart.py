@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from .folders import taken
+from .folders import is_taken
 from .run import Ready, StackFailed, command, wait_ready
 
 _STOPS = 10.0  # seconds that an end may take
@@ -66,12 +66,12 @@ def start_apart(
         return already
     ready.parent.mkdir(parents=True, exist_ok=True)
     ready.unlink(missing_ok=True)
-    _ended(ready).unlink(missing_ok=True)
+    _end_file(ready).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         log.replace(previous(log))
     with log.open("ab") as file:  # the watcher writes there, too
         process = subprocess.Popen(
-            ["sh", "-c", _WATCH, str(_ended(ready)), *command(cloud, images=images, clock=clock, ready=ready, home=home)],
+            ["sh", "-c", _WATCH, str(_end_file(ready)), *command(cloud, images=images, clock=clock, ready=ready, home=home)],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -90,7 +90,7 @@ def start_apart(
 
 def running(ready: Path) -> Ready | None:
     """The stack that `ready` tells of, if it still answers there and is the same process."""
-    stack = recorded(ready)
+    stack = read_ready(ready)
     if stack is None:
         return None
     try:
@@ -114,7 +114,7 @@ def answering(ready: Path) -> Ready | None:
 
 def death(ready: Path, log: Path) -> Death | None:
     """How the stack that `ready` tells of ended; None when there is none, when it runs, or when it was stopped."""
-    stack = recorded(ready)
+    stack = read_ready(ready)
     if stack is None or running(ready) is not None:
         return None
     deadline = time.monotonic() + _ENDS
@@ -124,8 +124,8 @@ def death(ready: Path, log: Path) -> Death | None:
         time.sleep(0.02)
     try:
         alive = ready.stat().st_mtime  # the stack touches the file as long as it lives
-        restarted = _booted() > alive
-        code, at = (None, alive) if restarted else _seen(ready, stack) or (None, alive)
+        restarted = _boot_time() > alive
+        code, at = (None, alive) if restarted else _exit_of(ready, stack) or (None, alive)
         ready.stat()
     except FileNotFoundError:  # a clean end, which was under way
         return None
@@ -163,11 +163,11 @@ def previous(log: Path) -> Path:
     return log.with_suffix(f".previous{log.suffix}")
 
 
-def _ended(ready: Path) -> Path:
+def _end_file(ready: Path) -> Path:
     return ready.with_suffix(".ended")
 
 
-def recorded(ready: Path) -> Ready | None:
+def read_ready(ready: Path) -> Ready | None:
     """The stack that `ready` tells of, whether or not it lives."""
     try:
         return msgspec.json.decode(ready.read_bytes(), type=Ready)
@@ -177,10 +177,10 @@ def recorded(ready: Path) -> Ready | None:
 
 def _living(ready: Path) -> Ready | None:
     """The stack that `ready` tells of, whether or not it answers: who lives has the lock on its home."""
-    stack = recorded(ready)
+    stack = read_ready(ready)
     if stack is None:
         return None
-    lives = taken(Path(stack.home)) if stack.home else _is_a_stack(stack.pid)
+    lives = is_taken(Path(stack.home)) if stack.home else _is_a_stack(stack.pid)
     return stack if lives else running(ready)  # of a project that was moved meanwhile, the home is elsewhere
 
 
@@ -196,19 +196,19 @@ def _is_a_stack(pid: int) -> bool:
     return f"{__package__}." in words
 
 
-def _seen(ready: Path, stack: Ready) -> tuple[int, float] | None:
+def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:
     """Code and time, as the watcher wrote them; None when it did not live to."""
     deadline = time.monotonic() + _ENDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
-            pid, code, at = map(int, _ended(ready).read_text().split())
+            pid, code, at = map(int, _end_file(ready).read_text().split())
             if pid == stack.pid:
                 return code, float(at)
         time.sleep(0.02)
     return None
 
 
-def _booted() -> float:
+def _boot_time() -> float:
     """When this machine was started; 0 where it does not say."""
     since = getattr(time, "CLOCK_BOOTTIME", None)
     return 0.0 if since is None else time.time() - time.clock_gettime(since)

@@ -51,10 +51,10 @@ class Named(Protocol):
 def check(fault: Fault, named: Named) -> None:
     """ValueError for a rule that could never fit, or has numbers that nobody means."""
     if fault.service is not None:
-        _known("service", fault.service, named.services(), "")
+        _check_known("service", fault.service, named.services(), "")
     if fault.operation is not None:
         of = f" of {fault.service}" if fault.service else ""
-        _known("operation", fault.operation, named.operations(fault.service), of)
+        _check_known("operation", fault.operation, named.operations(fault.service), of)
     if fault.times is not None and fault.times < 1:
         raise ValueError(f"times is {fault.times}: a fault happens once at least, or until it is cleared (None; --times 0)")
     if not 0 <= fault.seconds <= LONGEST:
@@ -63,7 +63,7 @@ def check(fault: Fault, named: Named) -> None:
         raise ValueError(f"status is {fault.status}: a fault's is between 400 and 599")
 
 
-def _known(what: str, name: str, names: Collection[str], of: str) -> None:
+def _check_known(what: str, name: str, names: Collection[str], of: str) -> None:
     if name in names:
         return
     folded = {other.lower(): other for other in names}

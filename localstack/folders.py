@@ -53,7 +53,7 @@ class Owned:
             self._lock = -1
 
 
-def taken(folder: Path) -> bool:
+def is_taken(folder: Path) -> bool:
     """Whether a living process owns the folder."""
     if not (folder / LOCK).exists():
         return False

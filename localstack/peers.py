@@ -34,13 +34,13 @@ def _owner(peer: tuple[str, int], port: int) -> int | None:
     Nobody's is what its process has closed: the kernel calls it root's.
     """
     try:
-        user, inode = _asked(peer, port)
+        user, inode = _ask_kernel(peer, port)
     except (AttributeError, OSError, ValueError):  # no Linux, no such module in the kernel, or another address than we listen at
-        user, inode = _listed(peer)
+        user, inode = _look_up(peer)
     return user if inode else None
 
 
-def _asked(peer: tuple[str, int], port: int) -> tuple[int, int]:
+def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
     """User and inode by NETLINK_SOCK_DIAG, sock_diag(7). OSError, ValueError."""
     addresses = struct.pack("!HH4s12x4s12x", peer[1], port, socket.inet_aton(peer[0]), socket.inet_aton(_HOST))
     query = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, _ANY) + addresses + struct.pack("=III", 0, _ANY, _ANY)
@@ -83,7 +83,7 @@ class _Kernel:
 _KERNEL = _Kernel()
 
 
-def _listed(peer: tuple[str, int]) -> tuple[int, int]:
+def _look_up(peer: tuple[str, int]) -> tuple[int, int]:
     """User and inode by the list of all; the inode is 0 where it is not in it."""
     try:
         address = f"{int.from_bytes(IPv4Address(peer[0]).packed, 'little'):08X}:{peer[1]:04X}"  # as a little-endian machine writes it

@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def aws_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    with _started("aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))) as running:
+    with _start("aws", pytestconfig, moto_answers=bool(pytestconfig.getini("aws_stack_moto_answers"))) as running:
         yield running
 
 
@@ -41,7 +41,7 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
     It has .url, .env, .advance(seconds), .fault(kind=..., service=..., operation=..., times=...), .calls(), .policy(), .reset().
     """
-    stack = _emptied(aws_stack_process, monkeypatch)
+    stack = _reset(aws_stack_process, monkeypatch)
     if (boto3 := sys.modules.get("boto3")) is not None:  # its default session has remembered the credentials of whoever came first
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     return stack
@@ -50,17 +50,17 @@ def aws_stack(aws_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(scope="session")
 def gcp_stack_process(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
     """One stack process a session, started by the first test that asks for it."""
-    with _started("gcp", pytestconfig) as running:
+    with _start("gcp", pytestconfig) as running:
         yield running
 
 
 @pytest.fixture
 def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """An empty GCP. Google's clients talk to it in this process and in those that it starts, with nothing in the code; as `aws_stack`."""
-    return _emptied(gcp_stack_process, monkeypatch)
+    return _reset(gcp_stack_process, monkeypatch)
 
 
-def _started(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
+def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
     from .jobs.images import anchored
     from .run import start
 
@@ -79,7 +79,7 @@ def _started(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -
     )
 
 
-def _emptied(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """The stack without what an earlier test left, and this process led to it until the test is over."""
     from .client import Stack
     from .run import environment_for

@@ -64,13 +64,13 @@ def look(
     `leaving`: this holder looks once. Where nothing is left to do or to tell, the write that says so gives the lease back, too.
     """
     if remembered is not None and _is_ours(remembered.state, holder, now := clock()) and is_due(remembered.state, now):
-        result = _looked(ports, remembered, holder=holder, clock=clock)
+        result = _advance(ports, remembered, holder=holder, clock=clock)
         if result.stored not in (None, remembered):
             return result
     stored = documents.read(ports.state, endpoint)
     if stored is None:
         return LookResult(state=None)
-    return _looked(ports, stored, holder=holder, clock=clock, seize=seize, leaving=leaving)
+    return _advance(ports, stored, holder=holder, clock=clock, seize=seize, leaving=leaving)
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
@@ -78,7 +78,7 @@ def _is_ours(state: State, holder: str, now: datetime) -> bool:
     return state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
 
 
-def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: bool = False, leaving: bool = False) -> LookResult:
+def _advance(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: bool = False, leaving: bool = False) -> LookResult:
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -91,7 +91,7 @@ def _looked(ports: Ports, stored: Stored, *, holder: str, clock: Clock, seize: b
         decided, actions = tick(flushed, looked.seen, now, holder=holder, seize=seize)
         if leaving and not actions and _is_told(decided):
             decided = replace(decided, lease=lease.give_back(decided.lease))
-        stored, undone = _carried_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
+        stored, undone = _carry_out(ports, stored, decided, actions, seen=looked.seen, clock=clock)
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
         return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
     problems += undone
@@ -111,7 +111,7 @@ def _is_told(state: State) -> bool:
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
 
-def _carried_out(
+def _carry_out(
     ports: Ports, stored: Stored, decided: State, actions: tuple[Action, ...], *, seen: Observation, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
     """First the decision is durable, then it is done."""
@@ -119,7 +119,7 @@ def _carried_out(
     if decided != stored.state or actions:
         stored = documents.write(ports.state, decided, expect=stored.token)
     for action in actions:
-        stored, problem = _acted(ports, stored, action, clock)
+        stored, problem = _act(ports, stored, action, clock)
         problems += problem
     return stored, problems
 
@@ -143,7 +143,7 @@ def _stands_on_minutes(before: State, decided: State) -> bool:
     return before.phase not in ("sizing", "shifting") or decided.phase == "aborting"
 
 
-def _acted(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
+def _act(ports: Ports, stored: Stored, action: Action, clock: Clock) -> tuple[Stored, tuple[str, ...]]:
     """Only while the lease outlives the call. Whatever it raises, the next look sees what happened."""
     state, error = stored.state, None
     if state.lease.until is None or clock() + REQUEST + MARGIN >= state.lease.until:
@@ -193,14 +193,14 @@ def give_back(ports: Ports, endpoint: str, *, holder: str, known: Stored | None 
     `known`: the document, as who gives back has left it. Whoever cannot give back leaves the lease to run out.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
-        if known is not None and _gave_back(ports, known, holder):
+        if known is not None and _free_lease(ports, known, holder):
             return
         stored = documents.read(ports.state, endpoint)
         if stored is not None:
-            _gave_back(ports, stored, holder)
+            _free_lease(ports, stored, holder)
 
 
-def _gave_back(ports: Ports, stored: Stored, holder: str) -> bool:
+def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
     """False: somebody has written since."""
     if stored.state.lease.holder != holder:
         return True

@@ -19,11 +19,11 @@ from .states import Observation, Plan, State
 _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
 
 
-def serving(endpoint: EndpointState) -> dict[str, Decimal]:
+def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
     return {variant.name: variant.percent for variant in endpoint.variants}
 
 
-def asked(endpoint: EndpointState) -> dict[str, Decimal]:
+def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
     """The split that the target was told to serve."""
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
@@ -37,7 +37,7 @@ def is_split(split: Mapping[str, Decimal], wanted: Mapping[str, Decimal], plan: 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
     """The intent is what serves, and what the target was told."""
-    return is_split(serving(endpoint), state.intent, state.plan) and is_split(asked(endpoint), state.intent, state.plan)
+    return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(target_split(endpoint), state.intent, state.plan)
 
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:

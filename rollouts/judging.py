@@ -48,12 +48,12 @@ def judged(state: State, seen: Observation, now: datetime, *, plan: Plan | None 
     while until <= last and not cause:
         checks = guardrails.judge(plan or state.plan, seen.minutes, seen.scores, alone=is_alone(state), settled=until)
         changed = _is_news(state, checks)
-        state = replace(state, checks=_tallied(state, checks, until))
+        state = replace(state, checks=_tallies(state, checks, until))
         if changed and news < MOST_NEWS:
             state, news = note(state, now, "check", basis=evidence(state)), news + 1
         else:
             untold |= changed
-        cause = _failed(state)
+        cause = _failures(state)
         until += MINUTE
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
 
@@ -87,7 +87,7 @@ def _is_news(state: State, checks: Sequence[Check]) -> bool:
     return any(check.verdict != before.get(check.guardrail, "no data") for check in checks)
 
 
-def _tallied(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
+def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
     running = {name: tally.running for name, tally in state.checks.items()}
     return {
         check.guardrail: Tally(check=check, until=until, running=running.get(check.guardrail, 0) + 1 if check.verdict == "fail" else 0)
@@ -95,7 +95,7 @@ def _tallied(state: State, checks: Sequence[Check], until: datetime) -> dict[str
     }
 
 
-def _failed(state: State) -> str:
+def _failures(state: State) -> str:
     for guardrail in state.plan.guardrails:
         tally = state.checks[guardrail.name]
         if guardrail.dry_run or tally.check.verdict != "fail":

@@ -67,13 +67,13 @@ def _aliases(ports: Ports, state: State, endpoint: EndpointState | None, now: da
     del endpoint, now
     fields: dict[str, Any] = {}
     if state.plan.promote_alias is not None and state.phase in ("promoted", "aborting", "ended") and not state.released:
-        fields["alias_version"] = _named(ports, model_of(state), state.plan.promote_alias)
+        fields["alias_version"] = _alias_version(ports, model_of(state), state.plan.promote_alias)
     if state.plan.retire_alias is not None and state.handover == "removing":
-        fields["retired_version"] = _named(ports, model_of(state), state.plan.retire_alias)
+        fields["retired_version"] = _alias_version(ports, model_of(state), state.plan.retire_alias)
     return fields
 
 
-def _named(ports: Ports, model: str, alias: str) -> int:
+def _alias_version(ports: Ports, model: str, alias: str) -> int:
     try:
         return ports.registry.get(model, alias).version
     except NotFound:

@@ -168,7 +168,7 @@ def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
                 f"{state.id} of {endpoint} is {state.phase}: there is nothing to pause", remedy=f"isthmus rollout status {endpoint}"
             )
 
-    return _asked(project, endpoint, "pause", because, check)
+    return _ask(project, endpoint, "pause", because, check)
 
 
 def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
@@ -178,15 +178,15 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
         if state.phase == "ended" or state.wish.pause is None:
             raise Refused(f"{state.id} of {endpoint} is not paused", remedy=f"isthmus rollout status {endpoint}")
 
-    return _asked(project, endpoint, "resume", because, check)
+    return _ask(project, endpoint, "resume", because, check)
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
     """A person's yes where one is asked for; in the grace time: end it now. Refused: nothing waits, or data do not pass and no reason."""
-    return _asked(project, endpoint, "promote", because, lambda state: _check_promotable(state, because, project.wall()))
+    return _ask(project, endpoint, "promote", because, lambda state: _check_promotable(state, because, project.wall()))
 
 
-def _asked(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
+def _ask(project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]) -> Status:
     wishes.ask(project.target.state, endpoint, verb, who=_who(), at=project.wall(), because=because, check=check)
     return status(project, endpoint)
 

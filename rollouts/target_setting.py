@@ -15,7 +15,7 @@ from ..endpoints.router import routed
 from ..errors import Busy, NotFound, Unavailable
 from ..storage import wait
 from ..target import Call, Target
-from .convergence import asked, serving
+from .convergence import serving_split, target_split
 from .ports import Ports
 from .scenario import Answers, Outage, Provider, Requests, Scenario
 from .setting import Change
@@ -85,7 +85,7 @@ class TargetSetting:
             state = self._settled()
             still = state.phase == "ready" and self._now >= self._busy_until
             stop = min(end, minute + _MINUTE, self._now + (_MINUTE if still else _STEP))
-            self._traffic.add(serving(state), stop - self._now)
+            self._traffic.add(serving_split(state), stop - self._now)
             self._script.advance(stop - self._now)
             self._now = stop
             if stop == minute + _MINUTE:
@@ -160,7 +160,7 @@ class TargetSetting:
         state = self._state()
         if state.phase == "ready":
             try:
-                routed(self._outside).shift(self._endpoint, asked(state), expect=state.token)
+                routed(self._outside).shift(self._endpoint, target_split(state), expect=state.token)
             except Busy:
                 return
 

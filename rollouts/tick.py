@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from .. import lease
 from ..errors import Busy, Conflict, IsthmusError, OutcomeUnknown
 from .actions import Action, Shift, Take, Touch
-from .convergence import asked, is_lost
+from .convergence import is_lost, target_split
 from .moves import Step, note, to_aborting, to_ended
 from .phases.baking import baking
 from .phases.before import shifting, sizing, starting
@@ -44,14 +44,14 @@ def tick(state: State, seen: Observation, now: datetime, *, holder: str, seize: 
     `seize`: take the lease from a holder that may be alive. Busy: somebody else has it, and it was not to be seized.
     """
     before = state
-    state = replace(state, lease=driven(state.lease, now, holder, seize=seize))
-    state, actions = _moved(state, seen, now)
+    state = replace(state, lease=lease_of(state.lease, now, holder, seize=seize))
+    state, actions = _advance(state, seen, now)
     if actions or replace(state, lease=before.lease) != before:
         state = replace(state, lease=lease.renew(state.lease, now))
     return state, actions
 
 
-def driven(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
+def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
     """The lease as this holder has it; renewed when less than half is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
@@ -60,7 +60,7 @@ def driven(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False
     return lease.renew(last, now) if last.until is None or last.until - now < lease.LENGTH / 2 else last
 
 
-def _moved(state: State, seen: Observation, now: datetime) -> Step:
+def _advance(state: State, seen: Observation, now: datetime) -> Step:
     """Phase after phase, until one waits for something, or asks for an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
@@ -79,27 +79,27 @@ def _step(state: State, seen: Observation, now: datetime) -> Step:
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
-    if running and (first := _first(state, seen, now)) is not None:
+    if running and (first := _precondition(state, seen, now)) is not None:
         return first
     if state.wish.abort is not None and state.phase in _ABORTABLE:
-        return _aborted(state, state.wish.abort, seen, now), ()
+        return _abort(state, state.wish.abort, seen, now), ()
     if running and is_lost(state, seen):
         return to_ended(state, now, "lost", f"{state.endpoint} runs other variants than this rollout's"), ()
     return _PHASES[state.phase](state, seen, now)
 
 
-def _first(state: State, seen: Observation, now: datetime) -> Step | None:
+def _precondition(state: State, seen: Observation, now: datetime) -> Step | None:
     """What comes before any decision: the traffic is ours, and nobody with an older token can act."""
     if seen.owner == "other":
         return to_ended(state, now, "lost", f"the traffic belongs to {seen.owner_text}"), ()
     if seen.owner == "free" and not seen.absent:
         return state, (Take(),)
     if state.plan.fenced and not state.lease.touched and not is_lost(state, seen):
-        return _touched(state, seen)
+        return _touch(state, seen)
     return None
 
 
-def _touched(state: State, seen: Observation) -> Step:
+def _touch(state: State, seen: Observation) -> Step:
     """Before anything is decided: make the tokens stale that an older holder, stopped before its call, may have.
 
     A bake's token is compared first. Where nobody was there the next look takes over the one that our own touch leaves.
@@ -108,10 +108,10 @@ def _touched(state: State, seen: Observation) -> Step:
     if endpoint is None:
         return state, ()
     token = None if state.bake_token == endpoint.token else state.bake_token
-    return replace(state, bake_token=token), (Touch(split=asked(endpoint), expect=endpoint.token),)
+    return replace(state, bake_token=token), (Touch(split=target_split(endpoint), expect=endpoint.token),)
 
 
-def _aborted(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
+def _abort(state: State, wish: Wish, seen: Observation, now: datetime) -> State:
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
     if state.phase != "starting" or seen.owner == "ours":
         return to_aborting(state, now, cause)

@@ -30,7 +30,7 @@ def ask(
         if stored is None:
             raise NotFound(f"{endpoint} has had no rollout", remedy=f"isthmus rollout start {endpoint}")
         check(stored.state)
-        state = asked(stored.state, verb, Wish(who=who, at=at, because=because))
+        state = with_wish(stored.state, verb, Wish(who=who, at=at, because=because))
         if state == stored.state:
             return state
         try:
@@ -40,7 +40,7 @@ def ask(
     raise Conflict(f"the rollout of {endpoint} is written all the time", remedy="try again")
 
 
-def asked(state: State, verb: Verb, wish: Wish) -> State:
+def with_wish(state: State, verb: Verb, wish: Wish) -> State:
     """The state with the wish. Nothing takes an abort back; the first one stands."""
     wishes = state.wish
     if verb == "abort":

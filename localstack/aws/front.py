@@ -74,7 +74,7 @@ class Front:
             done = self._of_moto(environ)
         else:
             wire.buffered(environ)
-            done = self._understood(environ)
+            done = self._parse_and_answer(environ)
         headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
         if environ["REQUEST_METHOD"] == "HEAD":
             headers = [*headers, *(h for h in done.headers if h[0].lower() == "content-length")]
@@ -84,16 +84,16 @@ class Front:
         start_response(f"{done.status} {responses.get(done.status, 'Answer')}", headers)
         return [done.body]
 
-    def _understood(self, environ: dict[str, Any]) -> Answer:
+    def _parse_and_answer(self, environ: dict[str, Any]) -> Answer:
         try:
-            return self._admitted(wire.understand(environ))
+            return self._admit(wire.understand(environ))
         except Cut:
             raise
         except Exception as error:  # noqa: BLE001  whatever was sent: its sender is told in its API's shape
             traceback.print_exc()
             return wire.unreadable(environ, AwsError("SerializationException", f"the request cannot be read: {error}", 400))
 
-    def _admitted(self, incoming: Incoming) -> Answer:
+    def _admit(self, incoming: Incoming) -> Answer:
         """The answer for who may ask; the refusal for everybody else."""
         refused = door.admit(self.stack, incoming)
         if refused is None:

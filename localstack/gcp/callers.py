@@ -56,11 +56,11 @@ class Callers:
         if self._stack.any_key:
             return None
         if authorization in _NOBODY:
-            return None if is_own() else _refused("required", "Request is missing required authentication credential.")
+            return None if is_own() else _refusal("required", "Request is missing required authentication credential.")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and self._until_of(token.strip()) > time.time():
             return None
-        return _refused("authError", "Request had invalid authentication credentials.")
+        return _refusal("authError", "Request had invalid authentication credentials.")
 
     def is_own(self, peer: tuple[str, int] | None, port: int) -> bool:
         """Whether a process of this user's, or of root's, is known to be at the other end."""
@@ -157,7 +157,7 @@ def _decoded(part: str) -> bytes:
     return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
 
 
-def _refused(reason: str, words: str) -> GcpError:
+def _refusal(reason: str, words: str) -> GcpError:
     return GcpError("UNAUTHENTICATED", f"{words} {_EXPECTED} {_REMEDY}", reason=reason, location="Authorization", locationType="header")
 
 

@@ -49,7 +49,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 def of(url: str) -> Environment:
     """Ask the stack at `url`: its keys and its gRPC port are its own."""
-    return _asked(url)
+    return _fetch(url)
 
 
 def variables(url: str) -> dict[str, str]:
@@ -85,7 +85,7 @@ def stray(name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=16)
-def _asked(url: str) -> Environment:
+def _fetch(url: str) -> Environment:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
         return msgspec.json.decode(answer.read(), type=Environment)

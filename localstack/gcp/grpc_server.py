@@ -100,7 +100,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 
         async def answer(content: bytes, context: Any) -> bytes:
             try:
-                headers = _admitted(front, context)
+                headers = _admit(front, context)
                 message = _message(method, content)
                 asked = asked_of(method, message, headers)
                 result: bytes = (await front.answer(asked, handler_of(method), message)).SerializeToString()
@@ -114,7 +114,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _stream(self, method: table.Method) -> Callable[..., Any]:
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             try:
-                headers = _admitted(self._front, context)
+                headers = _admit(self._front, context)
             except GcpError as error:
                 await _abort(context, error)
                 raise
@@ -203,7 +203,7 @@ def _message(method: table.Method, content: bytes) -> Any:
         raise GcpError("INVALID_ARGUMENT", f"Request contains an invalid argument: {error}") from error
 
 
-def _admitted(front: Front, context: Any) -> Mapping[str, str]:
+def _admit(front: Front, context: Any) -> Mapping[str, str]:
     """A call's headers. GcpError: who asks may not."""
     headers = _headers(context)
 

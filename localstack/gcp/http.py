@@ -268,7 +268,7 @@ class Connection(asyncio.Protocol):
 
 
 def _request(method: str, target: bytes, headers: Mapping[str, str], body: bytes) -> HttpRequest:
-    path, query_lists = _asked(target)
+    path, query_lists = _path_and_query(target)
     host = _without_port(headers.get("host", ""))
     return HttpRequest(method=method, host=host, path=path, query_lists=query_lists, headers=headers, body=body)
 
@@ -280,7 +280,7 @@ def _small(name: bytes) -> str:
 
 
 @lru_cache(maxsize=256)  # programs ask for the same ones again and again
-def _asked(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
+def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
     """The path and the parameters of what a request's first line names."""
     url = httptools.parse_url(target) if target.startswith(b"/") or b"://" in target else None
     path = (url.path if url is not None else target).decode("latin-1")

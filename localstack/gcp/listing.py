@@ -16,7 +16,7 @@ Field = Callable[[Any], object]
 ORDERS = ("display_name", "create_time", "update_time")
 
 
-def listed(
+def page_of(
     messages: Sequence[Any],
     request: Any,
     *,

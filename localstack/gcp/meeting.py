@@ -24,7 +24,7 @@ class Meeting:
         self._stack = stack
         self._calls = calls
         self._asked = asked
-        self._faults = _taken(stack, asked) if stack.faults else None
+        self._faults = _take_faults(stack, asked) if stack.faults else None
         self._status = 200
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Meeting:
         return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
 
 
-def _taken(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
+def _take_faults(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
     """The faults of this call, each used up by one."""
     taken: dict[Kind, Fault] = {}
     for kind in OF_THE_WIRE:

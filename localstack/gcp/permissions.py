@@ -111,7 +111,7 @@ def of_call(service: str, operation: str, request: Any = None) -> frozenset[str]
     family = _BELOW.get(service, service)
     if operation == _COMMIT:
         return frozenset(f"{family}.{name}" for name in _of_commit(request))
-    names = [*_named(operation), *(_of_job(request) if operation.startswith("bigquery.jobs.") else ())]
+    names = [*_permission_names(operation), *(_of_job(request) if operation.startswith("bigquery.jobs.") else ())]
     return frozenset(f"{family}.{name}" for name in names)
 
 
@@ -120,7 +120,7 @@ def looks_into(operation: str) -> bool:
     return operation == _COMMIT or operation.startswith("bigquery.jobs.")
 
 
-def _named(operation: str) -> list[str]:
+def _permission_names(operation: str) -> list[str]:
     if operation in _OTHERS:
         return _OTHERS[operation].split()
     before, _, after = operation.partition(".")

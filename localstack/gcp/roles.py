@@ -30,22 +30,22 @@ def smallest(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     roles: dict[str, None] = {}
     for service in sorted({permission.partition(".")[0] for permission in wanted & known}):
         own = {permission for permission in wanted & known if permission.startswith(f"{service}.")}
-        roles |= dict.fromkeys(_cover(own - _granted(roles)))
+        roles |= dict.fromkeys(_cover(own - _permissions_of(roles)))
     for name in list(roles):  # what a later service's role grants, too
         others = [other for other in roles if other != name]
-        if wanted & known <= _granted(others):
+        if wanted & known <= _permissions_of(others):
             del roles[name]
     return tuple(roles), wanted - known
 
 
-def _granted(roles: Iterable[str]) -> frozenset[str]:
+def _permissions_of(roles: Iterable[str]) -> frozenset[str]:
     return frozenset[str]().union(*(ROLES[name].permissions for name in roles))
 
 
 def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
     helpful = [name for name, role in ROLES.items() if role.permissions & needed]
     sets = (names for count in range(_MOST + 1) for names in combinations(helpful, count))
-    covers = (names for names in sets if needed <= _granted(names))
+    covers = (names for names in sets if needed <= _permissions_of(names))
     return min(covers, key=lambda names: sum(ROLES[name].size for name in names), default=tuple(helpful))
 
 

@@ -193,8 +193,8 @@ class ModelServer:
     def _run(self, container: containers.Container, seconds: float) -> str | None:
         port = _free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
-        words = [_placed(word, where) for word in self._program.command]
-        variables = {name: _placed(value, where) for name, value in self._contract.variables.items()}
+        words = [_fill(word, where) for word in self._program.command]
+        variables = {name: _fill(value, where) for name, value in self._contract.variables.items()}
         argv = containers.command(container, words, list(self._contract.arguments))
         try:
             environment = containers.environment(container, self._program.stack, {**variables, **self._program.variables})
@@ -228,7 +228,7 @@ class ModelServer:
         return problem + "".join(f"\n{line}" for line in list(self._log.last if self._log else ())[-5:])
 
 
-def _placed(word: str, where: Mapping[str, str]) -> str:
+def _fill(word: str, where: Mapping[str, str]) -> str:
     for mark, value in where.items():
         word = word.replace(mark, value)
     return word

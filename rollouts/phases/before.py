@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ..actions import Apply, Shift, Take
 from ..capacity import is_sized, sized
-from ..convergence import asked, is_converged, is_lost, is_open, is_split
+from ..convergence import is_converged, is_lost, is_open, is_split, target_split
 from ..judging import is_behind, judged
 from ..moves import MOST_CALLS, Step, note, to_aborting, to_baking, to_ended, to_shifting, to_sizing
 from ..states import Observation, State
@@ -80,7 +80,7 @@ def put_right(state: State, seen: Observation, now: datetime, *, anyhow: bool = 
     interrupted says Busy, and is asked again.
     """
     endpoint = seen.endpoint
-    if endpoint is None or is_split(asked(endpoint), state.intent, state.plan):
+    if endpoint is None or is_split(target_split(endpoint), state.intent, state.plan):
         return state, ()
     if endpoint.phase != "ready" and not anyhow:
         return state, ()

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ...endpoints.port import EndpointSpec, EndpointState
 from ..actions import Action, Apply, Release, SetAlias
 from ..capacity import final, is_sized
-from ..convergence import asked, is_lost, is_served, is_split, version_of
+from ..convergence import is_lost, is_served, is_split, target_split, version_of
 from ..moves import MOST_CALLS, Step, note, to_ended
 from ..states import Observation, State
 from .before import put_right
@@ -47,7 +47,7 @@ def ended(state: State, seen: Observation, now: datetime) -> Step:
 
 
 def _watched(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
-    if not is_split(asked(endpoint), state.intent, state.plan):
+    if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
         if not state.sent:

@@ -89,7 +89,7 @@ def test_values_whose_squares_have_no_number_are_told_with_their_metric():
         "m0_yy": float("inf"),
     }
     with pytest.raises(Invalid, match="metric revenue: its values are too large"):
-        run_cells.cell(row, run_cells.Asked(metrics=(revenue,), arms=("control",)))
+        run_cells.cell(row, run_cells.CellQuery(metrics=(revenue,), arms=("control",)))
 
 
 def test_units_of_a_day_are_those_of_the_whole_days_and_on_the_first_day_those_of_its_part():

@@ -133,7 +133,7 @@ def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_i
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
     assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
-    monkeypatch.setattr("isthmus.localstack.apart._booted", lambda: datetime.now(UTC).timestamp())
+    monkeypatch.setattr("isthmus.localstack.apart._boot_time", lambda: datetime.now(UTC).timestamp())
     assert "this machine was restarted after" in stacks.told(folder)
 
 
@@ -220,7 +220,7 @@ def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
     """What its watcher sees of it, by a command in the stack's place."""
     ready = stacks.record(folder, AWS)
     ready.parent.mkdir(parents=True)
-    child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._ended(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
+    child = subprocess.Popen(["sh", "-c", apart._WATCH, str(apart._end_file(ready)), "sh", "-c", "echo $$; exit 3"], stdout=subprocess.PIPE)
     pid = int(child.communicate()[0])
     assert child.returncode == 3
     ready.write_text(f'{{"url": "http://127.0.0.1:9", "pid": {pid}}}')

@@ -314,10 +314,10 @@ def test_the_user_at_the_other_end_of_a_connection_is_known(connection, monkeypa
 @pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="Linux says it")
 def test_the_owner_of_a_connection_is_the_same_asked_of_the_kernel_and_found_in_its_list(connection):
     peer, port = connection
-    assert peers._asked(peer, port) == peers._listed(peer)
+    assert peers._ask_kernel(peer, port) == peers._look_up(peer)
     assert peers._owner(peer, port) == os.getuid()
     with pytest.raises(ValueError, match="no such socket"):
-        peers._asked(peer, 1)
+        peers._ask_kernel(peer, 1)
     assert peers._owner(peer, 1) == os.getuid(), "the list is read then"
 
 

@@ -14,7 +14,7 @@ from isthmus.endpoints.router import routed
 from isthmus.project.specs import AfterRollout, Guardrail, RolloutStep
 from isthmus.rollouts import documents
 from isthmus.rollouts.controller import drive
-from isthmus.rollouts.convergence import asked, serving
+from isthmus.rollouts.convergence import serving_split, target_split
 from isthmus.rollouts.planning import beginning
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearsed, setting
@@ -67,7 +67,7 @@ class Rollouts:
 
     def ended(self):
         """The rollout, its history, and what serves."""
-        return self.state, list(documents.history(self.target.state, self.state)), serving(self.endpoints.observe("ranker"))
+        return self.state, list(documents.history(self.target.state, self.state)), serving_split(self.endpoints.observe("ranker"))
 
     @property
     def state(self):
@@ -126,7 +126,7 @@ class Rollouts:
         state, endpoint = self.state, self.endpoints.observe("ranker")
         intent, (told, served) = (
             state.intent.get("challenger", Decimal(0)),
-            (split.get("challenger", Decimal(0)) for split in (asked(endpoint), serving(endpoint))),
+            (split.get("challenger", Decimal(0)) for split in (target_split(endpoint), serving_split(endpoint))),
         )
         assert told <= max(self.told, intent)
         assert served <= max(self.served, intent)
@@ -138,7 +138,7 @@ class Rollouts:
         self.now += span
         self.script.advance(span)
         while minute + MINUTE <= self.now:
-            shares = serving(self.endpoints.observe("ranker"))
+            shares = serving_split(self.endpoints.observe("ranker"))
             self.script.add("ranker", [self.sent(variant, minute, percent) for variant, percent in shares.items() if percent])
             minute += MINUTE
 

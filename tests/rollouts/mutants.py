@@ -34,11 +34,11 @@ def _no_data_passes(state, now):
 
 def _acts_first(ports, stored, decided, actions, *, seen, clock):
     for action in actions:
-        controller._acted(ports, replace(stored, state=decided), action, clock)
+        controller._act(ports, replace(stored, state=decided), action, clock)
     return _carried_out(ports, stored, decided, (), seen=seen, clock=clock)
 
 
-_carried_out = controller._carried_out
+_carried_out = controller._carry_out
 
 
 def _to_the_bakes_end(state, seen, now, **options):
@@ -77,7 +77,7 @@ MUTANTS: Mapping[str, tuple[tuple[object, str, object], ...]] = {
     "without watch": ((moves, "WATCH", timedelta(0)),),
     "without the read-back": ((before, "is_converged", _believes), (baking, "is_converged", _believes), (baking, "is_served", _believes)),
     "no data as good": ((guardrails, "judge", _nothing_bad), (baking, "standing", _no_data_passes)),
-    "acting before writing": ((controller, "_carried_out", _acts_first),),
+    "acting before writing": ((controller, "_carry_out", _acts_first),),
     "judging to the bake's end only": (
         (baking, "judged", _to_the_bakes_end),
         (baking, "is_behind", _never_behind),

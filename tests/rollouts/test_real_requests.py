@@ -16,7 +16,7 @@ from scipy.special import bdtr, bdtrc
 from isthmus.errors import IsthmusError
 from isthmus.project.specs import AfterRollout, Guardrail, RolloutStep
 from isthmus.rollouts import documents
-from isthmus.rollouts.convergence import serving
+from isthmus.rollouts.convergence import serving_split
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearsed
 from isthmus.rollouts.scenario import Answers, At, Event, Expect, Scenario
@@ -111,7 +111,7 @@ class BusyEndpoint:
     def advance(self, span):
         self.setting.advance(span)
         state = documents.read(self.target.state, "ranker").state
-        split = serving(self.target.endpoints.observe("ranker"))
+        split = serving_split(self.target.endpoints.observe("ranker"))
         counts = self.seen.setdefault((state.id, state.phase, state.stage, split.get("challenger", Decimal(0))), Counter())
         counts.update(self.callers.sample(ENOUGH if state.phase == "baking" else FEW))
 
@@ -151,7 +151,7 @@ def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and
                 assert not result.unexpected, str(result)
                 start, seen = genuine.now(), seen | busy.seen
                 ends.append((result.state.end, result.state.handover))
-        left = serving(target.endpoints.observe("ranker"))
+        left = serving_split(target.endpoints.observe("ranker"))
     finally:
         remove_endpoints(target)
         target.close()

@@ -10,7 +10,7 @@ from google.cloud.aiplatform_v1.types.job_service import ListBatchPredictionJobs
 from google.protobuf import empty_pb2
 
 from .. import operations
-from ..listing import listed
+from ..listing import page_of
 from ..models import records as models
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
@@ -119,7 +119,7 @@ def get_batch_prediction_job(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListBatchPredictionJobs")
 def list_batch_prediction_jobs(call: Call, request: Any) -> Any:
     jobs = call.store(Resources).below(canonical(call, request.parent), "batchPredictionJobs")[::-1]  # the newest first
-    page, token = listed(jobs, request, fields=_FILTERS)
+    page, token = page_of(jobs, request, fields=_FILTERS)
     return ListBatchPredictionJobsResponse.pb()(batch_prediction_jobs=page, next_page_token=token)
 
 
@@ -147,7 +147,7 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
         )
     call.store(Resources).remove(job.name)
     call.store(Batches).stops.pop(job.name, None)
-    return operations.done(call, job.name.rpartition("/batchPredictionJobs/")[0])
+    return operations.completed(call, job.name.rpartition("/batchPredictionJobs/")[0])
 
 
 def _state(job: Any) -> str:

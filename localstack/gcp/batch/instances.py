@@ -50,7 +50,7 @@ def _files(call: Call, uris: Any) -> list[str]:
     """Every object that the URIs name; * stands for any characters."""
     names: list[str] = []
     for uri in uris:
-        present = storage.listed(call, uri.partition("*")[0])
+        present = storage.uris_below(call, uri.partition("*")[0])
         matching = [name for name in present if name == uri or ("*" in uri and fnmatch.fnmatchcase(name, uri))]
         if not matching:
             raise GcpError("INVALID_ARGUMENT", f"No file was found at {uri}.")

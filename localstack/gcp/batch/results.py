@@ -59,7 +59,7 @@ def results(call: Call, job: Any, display_name: str, folder: Path) -> Results:
         return _Tables(call, job, display_name, at)
     prefix = config.gcs_destination.output_uri_prefix.rstrip("/")
     directory = f"{prefix}/prediction-{display_name}-{at}"
-    storage.listed(call, f"{prefix}/")  # the bucket is there
+    storage.uris_below(call, f"{prefix}/")  # the bucket is there
     kind = _Csv if config.predictions_format == "csv" else _Lines
     return kind(call, directory, folder)
 

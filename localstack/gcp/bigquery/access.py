@@ -13,7 +13,7 @@ from .catalog import TableRef
 from .errors import BigQueryError, invalid
 from .opening import place
 from .parameters import Parameter
-from .place import Place, worded
+from .place import Place, gcp_error
 from .running import Running
 from .types import Field
 
@@ -32,9 +32,9 @@ def query(call: Call, project: str, sql: str, parameters: Mapping[str, Any] | No
         if meaning.statement.kind != "query_stmt":
             raise invalid("only a query gives rows")
         fields = [field for _, field in meaning.columns]
-        return arrow.shown(evaluation.table(here, meaning, fields, Running()), fields)
+        return arrow.read_api_table(evaluation.table(here, meaning, fields, Running()), fields)
     except BigQueryError as error:
-        raise worded(error) from error
+        raise gcp_error(error) from error
 
 
 def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, ignore_unknown: bool = False) -> None:
@@ -44,9 +44,9 @@ def append_rows(call: Call, table: str, values: Sequence[Mapping[str, Any]], *, 
         known = here.catalog.table(_ref(here, table))
         rows.append(here, known, [decode.record(value, known.fields, ignore_unknown=ignore_unknown) for value in values])
     except decode.Wrong as error:
-        raise worded(invalid(str(error))) from error
+        raise gcp_error(invalid(str(error))) from error
     except BigQueryError as error:
-        raise worded(error) from error
+        raise gcp_error(error) from error
 
 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
@@ -55,7 +55,7 @@ def table_schema(call: Call, table: str) -> tuple[Field, ...]:
         here = place(call)
         return here.catalog.table(_ref(here, table)).fields
     except BigQueryError as error:
-        raise worded(error) from error
+        raise gcp_error(error) from error
 
 
 def version(call: Call) -> int:
@@ -75,7 +75,7 @@ def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_b
                 layout = {"timePartitioning": {"type": "DAY", "field": partition_by}} if partition_by else {}
                 tables.create(here, ref, layout, fields)
     except BigQueryError as error:
-        raise worded(error) from error
+        raise gcp_error(error) from error
 
 
 def parts(table: str) -> tuple[str, str, str]:
@@ -83,7 +83,7 @@ def parts(table: str) -> tuple[str, str, str]:
     try:
         ref = _named(table)
     except BigQueryError as error:
-        raise worded(error) from error
+        raise gcp_error(error) from error
     return ref.project, ref.dataset, ref.table
 
 

@@ -81,7 +81,7 @@ def analyze(here: Place, question: Question) -> Analysis:
     try:
         functions = routines.called(here, question.sql, question.functions, question.project, question.dataset)
         inner = [path for function in functions.values() for path in function.tables]
-        paths = [*named_tables(question.sql), *_altered(question.sql), *inner]
+        paths = [*named_tables(question.sql), *_altered_table(question.sql), *inner]
         known = {
             path: sources.source_of(
                 here, path, question.project, dataset=question.dataset, location=question.location, temporary=question.temporary
@@ -102,7 +102,7 @@ def analyze(here: Place, question: Question) -> Analysis:
             request.options.ddl_pseudo_columns.add(name=name, type=encoded(text))
         answer = service().call_with_catalog("Analyze", request, catalog)
     except SqlRejected as error:
-        raise rejected(error.message) from error
+        raise analyzer_error(error.message) from error
     return Analysis(question=question, statement=statement(answer), sources=tuple(known.values()), catalog=catalog, functions=functions)
 
 
@@ -126,13 +126,13 @@ def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
     }
 
 
-def _altered(sql: str) -> list[tuple[str, ...]]:
+def _altered_table(sql: str) -> list[tuple[str, ...]]:
     """The table of ALTER TABLE, which is not among those that a statement reads or writes."""
     match = _ALTER.match(sql)
     return [tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match[1]))] if match else []
 
 
-def rejected(message: str) -> BigQueryError:
+def analyzer_error(message: str) -> BigQueryError:
     """BigQuery writes the place without brackets of its own: at [1:8]."""
     return invalid_query(_PLACE.sub(r" at [\1]", _GROUP.sub("", message)))
 

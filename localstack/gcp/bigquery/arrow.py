@@ -50,18 +50,18 @@ def selection(fields: Sequence[Field]) -> str:
     return ", ".join(f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields)
 
 
-def shown(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
+def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
     """DuckDB's columns, by their place, as the Storage Read API shows them: the fields' names, and BigQuery's Arrow types (times in
     microseconds).
     """
     import pyarrow as pa
 
     schema = arrow_schema(fields)
-    arrays = [_shown(rows.column(i), field, schema.field(i).type) for i, field in enumerate(fields)]
+    arrays = [_read_api_column(rows.column(i), field, schema.field(i).type) for i, field in enumerate(fields)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _shown(column: Any, field: Field, kind: Any) -> Any:
+def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
     import pyarrow as pa
 
     if held_otherwise(field):
@@ -92,7 +92,7 @@ def _python(value: Any, field: Field, *, member: bool = False) -> Any:
     return number(value["bignumeric"]) if field.type == "BIGNUMERIC" else value
 
 
-def keyed(column: Any) -> Any:
+def bignumeric_keys(column: Any) -> Any:
     """Decimals, or their text, as DuckDB holds a BIGNUMERIC."""
     import pyarrow as pa
 

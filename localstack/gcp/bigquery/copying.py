@@ -41,7 +41,7 @@ def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
         goal = writing.with_layout(target, layout)
         count = writing.write(here, goal, known[0].fields, fill)
         if operation in ("SNAPSHOT", "CLONE"):
-            _derived(here, known[0], target, operation, configuration.get("destinationExpirationTime"))
+            _note_base(here, known[0], target, operation, configuration.get("destinationExpirationTime"))
         return Outcome(rows=count, statistics={"copiedRows": str(count)})
 
     if any(ref == target.ref for ref in refs):
@@ -49,7 +49,7 @@ def prepare(here: Place, job: Job) -> Callable[[], Outcome]:
     return work
 
 
-def _derived(here: Place, base: Table, target: writing.Target, operation: str, expires: str | None) -> None:
+def _note_base(here: Place, base: Table, target: writing.Target, operation: str, expires: str | None) -> None:
     """Note what a snapshot or a clone was made of. Here it is a copy, which costs what a copy does."""
     name, time = ("snapshotDefinition", "snapshotTime") if operation == "SNAPSHOT" else ("cloneDefinition", "cloneTime")
     about = {name: {"baseTableReference": base.ref.rest(), time: here.now().isoformat().replace("+00:00", "Z")}}

@@ -27,7 +27,7 @@ def read(
     if schema is None:
         if not configuration.get("autodetect"):
             raise invalid("No schema specified on job or table.")
-        schema, has_header = _detected(lines, skip)
+        schema, has_header = _detect_columns(lines, skip)
         lines = lines[max(skip, int(has_header)) :]
     else:
         lines = lines[skip:]
@@ -72,7 +72,7 @@ def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
     return text
 
 
-def _detected(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, ...], bool]:
+def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, ...], bool]:
     """Columns, and whether the first row is their names: it is, where all of it is text and a row below it is not."""
     if not lines:
         raise invalid("No schema could be detected: the file is empty")
@@ -81,7 +81,7 @@ def _detected(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, .
     header = skip > 0 or (all(detect.text_type(word) == "STRING" for word in first) and (any(kind != "STRING" for kind in kinds)))
     if not header:
         kinds = [detect.common([kind, detect.text_type(word)]) if word else kind for kind, word in zip(kinds, first, strict=True)]
-    names = [_named(word, i) if header else f"{kinds[i].lower()}_field_{i}" for i, word in enumerate(first)]
+    names = [_column_name(word, i) if header else f"{kinds[i].lower()}_field_{i}" for i, word in enumerate(first)]
     return tuple(Field(name=name, type=kind) for name, kind in zip(names, kinds, strict=True)), header
 
 
@@ -89,6 +89,6 @@ def _kind(values: Sequence[str]) -> str:
     return detect.common(map(detect.text_type, values)) if values else "STRING"
 
 
-def _named(word: str, place: int) -> str:
+def _column_name(word: str, place: int) -> str:
     name = re.sub(r"\W", "_", word.strip()) or f"field_{place}"
     return f"_{name}" if name[0].isdigit() else name

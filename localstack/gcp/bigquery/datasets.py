@@ -75,12 +75,12 @@ def insert_dataset(call: Call, request: HttpRequest) -> Answer:
 def create(here: Place, project: str, name: str, content: dict[str, Any]) -> Dataset:
     now = here.now()
     location = content.get("location") or "US"
-    written = _written(content)
+    written = _writable(content)
     dataset = Dataset(project=project, id=name, written=written, location=location, created=now, modified=now, etag="")
     return here.catalog.add_dataset(dataset)
 
 
-def _written(content: dict[str, Any]) -> dict[str, Any]:
+def _writable(content: dict[str, Any]) -> dict[str, Any]:
     written = {key: value for key, value in content.items() if key not in _COMPUTED and value is not None}
     for key in _MILLISECONDS:
         if key in written:
@@ -116,7 +116,7 @@ def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
 
     def change(dataset: Dataset) -> Dataset:
         written = merged(dataset.written, {k: v for k, v in content.items() if k not in _COMPUTED}) if patch else content
-        return msgspec.structs.replace(dataset, written=_written(written), modified=here.now())
+        return msgspec.structs.replace(dataset, written=_writable(written), modified=here.now())
 
     return resource(here.catalog.change_dataset(current, change, request.headers.get("if-match")))
 

@@ -12,7 +12,7 @@ from .errors import invalid_query, not_run
 from .job import Outcome
 from .language import literals
 from .language.context import Translator
-from .members import Change, changed
+from .members import Change, new_value
 from .place import Place
 from .resolved import Node
 from .running import Running
@@ -62,7 +62,7 @@ def run(here: Place, meaning: Analysis, running: Running) -> Outcome:
         raise not_run("DML with THEN RETURN, ASSERT_ROWS_MODIFIED or ON CONFLICT")
     with here.warehouse.transaction(tables.relation(table.ref)) as cursor:
         running.watch(cursor)
-        with translation.worded(running):
+        with translation.bigquery_errors(running):
             affected = _RUN[meaning.statement.kind](_Work(here, meaning, cursor))
         running.check()
     tables.wrote(here, table.ref)
@@ -120,10 +120,10 @@ def _update(work: _Work) -> Mapping[str, int]:
     node = work.statement
     source = f", ({work.t.scan(node.from_scan)}) AS source_" if "from_scan" in node else ""
     where = work.t.expression(node.where_expr)
-    return {"updated": _changed(work, node.update_item_list, f"({work.target()}) AS target_{source} WHERE {where}")}
+    return {"updated": _set_items(work, node.update_item_list, f"({work.target()}) AS target_{source} WHERE {where}")}
 
 
-def _changed(work: _Work, items: Sequence[Node], rows: str) -> int:
+def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
     """Set what the items say in the rows that `FROM rows` gives."""
     values = _new_values(work, items)
     columns = ", ".join(f"{sql} AS {quoted(field.name)}" for field, sql in values)
@@ -148,7 +148,7 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
         if item.set_value.value.kind == "dmldefault":
             raise not_run("DEFAULT in UPDATE")
         changes.setdefault(target.column.column_id, []).append((tuple(path), work.t.expression(item.set_value.value)))
-    return [(work.columns[number], changed(f"c{number}", work.columns[number], parts)) for number, parts in changes.items()]
+    return [(work.columns[number], new_value(f"c{number}", work.columns[number], parts)) for number, parts in changes.items()]
 
 
 def _merge(work: _Work) -> Mapping[str, int]:
@@ -178,14 +178,14 @@ def _merge(work: _Work) -> Mapping[str, int]:
         raise invalid_query(_TWICE)
     affected = {"inserted": 0, "updated": 0, "deleted": 0}
     for index, clause in enumerate(node.when_clause_list):
-        name, count = _acted(work, clause, f"pool_{clause.match_type}_ WHERE clause_ = {index}")
+        name, count = _merge_action(work, clause, f"pool_{clause.match_type}_ WHERE clause_ = {index}")
         affected[name] += count
     return affected
 
 
-def _acted(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
+def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
     if clause.action_type == _UPDATE:
-        return "updated", _changed(work, clause.update_item_list, rows)
+        return "updated", _set_items(work, clause.update_item_list, rows)
     if clause.action_type == _DELETE:
         return "deleted", work.number(f"DELETE FROM {work.name} WHERE rowid IN (SELECT row_ FROM {rows})")
     fields = [work.columns[c.column_id] for c in clause.insert_column_list]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import analysis, arrow, catalog, information, tables, translation, writing
-from .analysis import Analysis, rejected, types_of
+from .analysis import Analysis, analyzer_error, types_of
 from .errors import BigQueryError, invalid_query, not_run
 from .place import Place
 from .resolved import statement
@@ -37,7 +37,7 @@ def select(here: Place, meaning: Analysis, fields: Sequence[Field], running: Run
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
-        with translation.worded(running):
+        with translation.bigquery_errors(running):
             writing.fill_from(sql)(cursor, name, columns)
 
     try:
@@ -93,7 +93,7 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
             raise not_run(f"the function {match[1].upper()}") from error
         if _NOT_IMPLEMENTED in error.message and reason.reason == "notImplemented":  # its words name its own parts, not the statement's
             raise reason from error
-        raise rejected(error.message) from error
+        raise analyzer_error(error.message) from error
     rows = answer.content.table_data.row
     columns = {field.name: [python_value(row.cell[i], field) for row in rows] for i, field in enumerate(fields)}
     for field in fields:

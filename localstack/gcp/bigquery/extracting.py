@@ -37,7 +37,7 @@ def prepare(call: Call, here: Place, job: Job) -> Callable[[], Outcome]:
             job.running.watch(cursor)
             rows = warehouse.read(cursor, tables.relation(ref), table.fields)
         if form == "PARQUET":
-            rows = arrow.shown(rows, table.fields)
+            rows = arrow.read_api_table(rows, table.fields)
         content = _FORMATS[form](rows, table.fields, configuration)
         if configuration.get("compression") == "GZIP" and form != "PARQUET":
             content = gzip.compress(content)

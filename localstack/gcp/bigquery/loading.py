@@ -38,7 +38,7 @@ def prepare(call: Call, here: Place, job: Job, upload: bytes | None) -> Callable
     def work() -> Outcome:
         writing.check(here, target)
         files = [upload] if upload is not None else list(_files(call, uris))
-        return _loaded(here, job, target, schema=schema, files=files, reader=_READERS[form])
+        return _load(here, job, target, schema=schema, files=files, reader=_READERS[form])
 
     return work
 
@@ -54,7 +54,7 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
         try:
             names = [uri]
             if "*" in uri:
-                names = [name for name in access.listed(call, uri.partition("*")[0]) if fnmatch.fnmatchcase(name, uri)]
+                names = [name for name in access.uris_below(call, uri.partition("*")[0]) if fnmatch.fnmatchcase(name, uri)]
             if not names:
                 raise BigQueryError("notFound", f"Not found: URI {uri}")
             contents += [access.read(call, name) for name in names]
@@ -63,7 +63,7 @@ def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
     return contents
 
 
-def _loaded(
+def _load(
     here: Place, job: Job, target: writing.Target, *, schema: tuple[Field, ...] | None, files: Sequence[bytes], reader: Reader
 ) -> Outcome:
     configuration = job.configuration["load"]

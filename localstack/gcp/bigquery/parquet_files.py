@@ -74,7 +74,7 @@ def _column(column: Any, field: Field) -> Any:
     if column.type == kind:
         return column
     if field.type == "BIGNUMERIC" and not field.repeated:
-        return arrow.keyed(column)
+        return arrow.bignumeric_keys(column)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     read_as = from_arrow(pa.field(field.name, column.type))

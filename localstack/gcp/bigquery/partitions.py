@@ -18,12 +18,12 @@ def check_filters(meaning: Analysis) -> None:
             continue
         name = partitioning.get("field", "")
         numbers = {column.column_id for column in scan.column_list if column.name.lower() == name.lower()}
-        if not numbers & _restricted(meaning.statement):
+        if not numbers & _filtered_columns(meaning.statement):
             words = f"without a filter over column(s) '{name}' that can be used for partition elimination"
             raise invalid_query(f"Cannot query over table '{source.ref.project}.{source.ref.dataset}.{source.ref.table}' {words}")
 
 
-def _restricted(statement: Node) -> set[int]:
+def _filtered_columns(statement: Node) -> set[int]:
     """Columns that stand in a condition."""
     names = ("filter_expr", "where_expr", "merge_expr", "join_expr")
     conditions = [part for node in statement.walk() for name in names if (part := node.part(name)) is not None]

@@ -42,7 +42,7 @@ def moment(written: str | int) -> datetime:
     return datetime.fromtimestamp(int(written) / 1000, UTC)
 
 
-def worded(error: BigQueryError) -> GcpError:
+def gcp_error(error: BigQueryError) -> GcpError:
     place = {"location": error.location, "locationType": "parameter"} if error.location else {}
     return GcpError(error.status, error.message, reason=error.reason, http=error.http, **place)
 
@@ -57,7 +57,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
             try:
                 return function(call, request)
             except BigQueryError as error:
-                raise worded(error) from error
+                raise gcp_error(error) from error
 
         @functools.wraps(function)
         async def in_loop(call: Call, request: HttpRequest) -> Any:
@@ -66,7 +66,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
                 answer: Any = function(call, request)
                 return await answer
             except BigQueryError as error:
-                raise worded(error) from error
+                raise gcp_error(error) from error
 
         handler = in_loop if inspect.iscoroutinefunction(function) else in_thread
         route(f"bigquery.{operation}", method, path if path.startswith("/upload") else f"/bigquery/v2{path}")(handler)
@@ -77,10 +77,10 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 def body(request: HttpRequest) -> dict[str, Any]:
     """The request's JSON, its members of the API's kinds. BigQueryError invalid: a member is of another."""
-    return owned(checked(request.json()), request)
+    return with_project_id(checked(request.json()), request)
 
 
-def owned(content: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
+def with_project_id(content: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
     """What a request carries, with its project's id where it has the number."""
     number = request.params.get(_NUMBER)
     return content if number is None else _replaced(content, number, request.params["project"])

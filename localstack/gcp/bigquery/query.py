@@ -73,7 +73,7 @@ def spec_of(job: Job, location: str | None = None) -> Spec:
     if configuration.get("tableDefinitions"):
         raise not_run("external tables")
     if configuration.get("queryParameters"):
-        configuration = {**configuration, "queryParameters": _written(configuration["queryParameters"])}
+        configuration = {**configuration, "queryParameters": _parameters_as_text(configuration["queryParameters"])}
         job.configuration = {**job.configuration, "query": configuration}
     default = configuration.get("defaultDataset") or {}
     dataset = (default.get("projectId") or job.project, default["datasetId"]) if default.get("datasetId") else None
@@ -106,12 +106,12 @@ def _session(configuration: Mapping[str, Any]) -> str | None:
     return f"{_SESSION}{properties['session_id']}" if properties.get("session_id") else None
 
 
-def _written(value: Any) -> Any:
+def _parameters_as_text(value: Any) -> Any:
     """Parameters as the API gives them back: their values are text."""
     if isinstance(value, dict):
         texts = {"value": encode.float_text(value["value"])} if isinstance(value.get("value"), float) else {}
-        return {key: _written(member) for key, member in value.items()} | texts
-    return [_written(member) for member in value] if isinstance(value, list) else value
+        return {key: _parameters_as_text(member) for key, member in value.items()} | texts
+    return [_parameters_as_text(member) for member in value] if isinstance(value, list) else value
 
 
 def _anonymous(project: str) -> dict[str, Any]:
@@ -133,7 +133,9 @@ def dry_run(here: Place, spec: Spec) -> Outcome:
     fields: Sequence[Field] = ()
     if meaning.statement.kind == "query_stmt":
         fields = [field for _, field in meaning.columns]
-    return Outcome(fields=tuple(fields), processed=processed(here, meaning), kind=kind_of(meaning), statistics=_referenced(meaning))
+    return Outcome(
+        fields=tuple(fields), processed=bytes_processed(here, meaning), kind=kind_of(meaning), statistics=_referenced_tables(meaning)
+    )
 
 
 def _question(spec: Spec) -> Question:
@@ -141,13 +143,13 @@ def _question(spec: Spec) -> Question:
     return msgspec.structs.replace(spec.question, parameters=parameters)
 
 
-def _unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
+def _execute_unchecked(here: Place, spec: Spec, running: Running) -> Outcome:
     """Without GoogleSQL's analyzer."""
     sql, fields = unchecked.query(here, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
         running.watch(cursor)
-        with translation.worded(running):
+        with translation.bigquery_errors(running):
             writing.fill_from(sql)(cursor, name, columns)
 
     target = _target(here, spec)
@@ -175,7 +177,7 @@ def _forget_results(here: Place) -> None:
 
 def run(here: Place, spec: Spec, running: Running) -> Outcome:
     if not analysis.available():
-        return _unchecked(here, spec, running)
+        return _execute_unchecked(here, spec, running)
     if spec.question.temporary is not None:
         _open(here, spec)
     question = _question(spec)
@@ -208,13 +210,13 @@ def _statement(here: Place, spec: Spec, question: Question, running: Running) ->
     """A single statement."""
     meaning = analysis.analyze(here, question)
     partitions.check_filters(meaning)
-    size = processed(here, meaning)
+    size = bytes_processed(here, meaning)
     if spec.most_billed is not None and size > spec.most_billed:
         words = f"Query exceeded limit for bytes billed: {spec.most_billed}. {size} or higher required."
         raise BigQueryError("bytesBilledLimitExceeded", words)
-    outcome = _executed(here, spec, meaning, running)
+    outcome = _execute(here, spec, meaning, running)
     return msgspec.structs.replace(
-        outcome, processed=size, kind=kind_of(meaning), statistics={**_referenced(meaning), **outcome.statistics}
+        outcome, processed=size, kind=kind_of(meaning), statistics={**_referenced_tables(meaning), **outcome.statistics}
     )
 
 
@@ -253,10 +255,10 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
     return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
 
 
-def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _execute(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     kind = meaning.statement.kind
     if kind == "query_stmt":
-        return _selected(here, spec, meaning, running)
+        return _select(here, spec, meaning, running)
     if kind in dml.KINDS:
         return dml.run(here, meaning, running)
     if kind in ddl.KINDS:
@@ -264,7 +266,7 @@ def _executed(here: Place, spec: Spec, meaning: Analysis, running: Running) -> O
     raise not_run(f"the statement {kind.removesuffix('_stmt').replace('_', ' ').upper()}")
 
 
-def _selected(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
+def _select(here: Place, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
     fields = tuple(field for _, field in meaning.columns)
     target = _target(here, spec)
     rows = evaluation.select(here, meaning, fields, running, lambda fill: writing.write(here, target, fields, fill))
@@ -279,7 +281,7 @@ def ensure_hidden(here: Place, project: str, dataset: str) -> None:
             datasets.create(here, project, dataset, {})
 
 
-def processed(here: Place, meaning: Analysis) -> int:
+def bytes_processed(here: Place, meaning: Analysis) -> int:
     """Logical bytes of the columns that a statement reads."""
     if not meaning.sources:
         return 0
@@ -304,6 +306,6 @@ def kind_of(meaning: Analysis) -> str:
     return known.get(kind) or kind.upper()
 
 
-def _referenced(meaning: Analysis) -> dict[str, Any]:
-    listed = sources.described(meaning.sources)
+def _referenced_tables(meaning: Analysis) -> dict[str, Any]:
+    listed = sources.referenced_tables(meaning.sources)
     return {"referencedTables": listed} if listed else {}

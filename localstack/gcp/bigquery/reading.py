@@ -17,7 +17,7 @@ from .catalog import Table, TableRef
 from .errors import BigQueryError
 from .job import Jobs
 from .opening import place
-from .place import Place, worded
+from .place import Place, gcp_error
 from .types import Field, arrow_schema, quoted
 
 _SERVICE = "google.cloud.bigquery.storage.v1.BigQueryRead"
@@ -61,8 +61,8 @@ def create_read_session(call: Call, request: Any) -> Any:
         table = here.catalog.table(TableRef(here.catalog.id_of(match[1]), match[2], match[3]))
         session = _session(call, here, table, request)
     except BigQueryError as error:
-        raise worded(error) from error
-    return _described(request, session)
+        raise gcp_error(error) from error
+    return _session_message(request, session)
 
 
 def _session(call: Call, here: Place, table: Table, request: Any) -> Session:
@@ -122,7 +122,7 @@ def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
     return tuple(field for field in fields if field.name.lower() in wanted)
 
 
-def _described(request: Any, session: Session) -> Any:
+def _session_message(request: Any, session: Session) -> Any:
     answer = type(request.read_session)()
     answer.CopyFrom(request.read_session)
     answer.name = session.name
@@ -149,7 +149,7 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
         count = min(_BATCH, size - place_in_stream)
         with here.warehouse.session() as cursor:
             rows = warehouse.read(cursor, relation, fields, start=start + place_in_stream, limit=count)
-        part = arrow.shown(rows, fields)
+        part = arrow.read_api_table(rows, fields)
         for batch in part.combine_chunks().to_batches():
             answer = response(row_count=batch.num_rows)
             if place_in_stream == request.offset:

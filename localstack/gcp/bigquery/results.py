@@ -70,7 +70,7 @@ def arrow_answer(here: Place, job: Job, wanted: Page, results: Callable[..., dic
     if job.outcome is None or not job.done or job.outcome.table is None:
         return answer
     rows, rest = _part(here, job.outcome.table, job.outcome, wanted)
-    part = arrow.shown(rows, job.outcome.fields)
+    part = arrow.read_api_table(rows, job.outcome.fields)
     schema = arrow_schema(job.outcome.fields)
     batches = part.combine_chunks().to_batches() if part.num_rows else []
     return {

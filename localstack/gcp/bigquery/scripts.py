@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..googlesql.analyzer import parsed
-from .analysis import rejected
+from .analysis import analyzer_error
 from .resolved import Node, script
 
 _COMMENT = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -26,7 +26,7 @@ def statements(sql: str) -> list[Node]:
     try:
         root = script(parsed(sql))
     except SqlRejected as error:
-        raise rejected(error.message) from error
+        raise analyzer_error(error.message) from error
     return list(root.statement_list_node.statement_list)
 
 

@@ -147,7 +147,7 @@ def _information(here: Place, parts: Sequence[str], place: int, project: str) ->
     return Source(ref=TableRef(owner, dataset, name), fields=information.fields(name))
 
 
-def described(sources: Sequence[Source]) -> list[dict[str, Any]]:
+def referenced_tables(sources: Sequence[Source]) -> list[dict[str, Any]]:
     """ReferencedTables of a job."""
     refs = {source.ref: None for source in sources if source.table is not None}
     return [ref.rest() for ref in refs]

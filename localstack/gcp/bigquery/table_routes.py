@@ -38,7 +38,7 @@ def list_tables(call: Call, request: HttpRequest) -> Answer:
         "timePartitioning",
         "clustering",
     )
-    rows = [{k: v for k, v in _described(table).items() if k in keys} for table in shown]
+    rows = [{k: v for k, v in _resource(table).items() if k in keys} for table in shown]
     return {
         "kind": "bigquery#tableList",
         **({"tables": rows} if rows else {}),
@@ -47,7 +47,7 @@ def list_tables(call: Call, request: HttpRequest) -> Answer:
     }
 
 
-def _described(table: Table) -> dict[str, Any]:
+def _resource(table: Table) -> dict[str, Any]:
     from .place import milliseconds
 
     view = {"view": {"useLegacySql": False}} if table.kind == "VIEW" else {}

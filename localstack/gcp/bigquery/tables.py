@@ -42,10 +42,10 @@ def create(here: Place, ref: TableRef, content: Mapping[str, Any], fields: Seque
         raise BigQueryError("duplicate", f"Already Exists: Table {ref}")
     check_table_id(ref)
     schema = tuple(fields) if fields is not None else schema_from_rest(content.get("schema"))
-    written = _written(content)
+    written = _writable(content)
     if "view" in written:
         schema = _view_schema(here, ref, written["view"], schema)
-    table = described(here, ref, written, schema, content.get("expirationTime"))
+    table = new_table(here, ref, written, schema, content.get("expirationTime"))
     if table.kind == "TABLE":
         with here.warehouse.transaction(relation(ref)) as cursor:
             if here.catalog.find(ref) is not None:
@@ -54,7 +54,7 @@ def create(here: Place, ref: TableRef, content: Mapping[str, Any], fields: Seque
     return here.catalog.add_table(table)
 
 
-def described(here: Place, ref: TableRef, written: Mapping[str, Any], fields: Sequence[Field], expires: Any = None) -> Table:
+def new_table(here: Place, ref: TableRef, written: Mapping[str, Any], fields: Sequence[Field], expires: Any = None) -> Table:
     """A new table, which is in no catalog yet. invalid where its layout does not fit its columns."""
     dataset = here.catalog.dataset(ref.project, ref.dataset)
     check_table_id(ref)
@@ -74,7 +74,7 @@ def _view_schema(here: Place, ref: TableRef, view: Mapping[str, Any], described:
     return tuple(msgspec.structs.replace(column, about=about.get(column.name.lower(), {})) for column in columns)
 
 
-def _written(content: Mapping[str, Any]) -> dict[str, Any]:
+def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
     for key, subject in _ABSENT.items():
         if content.get(key):
             raise not_run(subject)
@@ -167,7 +167,7 @@ def change(here: Place, ref: TableRef, content: Mapping[str, Any], written: Mapp
     """`written`: what its owner's part becomes. A schema may grow and relax, nothing else."""
     current = here.catalog.table(ref)
     match(current.etag, if_match)
-    owned = _written(written)
+    owned = _writable(written)
     fields = current.fields
     if owned.get("view") and owned["view"] != current.written.get("view"):
         fields = _view_schema(here, ref, owned["view"], schema_from_rest(content.get("schema")))

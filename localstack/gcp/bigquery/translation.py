@@ -30,11 +30,11 @@ def translator(here: Place, meaning: Analysis) -> Translator:
 
 def query(here: Place, meaning: Analysis) -> str:
     """A SELECT whose columns have the names of the statement's output. notImplemented by the name of what DuckDB cannot do truly."""
-    columns = ", ".join(f"{_checked(number, field)} AS {quoted(field.name)}" for number, field in meaning.columns)
+    columns = ", ".join(f"{_without_null_elements(number, field)} AS {quoted(field.name)}" for number, field in meaning.columns)
     return f"SELECT {columns} FROM ({translator(here, meaning).scan(meaning.statement.query)}) AS result"
 
 
-def _checked(number: int, field: Field) -> str:
+def _without_null_elements(number: int, field: Field) -> str:
     """An array that leaves a query has no NULL within."""
     name = f"c{number}"
     if not field.repeated:
@@ -52,10 +52,10 @@ def condition(here: Place, meaning: Analysis) -> str:
     scan = filters[0].input_scan
     names = dict(zip((c.column_id for c in scan.column_list), scan.column_index_list, strict=True))
     columns = meaning.sources[0].fields
-    return _named(t, filters[0].filter_expr, {number: quoted(columns[index].name) for number, index in names.items()})
+    return _over_named_columns(t, filters[0].filter_expr, {number: quoted(columns[index].name) for number, index in names.items()})
 
 
-def _named(t: Translator, node: Node, names: dict[int, str]) -> str:
+def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
     """An expression over columns that are not numbered."""
     numbered = ", ".join(f"{name} AS c{number}" for number, name in names.items())
     return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
@@ -101,7 +101,7 @@ def _information(here: Place, source: Source) -> str:
 
 
 @contextlib.contextmanager
-def worded(running: Running) -> Iterator[None]:
+def bigquery_errors(running: Running) -> Iterator[None]:
     """DuckDB's complaints in BigQuery's words; what DuckDB does not know is not run."""
     import duckdb
 

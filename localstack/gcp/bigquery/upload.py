@@ -14,7 +14,7 @@ from ..registry import Call, HttpAnswer, HttpRequest
 from .errors import BigQueryError
 from .job import Job, resource
 from .job_routes import PATIENCE, begin
-from .place import Answer, body, owned, serves
+from .place import Answer, body, serves, with_project_id
 from .shapes import checked
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
@@ -36,7 +36,7 @@ def start_upload(call: Call, request: HttpRequest) -> Answer:
     kind = request.query.get("uploadType")
     if kind == "multipart":
         content, file = _split(request)
-        return resource(_settled(call, begin(call, request.params["project"], owned(checked(content), request), file)))
+        return resource(_wait(call, begin(call, request.params["project"], with_project_id(checked(content), request), file)))
     if kind != "resumable":
         raise BigQueryError("invalid", f"Invalid value for uploadType: {kind}", "uploadType")
     uploads, name = call.store(Uploads), uuid.uuid4().hex
@@ -61,13 +61,13 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
         if not whole:
             size = len(uploads.parts[name])
             return HttpAnswer(status=308, headers=(("Range", f"bytes=0-{size - 1}"),) if size else ())
-        answer = resource(_settled(call, begin(call, request.params["project"], uploads.started[name], bytes(uploads.parts[name]))))
+        answer = resource(_wait(call, begin(call, request.params["project"], uploads.started[name], bytes(uploads.parts[name]))))
         uploads.ended[name] = answer
         del uploads.started[name], uploads.parts[name]
         return answer
 
 
-def _settled(call: Call, job: Job) -> Job:
+def _wait(call: Call, job: Job) -> Job:
     job.running.ended.wait(PATIENCE[call.clock.mode])
     return job
 

@@ -133,7 +133,7 @@ def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
 
-def _bound(field: Field) -> str:
+def _check_constraint(field: Field) -> str:
     """CHECK for a type with parameters."""
     name, about = quoted(field.name), field.about
     if field.repeated:
@@ -151,7 +151,7 @@ def _column(field: Field) -> str:
     from .types import duckdb_type
 
     rule = " DEFAULT []" if field.repeated else " NOT NULL" if field.mode == "REQUIRED" else ""
-    return duckdb_type(field) + rule + _bound(field)
+    return duckdb_type(field) + rule + _check_constraint(field)
 
 
 def insert(cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]) -> None:

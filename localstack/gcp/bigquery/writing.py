@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def worded() -> Iterator[None]:
+def column_errors() -> Iterator[None]:
     """What a table's columns refuse, in BigQuery's words."""
     import duckdb
 
@@ -80,7 +80,7 @@ def check(here: Place, target: Target) -> None:
 def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> int:
     """Rows that were added. Readers see the table as it was until all of them are there."""
     name = tables.relation(target.ref)
-    with here.warehouse.transaction(name) as cursor, worded():
+    with here.warehouse.transaction(name) as cursor, column_errors():
         check(here, target)
         current = here.catalog.find(target.ref)
         if current is not None and current.kind != "TABLE":
@@ -90,11 +90,11 @@ def write(here: Place, target: Target, fields: Sequence[Field], fill: Fill) -> i
         before = 0 if current is None or target.write.startswith("WRITE_TRUNCATE") else warehouse.count(cursor, name)
         if before and target.write == "WRITE_EMPTY":
             raise BigQueryError("duplicate", f"Already Exists: Table {target.ref}")
-        columns = _shaped(cursor, target, current, tuple(fields))
+        columns = _prepare_columns(cursor, target, current, tuple(fields))
         written = {field.name.lower() for field in fields}
         fill(cursor, name, [column for column in columns if column.name.lower() in written])
         after = warehouse.count(cursor, name)
-        new = tables.described(here, target.ref, target.written, columns) if current is None else None
+        new = tables.new_table(here, target.ref, target.written, columns) if current is None else None
     if new is not None:
         here.catalog.add_table(msgspec.structs.replace(new, expires=target.expires or new.expires))
     else:
@@ -114,7 +114,7 @@ def _write_partition(here: Place, cursor: Any, target: Target, fields: tuple[Fie
     if target.write.startswith("WRITE_TRUNCATE"):
         cursor.execute(f"DELETE FROM {name} WHERE {within}")
     before, others = warehouse.count(cursor, name), warehouse.count(cursor, f"{name} WHERE ({within}) IS NOT TRUE")
-    columns = _shaped(cursor, msgspec.structs.replace(target, write="WRITE_APPEND"), current, fields)
+    columns = _prepare_columns(cursor, msgspec.structs.replace(target, write="WRITE_APPEND"), current, fields)
     written = {field.name.lower() for field in fields}
     fill(cursor, name, [column for column in columns if column.name.lower() in written])
     if warehouse.count(cursor, f"{name} WHERE ({within}) IS NOT TRUE") != others:
@@ -123,14 +123,14 @@ def _write_partition(here: Place, cursor: Any, target: Target, fields: tuple[Fie
     return warehouse.count(cursor, name) - before
 
 
-def _shaped(cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+def _prepare_columns(cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]) -> tuple[Field, ...]:
     """The columns that the table has once it is ready for the rows."""
     name = tables.relation(target.ref)
     if current is None:
         warehouse.create(cursor, name, fields)
         return fields
     if target.write == "WRITE_TRUNCATE" or not current.fields:
-        columns = _remembered(current.fields, fields)
+        columns = _with_descriptions(current.fields, fields)
         warehouse.create(cursor, name, columns)
         return columns
     columns = merged(target.ref, current.fields, fields, target.updates)
@@ -140,7 +140,7 @@ def _shaped(cursor: Any, target: Target, current: Table | None, fields: tuple[Fi
     return columns
 
 
-def _remembered(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
+def _with_descriptions(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
     """New columns, with what their owner wrote about those of the same name and type, where nothing new is said."""
     by_name = {field.name.lower(): field for field in old}
     remembered = []

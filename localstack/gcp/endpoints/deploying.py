@@ -53,7 +53,7 @@ def deploy_model(call: Call, request: Any) -> Any:
     lost = call.fault("lost-deploy", hosted.name.rpartition("/")[2])
     with hosted.lock:
         _number(hosted, deployed)
-        check_split(_resolved(request.traffic_split, deployed.id), {*hosted.targets, deployed.id}, endpoint=hosted.name)
+        check_split(_with_number(request.traffic_split, deployed.id), {*hosted.targets, deployed.id}, endpoint=hosted.name)
         models.note_deployed(call, version, hosted.name, deployed.id)
         hosted.pending[deployed.id] = version
     deployed.display_name = deployed.display_name or model.display_name
@@ -184,7 +184,7 @@ class _Deployment:
         with hosted.lock:
             if hosted.deleted:
                 raise GcpError("NOT_FOUND", f"The Endpoint does not exist: {hosted.name}")
-            split = _resolved(self._split, deployed.id)
+            split = _with_number(self._split, deployed.id)
             check_split(split, {*hosted.targets, deployed.id}, endpoint=hosted.name)
             hide(self._call, hosted)
             hosted.targets[deployed.id] = self._target(server)
@@ -201,7 +201,7 @@ class _Deployment:
             model=self._deployed.model,
             version=self._deployed.model_version_id,
             display_name=self._model.display_name,
-            predict_route=serving.promised(self._hosted.name, self._deployed, self._model)["AIP_PREDICT_ROUTE"],
+            predict_route=serving.vertex_variables(self._hosted.name, self._deployed, self._model)["AIP_PREDICT_ROUTE"],
             server=Server(server),
         )
 
@@ -271,7 +271,7 @@ def _number(hosted: Hosted, deployed: Any) -> None:
         deployed.id = number if number not in taken else ""
 
 
-def _resolved(split: Mapping[str, int], number: str) -> dict[str, int]:
+def _with_number(split: Mapping[str, int], number: str) -> dict[str, int]:
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 

@@ -14,7 +14,7 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from .. import operations
-from ..listing import last_segment, listed
+from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_etag, check_labels, invalid, masked, merge
@@ -86,7 +86,7 @@ def list_endpoints(call: Call, request: Any) -> Any:
         visible(call, hosted) for name, hosted in list(call.store(Endpoints).by_name.items()) if name.startswith(f"{parent}/endpoints/")
     ]
     more = {"endpoint": last_segment, "base_model_name": _nothing, "baseModelName": _nothing}
-    rows, token = listed(messages, request, more=more)
+    rows, token = page_of(messages, request, more=more)
     return ListEndpointsResponse.pb()(endpoints=rows, next_page_token=token)
 
 

@@ -26,7 +26,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelServer:
     """The server of a DeployedModel, not started yet. GcpError FAILED_PRECONDITION: no command is known for its image."""
     spec = model.container_spec
-    variables = promised(endpoint, deployed, model)
+    variables = vertex_variables(endpoint, deployed, model)
     own = expanded({variable.name: variable.value for variable in spec.env}, variables)
     known = {**variables, **own}
     entry = list(spec.command) or command_of(call.images, spec.image_uri)
@@ -61,12 +61,12 @@ def fill(call: Call, model: Any, folder: Path) -> None:
     if not model.artifact_uri:
         return
     prefix = f"{model.artifact_uri.rstrip('/')}/"
-    if not access.listed(call, prefix):
+    if not access.uris_below(call, prefix):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{model.artifact_uri}" to copy.')
     access.download(call, prefix, folder)
 
 
-def promised(endpoint: str, deployed: Any, model: Any) -> dict[str, str]:
+def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]:
     """The variables that Vertex AI sets."""
     spec = model.container_spec
     name = endpoint.rpartition("/")[2]

@@ -25,7 +25,7 @@ def get_document(call: Call, request: Any) -> Any:
     document = call.store(Firestore).database(call, database).get(path, call.clock.now())
     if document is None:
         raise GcpError("NOT_FOUND", f'Document "{name}" not found.')
-    return _seen(document, _mask(request))
+    return _masked(document, _mask(request))
 
 
 @handles(f"{_SERVICE}.BatchGetDocuments")
@@ -43,7 +43,7 @@ def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[s
     if document is None:
         answer.missing = name
     else:
-        answer.found.CopyFrom(_seen(document, mask))
+        answer.found.CopyFrom(_masked(document, mask))
     return answer
 
 
@@ -84,7 +84,7 @@ def _mask(request: Any) -> list[tuple[str, ...]] | None:
     return [paths.field_path(path) for path in request.mask.field_paths] if request.HasField("mask") else None
 
 
-def _seen(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
+def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
     if mask is None:
         return document
     part = writes.Document(name=document.name, create_time=document.create_time, update_time=document.update_time)

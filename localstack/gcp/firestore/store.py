@@ -39,7 +39,7 @@ class Database:
             results = []
             for path, write in by_path:
                 before = changed[path] if path in changed else self._living(path, now)
-                changed[path], result = writes.written(before, write, now)
+                changed[path], result = writes.apply_write(before, write, now)
                 results.append(result)
             self._keep(changed)
         return results

@@ -26,7 +26,7 @@ def name_of(write: Any) -> str:
     return name
 
 
-def written(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
+def apply_write(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
     """The document after a write (None: there is none), and the write's result. GcpError: it is refused, and nothing has changed."""
     _check_condition(before, write)
     if write.WhichOneof("operation") == "delete":
@@ -37,7 +37,7 @@ def written(before: Any | None, write: Any, now: datetime) -> tuple[Any | None, 
     if write.WhichOneof("operation") == "update":
         _update(after, write)
     transforms = [*write.update_transforms, *write.transform.field_transforms]
-    result = WriteResult(transform_results=[_transformed(after, transform, now) for transform in transforms])
+    result = WriteResult(transform_results=[_transform(after, transform, now) for transform in transforms])
     _check(after)
     _stamp(before, after, now)
     result.update_time.CopyFrom(after.update_time)
@@ -67,7 +67,7 @@ def _update(document: Any, write: Any) -> None:
         values.put(document.fields, path, values.at(write.update.fields, path))
 
 
-def _transformed(document: Any, transform: Any, now: datetime) -> Any:
+def _transform(document: Any, transform: Any, now: datetime) -> Any:
     """Do it, and give what it results in."""
     path = paths.field_path(transform.field_path)
     current = values.at(document.fields, path)
@@ -75,7 +75,7 @@ def _transformed(document: Any, transform: Any, now: datetime) -> Any:
     if kind in ("append_missing_elements", "remove_all_from_array"):
         values.put(document.fields, path, _array(current, kind, transform))
         return values.Value(null_value=0)
-    value = _moment(transform, now) if kind == "set_to_server_value" else _calculated(current, kind, transform)
+    value = _moment(transform, now) if kind == "set_to_server_value" else _numeric_transform(current, kind, transform)
     values.put(document.fields, path, value)
     return value
 
@@ -88,7 +88,7 @@ def _moment(transform: Any, now: datetime) -> Any:
     return value
 
 
-def _calculated(current: Any | None, kind: str | None, transform: Any) -> Any:
+def _numeric_transform(current: Any | None, kind: str | None, transform: Any) -> Any:
     if kind not in ("increment", "maximum", "minimum"):
         raise invalid(f"The transform of {transform.field_path} says nothing to do.")
     operand = getattr(transform, kind)

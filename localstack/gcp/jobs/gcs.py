@@ -24,7 +24,7 @@ _NAMED = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]+)(?:/([^\s\"'\\,;*?\[\
 State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its last change
 
 
-def named(words: Iterable[str]) -> list[tuple[str, str]]:
+def mounts(words: Iterable[str]) -> list[tuple[str, str]]:
     """Bucket and the beginning of object names, of every place that the words name; the shortest where one holds another."""
     places = sorted({(match[1], match[2] or "") for word in words for match in _NAMED.finditer(word)})
     shortest: list[tuple[str, str]] = []
@@ -37,9 +37,9 @@ def named(words: Iterable[str]) -> list[tuple[str, str]]:
 def fill(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
     """Bring what the words name into the folder; what no file can be is told. A bucket that is not there stays absent, as under /gcs."""
     left_out: list[str] = []
-    for bucket, prefix in named(words):
+    for bucket, prefix in mounts(words):
         try:
-            uris = access.listed(call, f"gs://{bucket}/{prefix}")
+            uris = access.uris_below(call, f"gs://{bucket}/{prefix}")
         except GcpError:
             continue
         (folder / bucket).mkdir(parents=True, exist_ok=True)

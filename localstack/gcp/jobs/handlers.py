@@ -11,7 +11,7 @@ from google.protobuf import empty_pb2
 from google.rpc.code_pb2 import CANCELLED
 
 from .. import operations
-from ..listing import listed
+from ..listing import page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..resources import Resources
@@ -100,7 +100,7 @@ def get_custom_job(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListCustomJobs")
 def list_custom_jobs(call: Call, request: Any) -> Any:
     jobs = call.store(Resources).below(canonical(call, request.parent), "customJobs")[::-1]  # the newest first
-    page, token = listed(jobs, request, fields=_FILTERS)
+    page, token = page_of(jobs, request, fields=_FILTERS)
     return ListCustomJobsResponse.pb()(custom_jobs=page, next_page_token=token)
 
 
@@ -131,4 +131,4 @@ def delete_custom_job(call: Call, request: Any) -> Any:
         )
     call.store(Resources).remove(name)
     call.store(Jobs).running.pop(name, None)
-    return operations.done(call, name.rpartition("/customJobs/")[0])
+    return operations.completed(call, name.rpartition("/customJobs/")[0])

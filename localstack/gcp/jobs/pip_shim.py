@@ -73,7 +73,7 @@ def read(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def install(requirements: list[str], options: list[str]) -> int:
     files = [text for text in requirements if is_file(text)]
-    missing = [text for text in requirements if not is_file(text) and not met(text)]
+    missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
         return refuse("kfp is not installed beside the stack: pip install 'isthmus[vertex-sdk]'")
     if missing and (code := fetch(missing, options)):
@@ -96,7 +96,7 @@ def name_of(text: str) -> str:
     return Requirement(text).name.lower().replace("_", "-")
 
 
-def met(text: str) -> bool:
+def is_satisfied(text: str) -> bool:
     """Whether it need not be installed, and said so."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -127,7 +127,7 @@ def fetch(requirements: list[str], options: list[str]) -> int:
     if not folder.is_dir():
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}")
         print(f"{SAY} installing {', '.join(requirements)}", flush=True)
-        if not built(requirements[0], temporary) and (code := downloaded(requirements, options, temporary)):
+        if not build_archive(requirements[0], temporary) and (code := download(requirements, options, temporary)):
             shutil.rmtree(temporary, ignore_errors=True)
             return code
         try:
@@ -142,7 +142,7 @@ def fetch(requirements: list[str], options: list[str]) -> int:
     return 0
 
 
-def built(file: str, folder: Path) -> bool:
+def build_archive(file: str, folder: Path) -> bool:
     """Whether it is a source archive with a setup.py alone, as Google's SDK makes one of a script: that is built without the network."""
     if not file.endswith(".tar.gz") or not Path(file).is_file() or importlib.util.find_spec("setuptools") is None:
         return False
@@ -157,7 +157,7 @@ def built(file: str, folder: Path) -> bool:
         return subprocess.run(command, cwd=script.parent, check=False).returncode == 0
 
 
-def downloaded(requirements: list[str], options: list[str], folder: Path) -> int:
+def download(requirements: list[str], options: list[str], folder: Path) -> int:
     """The installer's exit code."""
     command = installer(folder)
     if command is None:

@@ -11,7 +11,7 @@ from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
 from .. import operations
-from ..listing import listed
+from ..listing import page_of
 from ..models import upload
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
@@ -180,7 +180,7 @@ def get_training_pipeline(call: Call, request: Any) -> Any:
 @handles(f"{_SERVICE}.ListTrainingPipelines")
 def list_training_pipelines(call: Call, request: Any) -> Any:
     pipelines = call.store(Resources).below(canonical(call, request.parent), "trainingPipelines")[::-1]  # the newest first
-    page, token = listed(pipelines, request, fields=_FILTERS)
+    page, token = page_of(pipelines, request, fields=_FILTERS)
     return ListTrainingPipelinesResponse.pb()(training_pipelines=page, next_page_token=token)
 
 
@@ -209,4 +209,4 @@ def delete_training_pipeline(call: Call, request: Any) -> Any:
         raise GcpError("FAILED_PRECONDITION", f"The TrainingPipeline {name} is in state {state}: only one that has ended can be deleted.")
     call.store(Resources).remove(name)
     call.store(Trainings).running.pop(name, None)
-    return operations.done(call, name.rpartition("/trainingPipelines/")[0])
+    return operations.completed(call, name.rpartition("/trainingPipelines/")[0])

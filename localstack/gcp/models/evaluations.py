@@ -7,10 +7,10 @@ from typing import Any
 
 from google.cloud.aiplatform_v1.types import ListModelEvaluationsResponse, ModelEvaluation
 
-from ..listing import last_segment, listed
+from ..listing import last_segment, page_of
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, invalid
-from .records import Models, Version, parse, registered, version_of
+from .records import Models, Version, parse, registered_model, version_of
 
 _SERVICE = "google.cloud.aiplatform.v1.ModelService"
 _NAME = re.compile(r"(.+/models/[^/]+)/evaluations/([^/]+)")
@@ -50,13 +50,13 @@ def list_model_evaluations(call: Call, request: Any) -> Any:
     with call.store(Models).lock:
         _, version = _version(call, request.parent)
         evaluations = list(version.evaluations.values())[::-1]
-    rows, token = listed(evaluations, request, fields=_FILTERS, more={"evaluation": last_segment})
+    rows, token = page_of(evaluations, request, fields=_FILTERS, more={"evaluation": last_segment})
     return ListModelEvaluationsResponse.pb()(model_evaluations=rows, next_page_token=token)
 
 
 def _version(call: Call, model: str) -> tuple[str, Version]:
     """The version that a model's name leads to, by its number. GcpError NOT_FOUND."""
     parsed = parse(call, model)
-    known = registered(call, parsed)
+    known = registered_model(call, parsed)
     version = version_of(known, parsed.version)
     return f"{known.name}@{version.number}", version

@@ -12,11 +12,11 @@ from google.cloud.aiplatform_v1.types import (
 )
 
 from .. import operations
-from ..listing import last_segment, listed
+from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_etag, check_labels, invalid, masked
-from .records import DEFAULT, Models, Name, Registered, Version, described, etag, find, parse, registered, touch, version_of
+from .records import DEFAULT, Models, Name, Registered, Version, etag, find, parse, registered_model, touch, version_message, version_of
 from .upload import check_alias
 
 _SHARED = {"display_name", "description"}
@@ -34,8 +34,8 @@ def list_models(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     store = call.store(Models)
     with store.lock:
-        models = [described(m, version_of(m, DEFAULT)) for name, m in store.by_name.items() if name.startswith(f"{parent}/models/")]
-    rows, token = listed(models, request, more={"model": last_segment, "base_model_name": _nothing, "baseModelName": _nothing})
+        models = [version_message(m, version_of(m, DEFAULT)) for name, m in store.by_name.items() if name.startswith(f"{parent}/models/")]
+    rows, token = page_of(models, request, more={"model": last_segment, "base_model_name": _nothing, "baseModelName": _nothing})
     return ListModelsResponse.pb()(models=rows, next_page_token=token)
 
 
@@ -43,9 +43,9 @@ def list_models(call: Call, request: Any) -> Any:
 def list_model_versions(call: Call, request: Any) -> Any:
     parsed = parse(call, request.name)
     with call.store(Models).lock:
-        model = registered(call, parsed)
-        versions = [described(model, model.versions[number], versioned=True) for number in sorted(model.versions)]
-    rows, token = listed(versions, request, fields=("labels",), orders=("create_time", "update_time"))
+        model = registered_model(call, parsed)
+        versions = [version_message(model, model.versions[number], versioned=True) for number in sorted(model.versions)]
+    rows, token = page_of(versions, request, fields=("labels",), orders=("create_time", "update_time"))
     return ListModelVersionsResponse.pb()(models=rows, next_page_token=token)
 
 
@@ -65,14 +65,14 @@ def update_model(call: Call, request: Any) -> Any:
         kind = "the model's, and the name is a version's" if of_version else "a version's, and the name is the model's"
         raise GcpError("FAILED_PRECONDITION", f"{', '.join(wrong)}: that is {kind}: {request.model.name}")
     with call.store(Models).lock:
-        model = registered(call, parsed)
+        model = registered_model(call, parsed)
         version = version_of(model, parsed.version if of_version else DEFAULT)
         check_etag(request.model.etag, etag(model), model.name)
         target = version.content if of_version else model.shared
         for path in paths:
             _replace(request.model, target, path)
         touch(call, model, version if of_version else None)
-        return described(model, version, versioned=of_version)
+        return version_message(model, version, versioned=of_version)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.MergeVersionAliases")
@@ -88,7 +88,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
     for alias in (*added, *removed):
         check_alias(alias)
     with call.store(Models).lock:
-        model = registered(call, parsed)
+        model = registered_model(call, parsed)
         version = version_of(model, parsed.version)
         aliases = {alias: number for alias, number in model.aliases.items() if not (alias in removed - added and number == version.number)}
         aliases.update(dict.fromkeys(added - removed, version.number))
@@ -96,7 +96,7 @@ def merge_version_aliases(call: Call, request: Any) -> Any:
             raise GcpError("FAILED_PRECONDITION", f"The default alias cannot be removed from {model.name}: give it to another version.")
         model.aliases = aliases
         touch(call, model, version)
-        return described(model, version, versioned=True)
+        return version_message(model, version, versioned=True)
 
 
 @handles("google.cloud.aiplatform.v1.ModelService.DeleteModel")
@@ -115,7 +115,7 @@ def delete_model(call: Call, request: Any) -> Any:
                 del store.by_name[parsed.model]
 
     with call.store(Models).lock:
-        _check_idle(registered(call, parsed), None)
+        _check_idle(registered_model(call, parsed), None)
     return operations.start(call, parsed.model, work, metadata=_deleting(call))
 
 
@@ -139,7 +139,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
 
 
 def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
-    model = registered(call, name)
+    model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)
     if len(model.versions) == 1:

@@ -64,7 +64,7 @@ def parse(call: Call, name: str) -> Name:
     return Name(match[1], match[2] or "")
 
 
-def registered(call: Call, name: Name) -> Registered:
+def registered_model(call: Call, name: Name) -> Registered:
     """The model of that name, with its versions. GcpError NOT_FOUND."""
     model = call.store(Models).by_name.get(name.model)
     if model is None:
@@ -84,11 +84,11 @@ def find(call: Call, name: str) -> Any:
     """The version that a name leads to, as GetModel answers it: named with its number if it was asked for by one or by an alias."""
     parsed = parse(call, name)
     with call.store(Models).lock:
-        model = registered(call, parsed)
-        return described(model, version_of(model, parsed.version), versioned=bool(parsed.version))
+        model = registered_model(call, parsed)
+        return version_message(model, version_of(model, parsed.version), versioned=bool(parsed.version))
 
 
-def described(model: Registered, version: Version, *, versioned: bool = False) -> Any:
+def version_message(model: Registered, version: Version, *, versioned: bool = False) -> Any:
     """A version as the API answers it; `versioned`: with its number in the name."""
     message = ModelPb()
     message.CopyFrom(version.content)
@@ -123,7 +123,7 @@ def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
     """A version is served now: it cannot be deleted. `name` ends in @NUMBER."""
     parsed = parse(call, name)
     with call.store(Models).lock:
-        registered(call, parsed).deployed[endpoint, deployed] = int(parsed.version)
+        registered_model(call, parsed).deployed[endpoint, deployed] = int(parsed.version)
 
 
 def note_undeployed(call: Call, endpoint: str, deployed: str) -> None:

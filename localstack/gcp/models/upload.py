@@ -17,7 +17,7 @@ from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels, invalid
 from ..storage import access
-from .records import DEFAULT, ModelPb, Models, Registered, Version, described, parse, registered, touch
+from .records import DEFAULT, ModelPb, Models, Registered, Version, parse, registered_model, touch, version_message
 
 _LOCATION = re.compile(r"projects/[^/]+/locations/[^/]+")
 _MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
@@ -63,7 +63,7 @@ def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
     with call.store(Models).lock:
         model, version = _register(call, name, request)
         version.content.training_pipeline = training_pipeline
-        return described(model, version)
+        return version_message(model, version)
 
 
 def check_alias(alias: str) -> None:
@@ -75,7 +75,7 @@ def _name(call: Call, request: Any, parent: str) -> str:
     """The model's name. GcpError: a parent model that is not there, an id that is taken or none."""
     if request.parent_model:
         parsed = parse(call, request.parent_model)
-        registered(call, parsed)
+        registered_model(call, parsed)
         if request.model_id:
             raise invalid("Only one of parent_model and model_id can be set.")
         return parsed.model
@@ -109,7 +109,7 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
-    if uri and not access.listed(call, f"{uri.rstrip('/')}/"):
+    if uri and not access.uris_below(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 

@@ -100,7 +100,7 @@ def _reduced(members: Sequence[Series], name: str, labels: Mapping[str, str]) ->
     for member in members:
         for point in member.points:
             at[point.end].append(point)
-    value_type, compute = _combined(first, name, f"REDUCE_{name}")
+    value_type, compute = _reducer(first, name, f"REDUCE_{name}")
     points = [Point(at[end][0].start, end, compute([point.value for point in at[end]])) for end in sorted(at)]
     common = {field: value for field, value in labels.items() if value}
     return msgspec.structs.replace(first, labels=common, value_type=value_type, points=tuple(points))
@@ -114,12 +114,12 @@ def _aligner(series: Series, name: str, period: timedelta) -> tuple[Kind, ValueT
         return "GAUGE", "DOUBLE", lambda values: sum(float(cast("Any", value)) for value in values) / period.total_seconds()
     if name == "NEXT_OLDER":
         return "GAUGE", series.value_type, lambda values: values[-1]
-    value_type, compute = _combined(series, "SUM" if name == "DELTA" else name, f"ALIGN_{name}")
+    value_type, compute = _reducer(series, "SUM" if name == "DELTA" else name, f"ALIGN_{name}")
     kind: Kind = series.kind if name in ("DELTA", "SUM") else "GAUGE"
     return kind, value_type, compute
 
 
-def _combined(series: Series, name: str, asked: str) -> tuple[ValueType, Callable[[list[Value]], Value]]:
+def _reducer(series: Series, name: str, asked: str) -> tuple[ValueType, Callable[[list[Value]], Value]]:
     """The type and the function of what makes one value of several."""
     if name in _SHARES:
         return "DOUBLE", _percentile(series, _SHARES[name], asked)

@@ -52,7 +52,7 @@ def write(call: Call, project: str, message: Any) -> None:
         described = store.descriptors.setdefault(project, {})
         descriptor = described.get(message.metric.type)
         if descriptor is None:
-            descriptor = described[message.metric.type] = _implied(project, message)
+            descriptor = described[message.metric.type] = _inferred_descriptor(project, message)
         point = _point(message.points[0], descriptor)
         labels = labels_of(message)
         key = (message.metric.type, tuple(sorted(labels.items())))
@@ -80,7 +80,7 @@ def labels_of(message: Any) -> dict[str, str]:
     }
 
 
-def _implied(project: str, message: Any) -> Any:
+def _inferred_descriptor(project: str, message: Any) -> Any:
     """The descriptor that a first point makes."""
     kind = message.metric_kind or _KINDS.GAUGE
     value_type: Any = message.value_type or _TYPES.Value(_OF_VALUE[message.points[0].value.WhichOneof("value")])
@@ -115,7 +115,7 @@ def moment(timestamp: Any) -> datetime:
     return result
 
 
-def described(call: Call, project: str, name: str) -> Any:
+def descriptor(call: Call, project: str, name: str) -> Any:
     """The descriptor of a custom metric. GcpError NOT_FOUND."""
     descriptor = call.store(Custom).descriptors.get(project, {}).get(name)
     if descriptor is None:

@@ -93,7 +93,7 @@ def get_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     if name in descriptors.ONLINE:
         return descriptors.descriptor(project, name, descriptors.ONLINE[name])
-    return custom.described(call, project, name)
+    return custom.descriptor(call, project, name)
 
 
 @handles(f"{_METHOD}CreateMetricDescriptor")
@@ -116,7 +116,7 @@ def delete_metric_descriptor(call: Call, request: Any) -> Any:
     project, name = _project(request.name), request.name.partition("/metricDescriptors/")[2]
     store = call.store(custom.Custom)
     with store.lock:
-        custom.described(call, project, name)
+        custom.descriptor(call, project, name)
         del store.descriptors[project][name]
         series = store.series.get(project, {})
         for key in [key for key in series if key[0] == name]:

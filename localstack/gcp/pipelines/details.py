@@ -26,7 +26,7 @@ PipelineJobPb, DetailPb, TaskPb = PipelineJob.pb(), PipelineJobDetail.pb(), Pipe
 ExecutionPb, ContextPb, ArtifactPb = Execution.pb(), Context.pb(), ArtifactType.pb()
 
 
-def shown(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
+def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
     """The job as GetPipelineJob answers it. `contexts`: the pipeline's and the run's, once they are there. A list has no tasks."""
     job = PipelineJobPb()
     with run.lock:

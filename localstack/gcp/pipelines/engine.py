@@ -24,7 +24,7 @@ _ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELLED", "NOT_TRIGGERED", "")
 
 def run(call: Call, pipeline_run: Run) -> Outcome:
     """The whole of a pipeline's life; its outcome. A reset leaves it where it is."""
-    root = tasks.listed(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
+    root = tasks.new_task(call, pipeline_run, parent=None, name=pipeline_run.id, path=())
     root.kind = "system.Run"
     tracking.begin(call, pipeline_run)
     arguments = pipeline_run.arguments
@@ -101,7 +101,7 @@ class _Dag:
 
     def _row(self, task: Task, suffix: str = "", parent: TaskRun | None = None) -> TaskRun:
         name = (task.task_info.name if task.task_info else task.component) + suffix
-        return tasks.listed(self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path)
+        return tasks.new_task(self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path)
 
     def _task(self, key: str, task: Task) -> None:
         row = self._row(task)
@@ -127,7 +127,11 @@ class _Dag:
         final = {name: tasks.final_status(self.pipeline_run, name, outcome) for name, outcome in self.outcomes.items()}
         arguments = inputs.of_task(task, component, Around(arguments=self.arguments, siblings=self.outcomes, final=final, names=names))
         if task.trigger_policy.condition:
-            scope = {"parameter_values": arguments.parameters, "parameters": arguments.parameters, "artifacts": _judged(arguments)}
+            scope = {
+                "parameter_values": arguments.parameters,
+                "parameters": arguments.parameters,
+                "artifacts": _condition_artifacts(arguments),
+            }
             if not expressions.holds(task.trigger_policy.condition, scope):
                 return NOT_TRIGGERED
         if task.parameter_iterator is not None or task.artifact_iterator is not None:
@@ -206,7 +210,7 @@ def _verdict(run: Run, failed: list[str], parameters: dict[str, Any], artifacts:
     return Outcome(state="SUCCEEDED", parameters=parameters, artifacts=artifacts)
 
 
-def _judged(arguments: Inputs) -> Mapping[str, list[dict[str, Any]]]:
+def _condition_artifacts(arguments: Inputs) -> Mapping[str, list[dict[str, Any]]]:
     """Artifacts as a condition may read them."""
     return {
         name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts]

@@ -16,7 +16,7 @@ from google.protobuf import empty_pb2, json_format
 from google.rpc.code_pb2 import CANCELLED, INTERNAL
 
 from .. import operations
-from ..listing import last_segment, listed
+from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..rules import check_display_name, check_labels
@@ -146,13 +146,13 @@ def _run_of(call: Call, name: str) -> Run:
     return run
 
 
-def _shown(call: Call, run: Run) -> Any:
-    return details.shown(run, tracking.contexts(call, run))
+def _job_answer(call: Call, run: Run) -> Any:
+    return details.job_message(run, tracking.contexts(call, run))
 
 
 @handles(f"{_SERVICE}.GetPipelineJob")
 def get_pipeline_job(call: Call, request: Any) -> Any:
-    return _shown(call, _run_of(call, request.name))
+    return _job_answer(call, _run_of(call, request.name))
 
 
 @handles(f"{_SERVICE}.ListPipelineJobs")
@@ -161,11 +161,11 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
     store = call.store(Pipelines)
     with store.lock:
         runs = [run for name, run in store.runs.items() if name.startswith(prefix)]
-    messages = [details.shown(run, tracking.contexts(call, run), tasks=False) for run in reversed(runs)]  # the newest first
+    messages = [details.job_message(run, tracking.contexts(call, run), tasks=False) for run in reversed(runs)]  # the newest first
     more = {"pipeline_name": _pipeline_name, "pipeline_job_user_id": last_segment}
     mask = list(request.read_mask.paths)
     request.ClearField("read_mask")
-    page, token = listed(messages, request, fields=_FILTERS, more=more, orders=("create_time", "update_time", "end_time", "start_time"))
+    page, token = page_of(messages, request, fields=_FILTERS, more=more, orders=("create_time", "update_time", "end_time", "start_time"))
     answer = [details.part(message, mask) for message in page] if mask else page
     return ListPipelineJobsResponse.pb()(pipeline_jobs=answer, next_page_token=token)
 
@@ -197,7 +197,7 @@ def delete_pipeline_job(call: Call, request: Any) -> Any:
     run = _run_of(call, request.name)
     _check_ended([run])
     call.store(Pipelines).runs.pop(run.name, None)
-    return operations.done(call, run.name.rpartition("/pipelineJobs/")[0])
+    return operations.completed(call, run.name.rpartition("/pipelineJobs/")[0])
 
 
 def _check_ended(runs: list[Run]) -> None:
@@ -224,7 +224,7 @@ def batch_cancel_pipeline_jobs(call: Call, request: Any) -> Any:
         for run in runs:
             while not run.done.wait(0.05) and not call.stopping.is_set():
                 pass
-        return response(pipeline_jobs=[_shown(call, run) for run in runs])
+        return response(pipeline_jobs=[_job_answer(call, run) for run in runs])
 
     return operations.start(call, parent, work)
 
@@ -235,10 +235,10 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
     parent = canonical(call, request.parent)
     runs = [_run_of(call, name) for name in _batch(request)]
     _check_ended(runs)
-    deleted = BatchDeletePipelineJobsResponse.pb()(pipeline_jobs=[_shown(call, run) for run in runs])
+    deleted = BatchDeletePipelineJobsResponse.pb()(pipeline_jobs=[_job_answer(call, run) for run in runs])
     for run in runs:
         call.store(Pipelines).runs.pop(run.name, None)
-    return operations.done(call, parent, deleted)
+    return operations.completed(call, parent, deleted)
 
 
 def _batch(request: Any) -> list[str]:

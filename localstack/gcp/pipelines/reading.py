@@ -81,12 +81,12 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
         elif component.executor_label not in pipeline.deployment_spec.executors:
             yield f"component {name}: executor {component.executor_label!r} is not in deployment_spec."
     try:
-        tuple(TopologicalSorter({name: _used(component) for name, component in pipeline.components.items()}).static_order())
+        tuple(TopologicalSorter({name: _components_below(component) for name, component in pipeline.components.items()}).static_order())
     except CycleError as error:  # it would run until the machine is full
         yield f"a component runs within itself: {' -> '.join(error.args[1])}."
 
 
-def _used(component: Component) -> list[str]:
+def _components_below(component: Component) -> list[str]:
     return [task.component for task in component.dag.tasks.values()] if component.dag is not None else []
 
 

@@ -15,7 +15,7 @@ from ..storage import access
 from .placeholders import local_path
 from .record import Artifact, Inputs, Outcome, Run
 from .spec import Component, Kind
-from .values import WrongType, typed, written
+from .values import WrongType, output_value, typed
 
 _OUTPUT = "executor_output.json"
 
@@ -24,7 +24,7 @@ class BadResult(Exception):
     """What a container left behind is not what its component promises."""
 
 
-def expected(call: Call, run: Run, component: Component, root: str) -> dict[str, Artifact]:
+def output_artifacts(call: Call, run: Run, component: Component, root: str) -> dict[str, Artifact]:
     """The artifacts that a task is to make, by the names of its outputs."""
     return {
         key: Artifact(
@@ -53,7 +53,7 @@ def executor_input(component: Component, arguments: Inputs, artifacts: Mapping[s
 
 def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], root: str) -> Outcome:
     """What came out of a container that ended well. FAILED where a declared parameter is missing or is of another type."""
-    there = set(access.listed(call, f"{root}/"))
+    there = set(access.uris_below(call, f"{root}/"))
     try:
         output = json.loads(access.read(call, f"{root}/{_OUTPUT}")) if f"{root}/{_OUTPUT}" in there else {}
         parameters = {
@@ -77,7 +77,7 @@ def _from_file(call: Call, uri: str, kind: Kind, there: set[str]) -> Any:
     if uri not in there:
         raise BadResult(f"The output parameter {key} was not written: there is no {local_path(uri)}.")
     try:
-        return written(access.read(call, uri).decode(), kind)
+        return output_value(access.read(call, uri).decode(), kind)
     except (WrongType, UnicodeDecodeError) as error:
         raise BadResult(f"output parameter {key}: {error}") from error
 

@@ -25,7 +25,7 @@ _CANCELLED = Outcome(state="CANCELLED", code=CANCELLED, message="The task was ca
 _MACHINE = "e2-standard-4"  # what Vertex AI takes for a container that asks for nothing
 
 
-def listed(call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]) -> TaskRun:
+def new_task(call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]) -> TaskRun:
     """A new row of task_details."""
     now = call.clock.now()
     row = TaskRun(
@@ -152,7 +152,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     def _contained(self, executor: Executor) -> Outcome:
         """One attempt: a CustomJob with the container, and what it left behind."""
         call, root = self.call, self.run.task_root(self.row)
-        expected = results.expected(call, self.run, self.component, root)
+        expected = results.output_artifacts(call, self.run, self.component, root)
         executor_input = results.executor_input(self.component, self.arguments, expected, root)
         if executor.container is not None:
             job = self._container_job(executor.container, executor_input)

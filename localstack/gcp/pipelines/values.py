@@ -49,7 +49,7 @@ def coerced(value: Any, kind: Kind) -> Any:
     """
     if kind == "STRING":
         return value if value is None else text(value)
-    return written(value, kind) if isinstance(value, str) and kind in _MAKE else typed(value, kind)
+    return output_value(value, kind) if isinstance(value, str) and kind in _MAKE else typed(value, kind)
 
 
 def text(value: Any) -> str:
@@ -57,7 +57,7 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def written(content: str, kind: Kind) -> Any:
+def output_value(content: str, kind: Kind) -> Any:
     """The value that a container wrote to an output file. WrongType when it is none of `kind`."""
     if kind == "STRING":
         return content

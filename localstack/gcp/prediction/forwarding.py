@@ -101,7 +101,7 @@ async def forward(
     try:
         answer = await target.server.connections.ask(process.connections.port, "POST", target.predict_route, body, headers, within=seconds)
     except (TimedOut, NotReached) as error:
-        raise lost(call, routing, target, error, began) from error
+        raise no_answer(call, routing, target, error, began) from error
     finally:
         process.leave()
     count(call, routing, target, status=answer.status, began=began, instances=instances)
@@ -127,7 +127,7 @@ def count(call: Call, routing: Routing, target: Target, *, status: int, began: f
     )
 
 
-def lost(call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float) -> GcpError:
+def no_answer(call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float) -> GcpError:
     """No answer came."""
     timed_out = isinstance(error, TimedOut)
     count(call, routing, target, status=504 if timed_out else 503, began=began, instances=0)
@@ -144,7 +144,7 @@ def model_error(answer: Answer) -> GcpError:
     return GcpError(_STATUS.get(answer.status, usual), answer.body.decode("utf-8", "replace"), http=http)
 
 
-def passed(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """The headers that go through."""
     return tuple((name, str(value)) for name, value in headers.items() if name.lower() not in _KEPT_TO_US)
 

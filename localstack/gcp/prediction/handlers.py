@@ -14,7 +14,7 @@ from ...serving.connections import NotReached, TimedOut
 from ..endpoints.records import must
 from ..registry import Call, GcpError, handles
 from . import request_log, values
-from .forwarding import check_size, count, enter, forward, lost, model_error, predictions_of, routing_of
+from .forwarding import check_size, count, enter, forward, model_error, no_answer, predictions_of, routing_of
 
 PredictResponsePb = PredictResponse.pb()
 _JSON = (("content-type", "application/json"),)
@@ -94,7 +94,7 @@ def stream(call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str
         answer, parts = process.connections.stream("POST", target.predict_route, body, headers)
     except (TimedOut, NotReached) as error:
         process.leave()
-        raise lost(call, routing, target, error, began) from error
+        raise no_answer(call, routing, target, error, began) from error
 
     def passing() -> Iterator[bytes]:
         try:

@@ -9,7 +9,7 @@ import msgspec
 from ..endpoints.records import must
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import request_log
-from .forwarding import forward, instances_of, model_error, of_target, passed, predictions_of
+from .forwarding import forward, forwarded_headers, instances_of, model_error, of_target, predictions_of
 from .handlers import stream
 
 _ENDPOINT = "/v1/{endpoint=projects/*/locations/*/endpoints/*}"
@@ -41,18 +41,18 @@ async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
     """The model's answer as it is, whatever its status; headers say who has answered."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
-    exchange = await forward(call, endpoint, request.body, passed(request.headers), instances=1)
+    exchange = await forward(call, endpoint, request.body, forwarded_headers(request.headers), instances=1)
     answer = exchange.answer
     request_log.note(call, exchange, request.body)
-    return HttpAnswer(status=answer.status, headers=(*passed(answer.headers), *of_target(exchange.target)), body=answer.body)
+    return HttpAnswer(status=answer.status, headers=(*forwarded_headers(answer.headers), *of_target(exchange.target)), body=answer.body)
 
 
 @route("PredictionService.StreamRawPredict", "POST", f"{_ENDPOINT}:streamRawPredict")
 def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
-    status, headers, parts = stream(call, endpoint, request.body, passed(request.headers))
-    return HttpAnswer(status=status, headers=passed(headers), body=parts)
+    status, headers, parts = stream(call, endpoint, request.body, forwarded_headers(request.headers))
+    return HttpAnswer(status=status, headers=forwarded_headers(headers), body=parts)
 
 
 @lru_cache(maxsize=256)

@@ -267,9 +267,9 @@ class Backlog:
                 self._fail(entry)
         self._release(now)
         oldest = now - timedelta(seconds=self.rules.retention)
-        while self._ready and _published(self._ready[0][1]) < oldest:
+        while self._ready and _publish_time(self._ready[0][1]) < oldest:
             heapq.heappop(self._ready)
-        while self._acked and _published(self._acked[0]) < oldest:
+        while self._acked and _publish_time(self._acked[0]) < oldest:
             self._acked.popleft()
         return len(self._ready) > before
 
@@ -297,6 +297,6 @@ class Backlog:
             pass
 
 
-def _published(entry: Entry) -> datetime:
+def _publish_time(entry: Entry) -> datetime:
     moment: datetime = entry.message.publish_time.ToDatetime(tzinfo=UTC)
     return moment

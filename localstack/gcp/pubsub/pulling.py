@@ -28,7 +28,7 @@ _INVALID = "PERMANENT_FAILURE_INVALID_ACK_ID"
 @handles(f"{_SERVICE}.Pull")
 async def pull(call: Call, request: Any) -> Any:
     """In the loop: many may wait at once, and none of them keeps a thread."""
-    subscription = _pulled(call, request.subscription)
+    subscription = _pull_subscription(call, request.subscription)
     if request.max_messages <= 0:
         raise GcpError("INVALID_ARGUMENT", "max_messages must be larger than 0.")
     backlog, most = subscription.backlog, min(request.max_messages, _MOST_PULLED)
@@ -37,12 +37,12 @@ async def pull(call: Call, request: Any) -> Any:
         if request.return_immediately or backlog.closed or time.monotonic() > end or call.stopping.is_set():
             break
         await asyncio.sleep(_POLL)
-    return types.PullResponse.pb()(received_messages=[_received(delivery) for delivery in deliveries])
+    return types.PullResponse.pb()(received_messages=[_received_message(delivery) for delivery in deliveries])
 
 
 @handles(f"{_SERVICE}.Acknowledge")
 def acknowledge(call: Call, request: Any) -> Any:
-    backlog = _pulled(call, request.subscription).backlog
+    backlog = _pull_subscription(call, request.subscription).backlog
     if not request.ack_ids:
         raise GcpError("INVALID_ARGUMENT", "No ack ids specified.")
     _confirm(backlog, backlog.acknowledge(request.ack_ids))
@@ -51,7 +51,7 @@ def acknowledge(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyAckDeadline")
 def modify_ack_deadline(call: Call, request: Any) -> Any:
-    backlog = _pulled(call, request.subscription).backlog
+    backlog = _pull_subscription(call, request.subscription).backlog
     _check_deadline(request.ack_deadline_seconds, 0)
     if not request.ack_ids:
         raise GcpError("INVALID_ARGUMENT", "No ack ids specified.")
@@ -64,7 +64,7 @@ def streaming_pull(call: Call, requests: Iterator[Any]) -> Iterator[Any]:
     first = next(requests, None)
     if first is None:
         raise GcpError("INVALID_ARGUMENT", "The first message of a StreamingPull is missing.")
-    subscription = _pulled(call, first.subscription)
+    subscription = _pull_subscription(call, first.subscription)
     _check_deadline(first.stream_ack_deadline_seconds, 10)
     stream = _Stream(call, subscription, first)
     call.spawn(stream.read, requests)
@@ -107,11 +107,11 @@ class _Stream:
                 yield self._confirmations.popleft()
             deliveries = self._take()
             if deliveries:
-                yield answer(received_messages=[_received(delivery) for delivery in deliveries], subscription_properties=properties)
+                yield answer(received_messages=[_received_message(delivery) for delivery in deliveries], subscription_properties=properties)
             elif self._backlog.closed:
                 if self._call.stopping.is_set():
                     return
-                raise _gone(self._subscription)
+                raise _gone_error(self._subscription)
             else:
                 self._backlog.wait(changes, _LOOK)
 
@@ -139,23 +139,23 @@ class _Stream:
             self._backlog.wake()
 
 
-def _pulled(call: Call, name: str) -> Subscription:
+def _pull_subscription(call: Call, name: str) -> Subscription:
     """The subscription of that name. GcpError for one that is not there, or is not pulled."""
     subscription = call.store(Hub).subscription(call, name)
     if subscription.message.detached:
-        raise _gone(subscription)
+        raise _gone_error(subscription)
     if subscription.message.HasField("bigquery_config"):
         raise GcpError("FAILED_PRECONDITION", "Cannot pull from a subscription that writes into BigQuery.")
     return subscription
 
 
-def _gone(subscription: Subscription) -> GcpError:
+def _gone_error(subscription: Subscription) -> GcpError:
     if subscription.message.detached:
         return GcpError("FAILED_PRECONDITION", f"The subscription {subscription.message.name} is detached.")
     return not_found(subscription.message.name)
 
 
-def _received(delivery: Delivery) -> Any:
+def _received_message(delivery: Delivery) -> Any:
     return types.ReceivedMessage.pb()(ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt)
 
 

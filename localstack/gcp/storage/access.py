@@ -10,7 +10,7 @@ from pathlib import Path
 from ... import downloads
 from ..registry import Call, GcpError
 from .conditions import NONE
-from .content import parts, written
+from .content import parts, write_content
 from .requests import store_of
 from .store import check_object_name
 from .uploads import new_version
@@ -32,7 +32,7 @@ def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> No
     bucket_name, name = place(uri)
     check_object_name(name)
     store = store_of(call)
-    content = written(store.folder(call), data)
+    content = write_content(store.folder(call), data)
     try:
         with store.lock:
             version = new_version(call, store.bucket(bucket_name), name, content, fields={"contentType": content_type})
@@ -42,7 +42,7 @@ def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> No
         raise
 
 
-def listed(call: Call, prefix_uri: str) -> list[str]:
+def uris_below(call: Call, prefix_uri: str) -> list[str]:
     """The URIs that begin so, in order."""
     bucket_name, prefix = place(prefix_uri)
     store = store_of(call)
@@ -54,8 +54,8 @@ def listed(call: Call, prefix_uri: str) -> list[str]:
 def download(call: Call, prefix_uri: str, folder: Path) -> None:
     """A folder of objects, or one object, into `folder`. GcpError when there is nothing, or a name leads out of it."""
     base = prefix_uri.rstrip("/")
-    uris = listed(call, f"{base}/")
-    if not uris and base in listed(call, base):
+    uris = uris_below(call, f"{base}/")
+    if not uris and base in uris_below(call, base):
         base, uris = base.rpartition("/")[0], [base]
     if not uris:
         raise GcpError("NOT_FOUND", f"There is nothing at {prefix_uri}", reason="notFound")

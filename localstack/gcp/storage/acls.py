@@ -61,11 +61,11 @@ def private(bucket: Bucket, entries: Entries) -> Entries:
     """The same. GcpError where the bucket prevents public access and they would give it."""
     access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
     if access == "enforced" and any(entry["entity"] in PUBLIC for entry in entries):
-        raise public_refused()
+        raise public_access_refusal()
     return entries
 
 
-def public_refused() -> GcpError:
+def public_access_refusal() -> GcpError:
     text = "The member bindings allUsers and allAuthenticatedUsers are not allowed since public access prevention is enforced."
     return GcpError("FAILED_PRECONDITION", text, reason="conditionNotMet", http=412)
 

@@ -24,7 +24,7 @@ def batch(call: Call, request: HttpRequest) -> HttpAnswer:
     for number, part in enumerate(message.iter_parts()):
         inner = _inner(request, cast("bytes", part.get_payload(decode=True)))
         content_id = str(part.get("Content-ID", f"<{number}>")).strip("<>")
-        answers.append(_written(content_id, call.answer(inner)))
+        answers.append(_response_part(content_id, call.answer(inner)))
     body = "".join(f"--{_BOUNDARY}\r\n{answer}\r\n" for answer in answers) + f"--{_BOUNDARY}--\r\n"
     return HttpAnswer(headers=(("Content-Type", f"multipart/mixed; boundary={_BOUNDARY}"),), body=body.encode())
 
@@ -48,7 +48,7 @@ def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
     )
 
 
-def _written(content_id: str, answer: HttpAnswer) -> str:
+def _response_part(content_id: str, answer: HttpAnswer) -> str:
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     lines = [
         "Content-Type: application/http",

@@ -8,7 +8,7 @@ from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls
 from .conditions import number
 from .partial import selected
-from .requests import conditions_of, flag, shown_bucket, store_of
+from .requests import bucket_answer, conditions_of, flag, store_of
 from .resources import bucket_fields, merged, settled
 from .shapes import BUCKET, checked
 from .store import Bucket, Store, check_bucket_name
@@ -35,7 +35,7 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
         bucket = Bucket(name=name, project=project, generation=store.next_generation(now), created=now, updated=now, fields=fields)
         _take_acls(bucket, request, body)
         store.buckets[name] = bucket
-    return shown_bucket(bucket, request)
+    return bucket_answer(bucket, request)
 
 
 @route("storage.buckets.list", "GET", "/storage/v1/b")
@@ -49,7 +49,7 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
         every = store.deleted if flag(query, "softDeleted") else store.buckets.values()
         buckets = sorted(every, key=lambda bucket: bucket.name)
         chosen = [bucket for bucket in buckets if bucket.project == project and bucket.name.startswith(prefix) and bucket.name > after]
-        answer: dict[str, Any] = {"kind": "storage#buckets", "items": [shown_bucket(bucket, request) for bucket in chosen[:most]]}
+        answer: dict[str, Any] = {"kind": "storage#buckets", "items": [bucket_answer(bucket, request) for bucket in chosen[:most]]}
     if len(chosen) > most:
         answer["nextPageToken"] = chosen[most - 1].name
     return selected(answer, query.get("fields"))
@@ -58,10 +58,10 @@ def list_buckets(call: Call, request: HttpRequest) -> dict[str, Any]:
 @route("storage.buckets.get", "GET", _BUCKET)
 def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     store, name = store_of(call), request.params["bucket"]
-    bucket = _deleted(store, name, number(request.query, "generation")) if flag(request.query, "softDeleted") else store.bucket(name)
+    bucket = _deleted_bucket(store, name, number(request.query, "generation")) if flag(request.query, "softDeleted") else store.bucket(name)
     if not conditions_of(request).modified(bucket):
         return HttpAnswer(status=304)
-    return selected(shown_bucket(bucket, request), request.query.get("fields"))
+    return selected(bucket_answer(bucket, request), request.query.get("fields"))
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         bucket.fields = fields
         bucket.metageneration += 1
         bucket.updated = now
-    return shown_bucket(bucket, request)
+    return bucket_answer(bucket, request)
 
 
 def _patchable(body: dict[str, Any]) -> set[str]:
@@ -113,13 +113,13 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, name = store_of(call), request.params["bucket"]
     with store.lock:
-        bucket = _deleted(store, name, number(request.query, "generation"))
+        bucket = _deleted_bucket(store, name, number(request.query, "generation"))
         if name in store.buckets:
             raise GcpError("ALREADY_EXISTS", f"A bucket of the name {name} is there.", reason="conflict")
         store.deleted.remove(bucket)
         bucket.soft_deleted = None
         store.buckets[name] = bucket
-    return shown_bucket(bucket, request)
+    return bucket_answer(bucket, request)
 
 
 @route("storage.buckets.lockRetentionPolicy", "POST", f"{_BUCKET}/lockRetentionPolicy")
@@ -134,18 +134,18 @@ def lock_retention_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
             raise GcpError("INVALID_ARGUMENT", "The bucket has no retention policy to lock.", reason="invalid")
         bucket.fields["retentionPolicy"] = {**bucket.fields["retentionPolicy"], "isLocked": True}
         bucket.metageneration += 1
-    return shown_bucket(bucket, request)
+    return bucket_answer(bucket, request)
 
 
 @route("storage.buckets.getStorageLayout", "GET", f"{_BUCKET}/storageLayout")
 def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
     bucket = store_of(call).bucket(request.params["bucket"])
-    shown = shown_bucket(bucket, request)
+    shown = bucket_answer(bucket, request)
     names = ("location", "locationType", "customPlacementConfig", "hierarchicalNamespace")
     return {"kind": "storage#storageLayout", "bucket": bucket.name, **{name: shown[name] for name in names if name in shown}}
 
 
-def _deleted(store: Store, name: str, generation: int | None) -> Bucket:
+def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
     for bucket in store.deleted:
         if bucket.name == name and bucket.generation == generation:
             return bucket

@@ -63,7 +63,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
 NONE = Conditions()
 
 
-def asked(query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False) -> Conditions:
+def parse_conditions(query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False) -> Conditions:
     """Of a request: ifGenerationMatch and so on; `source`: ifSourceGenerationMatch. If-Match and If-None-Match hold etags."""
     start = "ifSource" if source else "if"
     headers = headers or {}
@@ -80,7 +80,7 @@ def asked(query: Mapping[str, str], headers: Mapping[str, str] | None = None, *,
 def of_xml(headers: Mapping[str, str]) -> Conditions:
     """The XML API asks by headers."""
     names = {"ifGenerationMatch": "x-goog-if-generation-match", "ifMetagenerationMatch": "x-goog-if-metageneration-match"}
-    return asked({name: headers[header] for name, header in names.items() if header in headers}, headers)
+    return parse_conditions({name: headers[header] for name, header in names.items() if header in headers}, headers)
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:

@@ -66,7 +66,7 @@ class Writer:
         self.path.unlink(missing_ok=True)
 
 
-def written(folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False) -> Content:
+def write_content(folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False) -> Content:
     writer = Writer(folder)
     try:
         for part in parts:
@@ -91,7 +91,7 @@ def _parts(file: Any, start: int, stop: int) -> Iterator[bytes]:
             yield data
 
 
-def expanded(content: Content) -> Iterator[bytes]:
+def decompressed(content: Content) -> Iterator[bytes]:
     """What was stored with gzip, as whoever does not know gzip is given it."""
     inflate = zlib.decompressobj(wbits=31)
     for part in parts(content):

@@ -12,8 +12,8 @@ import msgspec
 from ..registry import Call, GcpError, HttpRequest, route
 from . import acls
 from .conditions import Conditions, invalid, number
-from .content import Content, parts, written
-from .requests import check_key, conditions_of, key_of, shown, store_of
+from .content import Content, parts, write_content
+from .requests import check_key, conditions_of, key_of, object_answer, store_of
 from .resources import object_fields
 from .shapes import COMPOSITION, OBJECT, checked
 from .store import Bucket, Store, Version, check_object_name, may_go, no_object
@@ -38,7 +38,7 @@ def _source(store: Store, request: HttpRequest) -> Version:
     return version
 
 
-def _copied(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
+def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
     """The source's content under the goal's name, not yet in its bucket. What the request says of it is in the place of the source's."""
     body, query = checked(request.json(), OBJECT), request.query
     check_object_name(request.params["object"])
@@ -75,9 +75,9 @@ def copy(call: Call, request: HttpRequest) -> dict[str, Any]:
     store = store_of(call)
     with store.lock:
         source, goal = _source(store, request), store.bucket(request.params["bucket"])
-        version = _copied(call, request, source, goal)
+        version = _copy(call, request, source, goal)
         _put(store, version, conditions_of(request))
-        return shown(goal, version, request)
+        return object_answer(goal, version, request)
 
 
 class _Token(msgspec.Struct, frozen=True, array_like=True):
@@ -97,7 +97,7 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
         raise invalid(f"maxBytesRewrittenPerCall must be an integral multiple of {_UNIT}", "maxBytesRewrittenPerCall")
     with store.lock:
         source, goal = _source(store, request), store.bucket(request.params["bucket"])
-        size, before = source.content.size, _written(request.query.get("rewriteToken", ""), source)
+        size, before = source.content.size, _progress(request.query.get("rewriteToken", ""), source)
         done = size if limit is None else min(size, before + limit)
         answer: dict[str, Any] = {
             "kind": "storage#rewriteResponse",
@@ -108,12 +108,12 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
         if done < size:
             token = msgspec.json.encode(_Token(source.generation, done))
             return answer | {"rewriteToken": base64.urlsafe_b64encode(token).decode()}
-        version = _copied(call, request, source, goal)
+        version = _copy(call, request, source, goal)
         _put(store, version, conditions_of(request))
-        return answer | {"resource": shown(goal, version, request)}
+        return answer | {"resource": object_answer(goal, version, request)}
 
 
-def _written(token: str, source: Version) -> int:
+def _progress(token: str, source: Version) -> int:
     if not token:
         return 0
     try:
@@ -131,11 +131,11 @@ def move(call: Call, request: HttpRequest) -> dict[str, Any]:
     with store.lock:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])
         may_go(source, call.clock.now())
-        version = _copied(call, request, source, bucket)
+        version = _copy(call, request, source, bucket)
         version.storage_class, version.key_sha256, version.kms_key = source.storage_class, source.key_sha256, source.kms_key
         _put(store, version, conditions_of(request))
         store.delete(bucket.name, source.name, None, Conditions(), call.clock.now())
-        return shown(bucket, version, request)
+        return object_answer(bucket, version, request)
 
 
 @route("storage.objects.compose", "POST", "/storage/v1/b/{bucket}/o/{object}/compose")
@@ -152,7 +152,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
         for source in sources:
             check_key(source, key)
         acl = _acl(bucket, request.query, about.get("acl"))
-        content = _joined(store, call, sources)
+        content = _concatenation(store, call, sources)
         version = new_version(
             call, bucket, request.params["object"], content, fields=object_fields(about), in_class=about.get("storageClass")
         )
@@ -161,7 +161,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
         version.kms_key = None if key else kms_version(request.query.get("kmsKeyName") or default_key(bucket))
         version.acl = acl
         _put(store, version, conditions_of(request))
-        return shown(bucket, version, request)
+        return object_answer(bucket, version, request)
 
 
 def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Version:
@@ -179,9 +179,9 @@ def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Versi
     return version
 
 
-def _joined(store: Store, call: Call, sources: list[Version]) -> Content:
+def _concatenation(store: Store, call: Call, sources: list[Version]) -> Content:
     def every() -> Iterator[bytes]:
         for source in sources:
             yield from parts(source.content)
 
-    return written(store.folder(call), every(), composed=True)
+    return write_content(store.folder(call), every(), composed=True)

@@ -7,7 +7,7 @@ from email.policy import HTTP
 from typing import Any, cast
 
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest
-from .content import written
+from .content import write_content
 from .signing import verify_form
 from .uploads import New
 
@@ -28,7 +28,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
     if metadata:
         body["metadata"] = metadata
     new = New(call, request, body, content_type=fields.get("content-type"))
-    new.finish(call, written(new.store.folder(call), [data]), {})
+    new.finish(call, write_content(new.store.folder(call), [data]), {})
     return HttpAnswer(status=int(fields.get("success_action_status", "204")))
 
 
@@ -60,7 +60,7 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
             rules = [("eq", name, value) for name, value in condition.items()]
         elif str(condition[0]) == "content-length-range":
             if not int(condition[1]) <= size <= int(condition[2]):
-                raise _refused(condition)
+                raise _refusal(condition)
             continue
         else:
             rules = [(str(condition[0]), str(condition[1]).removeprefix("$"), condition[2])]
@@ -68,11 +68,11 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
             named.add(name.lower())
             told = fields.get(name.lower(), "")
             if not (told == value if kind == "eq" else told.startswith(value)):
-                raise _refused(condition)
+                raise _refusal(condition)
     for name, value in fields.items():
         if name not in named | _FREE and not name.startswith("x-ignore-"):
-            raise _refused({name: value})
+            raise _refusal({name: value})
 
 
-def _refused(condition: Any) -> GcpError:
+def _refusal(condition: Any) -> GcpError:
     return GcpError("INVALID_ARGUMENT", f"The policy document does not allow this: {condition}", reason="InvalidPolicyDocument")

@@ -14,7 +14,7 @@ from .conditions import invalid
 _MOST = 1000  # of a page
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """A listing's parameters."""
 
     prefix: str = ""
@@ -46,7 +46,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return [entry.name for entry in self.entries if not entry.generation]
 
 
-def page(versions: Iterable[tuple[str, int]], asked: Asked) -> Page:
+def page(versions: Iterable[tuple[str, int]], asked: ListQuery) -> Page:
     """`versions`: names and generations in order."""
     after = _decoded(asked.token)
     entries: list[Listed] = []
@@ -59,7 +59,7 @@ def page(versions: Iterable[tuple[str, int]], asked: Asked) -> Page:
     return Page(entries=entries, token=None)
 
 
-def _entries(versions: Iterable[tuple[str, int]], asked: Asked) -> Iterator[Listed]:
+def _entries(versions: Iterable[tuple[str, int]], asked: ListQuery) -> Iterator[Listed]:
     pattern = glob(asked.glob) if asked.glob else None
     folded = ""
     for name, generation in versions:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..registry import GcpError, HttpAnswer, HttpRequest
 from ..transcoding import refusal
-from .content import expanded, parts
+from .content import decompressed, parts
 from .requests import check_key, key_of
 from .store import Version
 
@@ -22,7 +22,7 @@ def answer(version: Version, request: HttpRequest) -> HttpAnswer:
     size = version.content.size
     expand = version.fields.get("contentEncoding") == "gzip" and "gzip" not in request.headers.get("accept-encoding", "")
     if expand:  # whole, whatever range was asked for, as Google does
-        return HttpAnswer(headers=[*headers, ("Warning", "214 UploadServer gunzipped")], body=expanded(version.content))
+        return HttpAnswer(headers=[*headers, ("Warning", "214 UploadServer gunzipped")], body=decompressed(version.content))
     if encoding := version.fields.get("contentEncoding"):
         headers.append(("Content-Encoding", str(encoding)))
     span = _span(request.headers.get("range", ""), size)

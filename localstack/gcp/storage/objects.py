@@ -7,10 +7,10 @@ from typing import Any
 
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls, media
-from .conditions import NONE, asked, invalid, number
-from .listing import Asked, page
+from .conditions import NONE, invalid, number, parse_conditions
+from .listing import ListQuery, page
 from .partial import selected
-from .requests import conditions_of, flag, key_of, shown, store_of
+from .requests import conditions_of, flag, key_of, object_answer, store_of
 from .resources import merged, object_fields
 from .shapes import OBJECT, checked
 from .store import Bucket, Version, no_object
@@ -33,13 +33,13 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
             raise no_object(bucket_name, name)
         if query.get("alt") == "media" or request.path.startswith("/download/"):
             return media.answer(version, request)
-        return selected(without_hashes(shown(bucket, version, request), version, request), query.get("fields"))
+        return selected(without_hashes(object_answer(bucket, version, request), version, request), query.get("fields"))
 
 
 @route("storage.objects.list", "GET", "/storage/v1/b/{bucket}/o")
 def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
     store, query = store_of(call), request.query
-    wanted = Asked(
+    wanted = ListQuery(
         prefix=query.get("prefix", ""),
         delimiter=query.get("delimiter", ""),
         start=query.get("startOffset", ""),
@@ -58,7 +58,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
         items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
         answer: dict[str, Any] = {"kind": "storage#objects"}
         if items:
-            answer["items"] = [without_hashes(shown(bucket, version, request), version, request) for version in items]
+            answer["items"] = [without_hashes(object_answer(bucket, version, request), version, request) for version in items]
     prefixes = set(listing.prefixes)
     if flag(query, "includeFoldersAsPrefixes"):
         prefixes |= {folder for folder in bucket.folders if folder.startswith(wanted.prefix)}
@@ -82,7 +82,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         version.fields = fields
         version.metageneration += 1
         version.updated = call.clock.now()
-        return shown(bucket, version, request)
+        return object_answer(bucket, version, request)
 
 
 def _writable(body: dict[str, Any]) -> dict[str, Any]:
@@ -116,11 +116,11 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
         version.soft_deleted = version.replaced = None
         version.metageneration, version.created, version.updated = 1, now, now
         try:
-            store.put(version, asked(request.query))
+            store.put(version, parse_conditions(request.query))
         except GcpError:
             bucket.soft.append(version)
             raise
-        return shown(bucket, version, request)
+        return object_answer(bucket, version, request)
 
 
 def without_hashes(resource: dict[str, Any], version: Version, request: HttpRequest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ..registry import Call, GcpError, HttpRequest, route
-from .acls import PUBLIC, public_refused
+from .acls import PUBLIC, public_access_refusal
 from .conditions import FAILED, invalid
 from .requests import store_of
 from .shapes import POLICY, checked
@@ -40,7 +40,7 @@ def set_policy(call: Call, request: HttpRequest) -> dict[str, Any]:
             raise GcpError("FAILED_PRECONDITION", FAILED, reason="conditionNotMet", http=412)
         access = (bucket.fields.get("iamConfiguration") or {}).get("publicAccessPrevention")
         if access == "enforced" and any(PUBLIC & set(binding["members"]) for binding in bindings):
-            raise public_refused()
+            raise public_access_refusal()
         if _conditional(body):
             _check_conditional(bucket, body)
         bucket.metageneration += 1

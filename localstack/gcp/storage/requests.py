@@ -10,7 +10,7 @@ from typing import Any
 
 from ..environment import ACCOUNT
 from ..registry import Call, GcpError, HttpRequest
-from .conditions import Conditions, asked
+from .conditions import Conditions, parse_conditions
 from .resources import bucket_resource, object_resource
 from .store import Bucket, Store, Version
 
@@ -34,15 +34,15 @@ def full(request: HttpRequest) -> bool:
 
 
 def conditions_of(request: HttpRequest, *, source: bool = False) -> Conditions:
-    return asked(request.query, None if source else request.headers, source=source)
+    return parse_conditions(request.query, None if source else request.headers, source=source)
 
 
-def shown(bucket: Bucket, version: Version, request: HttpRequest, *, acl: bool | None = None) -> dict[str, Any]:
+def object_answer(bucket: Bucket, version: Version, request: HttpRequest, *, acl: bool | None = None) -> dict[str, Any]:
     """An object as this caller is answered."""
     return object_resource(version, bucket, base_of(request), full=full(request) if acl is None else acl, owner=ACCOUNT)
 
 
-def shown_bucket(bucket: Bucket, request: HttpRequest) -> dict[str, Any]:
+def bucket_answer(bucket: Bucket, request: HttpRequest) -> dict[str, Any]:
     return bucket_resource(bucket, base_of(request), full=full(request))
 
 

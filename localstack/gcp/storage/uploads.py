@@ -11,8 +11,8 @@ from typing import Any
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls
 from .conditions import Conditions, invalid
-from .content import Content, Writer, check, told_by_header, written
-from .requests import base_of, conditions_of, key_of, shown, store_of
+from .content import Content, Writer, check, told_by_header, write_content
+from .requests import base_of, conditions_of, key_of, object_answer, store_of
 from .resources import object_fields, storage_class
 from .shapes import OBJECT, checked
 from .store import Bucket, Version, check_object_name
@@ -61,7 +61,7 @@ class New:
                 if not bucket.uniform:
                     version.acl = acls.of_new_object(bucket, self.request.query.get("predefinedAcl"), self.told.get("acl"))
                 self.store.put(version, self.conditions)
-                return shown(bucket, version, self.request)
+                return object_answer(bucket, version, self.request)
         except BaseException:  # an interrupt must not leave the file, either
             content.remove()
             raise
@@ -99,11 +99,13 @@ def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
     kind = request.query.get("uploadType", "")
     if kind == "media":
         new = New(call, request, {}, content_type=request.headers.get("content-type"))
-        return new.finish(call, written(new.store.folder(call), [request.body]), told_by_header(request.headers.get("x-goog-hash", "")))
+        return new.finish(
+            call, write_content(new.store.folder(call), [request.body]), told_by_header(request.headers.get("x-goog-hash", ""))
+        )
     if kind == "multipart":
         body, content_type, data = _multipart(request)
         new = New(call, request, body, content_type=content_type)
-        return new.finish(call, written(new.store.folder(call), [data]), told_by_header(request.headers.get("x-goog-hash", "")))
+        return new.finish(call, write_content(new.store.folder(call), [data]), told_by_header(request.headers.get("x-goog-hash", "")))
     if "upload_id" in request.query:
         answer: HttpAnswer | dict[str, Any] = resume(call, request)
         return answer

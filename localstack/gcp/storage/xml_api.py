@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape
 from ..registry import Call, GcpError, HttpAnswer, HttpRequest, route
 from . import acls, forms, media, signing
 from .conditions import NONE, number, of_xml
-from .content import Content, check, parts, told_by_header, written
-from .listing import Asked, page
+from .content import Content, check, parts, told_by_header, write_content
+from .listing import ListQuery, page
 from .requests import key_of, store_of
 from .resources import timestamp
 from .store import Version, check_object_name
@@ -62,7 +62,7 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
                 signing.verify(call, request)
                 answer = handler(call, request)
             except GcpError as error:
-                return _refused(error)
+                return _error_answer(error)
             return answer
 
         route(operation, method, template)(answered)
@@ -82,7 +82,7 @@ def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
     query, store = request.query, store_of(call)
     with store.lock:
         versions = {(v.name, v.generation): v for v in store.bucket(request.params["bucket"]).listed()}
-    listing = page(versions, Asked(prefix=query.get("prefix", ""), delimiter=query.get("delimiter", ""), start=query.get("marker", "")))
+    listing = page(versions, ListQuery(prefix=query.get("prefix", ""), delimiter=query.get("delimiter", ""), start=query.get("marker", "")))
     items = [versions[entry.name, entry.generation] for entry in listing.entries if entry.generation]
     listed = "".join(
         f"<Contents><Key>{escape(v.name)}</Key><Generation>{v.generation}</Generation><MetaGeneration>{v.metageneration}</MetaGeneration>"
@@ -122,7 +122,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "PUT")
 def put(call: Call, request: HttpRequest) -> HttpAnswer:
-    content = written(store_of(call).folder(call), [request.body])
+    content = write_content(store_of(call).folder(call), [request.body])
     try:
         _check(content, request.headers)
         if "uploadId" in request.query:
@@ -152,8 +152,8 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
         )
     upload = _upload(call, request)
     with upload.lock:
-        chosen = [upload.parts[number_] for number_ in _chosen(request.body, upload)]
-        content = written(store_of(call).folder(call), _joined(chosen), composed=True)
+        chosen = [upload.parts[number_] for number_ in _part_numbers(request.body, upload)]
+        content = write_content(store_of(call).folder(call), _joined(chosen), composed=True)
         try:
             version = _finish(call, upload.headers, upload.place, content)
         except BaseException:  # an interrupt must not leave the file, either
@@ -179,7 +179,7 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
     return HttpAnswer(headers=(("ETag", f'"{content.md5}"'), ("X-Goog-Hash", hashes)))
 
 
-def _chosen(body: bytes, upload: _Parts) -> list[int]:
+def _part_numbers(body: bytes, upload: _Parts) -> list[int]:
     """The numbers of the parts that make the object, in order."""
     try:
         elements = [element for element in ET.fromstring(body) if element.tag.rpartition("}")[2] == "Part"]  # noqa: S314  no DTD
@@ -255,7 +255,7 @@ def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
     return HttpAnswer(headers=[("Content-Type", "application/xml; charset=UTF-8")], body=body.encode())
 
 
-def _refused(error: GcpError) -> HttpAnswer:
+def _error_answer(error: GcpError) -> HttpAnswer:
     reason = error.reason or error.status
     code = _CODES.get(reason, reason[0].upper() + reason[1:])
     if reason == "notFound" and "bucket" in error.message:

@@ -70,7 +70,7 @@ def arguments(t: Translator, node: Node) -> list[str]:
     return [t.expression(argument) for argument in node.argument_list]
 
 
-def listed(node: Node) -> str:
+def column_list(node: Node) -> str:
     """The columns of a scan, as they are named below it."""
     return ", ".join(column(c) for c in node.column_list) or "1 AS none_"
 

@@ -9,7 +9,7 @@ from ..errors import invalid_query, not_run
 from ..resolved import Node
 from ..types import quoted
 from . import aggregates, windows
-from .context import Translator, Words, column, listed, ordering
+from .context import Translator, Words, column, column_list, ordering
 
 
 def _table(t: Translator, node: Node) -> str:
@@ -28,7 +28,7 @@ def _project(t: Translator, node: Node) -> str:
 
 
 def _filter(t: Translator, node: Node) -> str:
-    return f"SELECT {listed(node)}{t.source(node.input_scan)} WHERE {t.expression(node.filter_expr)}"
+    return f"SELECT {column_list(node)}{t.source(node.input_scan)} WHERE {t.expression(node.filter_expr)}"
 
 
 _JOINS = {0: "INNER", 1: "LEFT", 2: "RIGHT", 3: "FULL"}
@@ -42,9 +42,9 @@ def _join(t: Translator, node: Node) -> str:
         kind = "CROSS JOIN" if node.join_type == 0 else None
         if kind is None:
             raise invalid_query("An outer join needs a condition")
-        return f"SELECT {listed(node)} FROM {left} CROSS JOIN {right}"
+        return f"SELECT {column_list(node)} FROM {left} CROSS JOIN {right}"
     _check_outer(node)
-    return f"SELECT {listed(node)} FROM {left} {_JOINS[node.join_type]} JOIN {right} ON {t.expression(node.join_expr)}"
+    return f"SELECT {column_list(node)} FROM {left} {_JOINS[node.join_type]} JOIN {right} ON {t.expression(node.join_expr)}"
 
 
 def _check_outer(node: Node) -> None:
@@ -90,7 +90,7 @@ def _array(t: Translator, node: Node) -> str:
     if "join_expr" in node:
         if node.is_outer:
             raise not_run("an outer join of UNNEST with a condition")
-        return f"SELECT {listed(node)} FROM ({sql}) AS {t.name()} WHERE {t.expression(node.join_expr)}"
+        return f"SELECT {column_list(node)} FROM ({sql}) AS {t.name()} WHERE {t.expression(node.join_expr)}"
     return sql
 
 
@@ -109,7 +109,7 @@ def _renamed(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[
 
 def _order_by(t: Translator, node: Node) -> str:
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
-    return f"SELECT {listed(node)}{t.source(node.input_scan)} ORDER BY {order}"
+    return f"SELECT {column_list(node)}{t.source(node.input_scan)} ORDER BY {order}"
 
 
 def _limit(t: Translator, node: Node) -> str:
@@ -117,7 +117,7 @@ def _limit(t: Translator, node: Node) -> str:
     offset = f" OFFSET {t.expression(node.offset)}" if "offset" in node else ""
     if node.input_scan.kind == "order_by_scan":
         return f"{t.scan(node.input_scan)}{limit}{offset}"
-    return f"SELECT {listed(node)}{t.source(node.input_scan)}{limit}{offset}"
+    return f"SELECT {column_list(node)}{t.source(node.input_scan)}{limit}{offset}"
 
 
 def _with(t: Translator, node: Node) -> str:

@@ -89,7 +89,7 @@ def comparable(value):
 
 
 def by_duckdb(here, meaning, fields):
-    with here.warehouse.session() as cursor, translation.worded(Running()):
+    with here.warehouse.session() as cursor, translation.bigquery_errors(Running()):
         cursor.execute(f"CREATE TEMP TABLE answer ({', '.join(f'{quoted(f.name)} {duckdb_type(f)}' for f in fields)})")
         fill_from(translation.query(here, meaning))(cursor, "temp.main.answer", fields)
         return cursor.execute("SELECT * FROM temp.main.answer").to_arrow_table().to_pylist()

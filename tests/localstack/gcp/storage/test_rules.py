@@ -40,7 +40,7 @@ versions = st.lists(st.tuples(names, st.integers(1, 3)), unique=True, max_size=1
 
 @given(versions=versions, prefix=st.sampled_from(["", "a", "a/"]), delimiter=st.sampled_from(["", "/"]), most=st.integers(1, 4))
 def test_pages_of_any_size_together_are_the_whole_listing(versions, prefix, delimiter, most):
-    asked = listing.Asked(prefix=prefix, delimiter=delimiter, trailing=bool(most % 2))
+    asked = listing.ListQuery(prefix=prefix, delimiter=delimiter, trailing=bool(most % 2))
     whole = listing.page(versions, asked)
     entries, token = [], ""
     while token is not None:
@@ -78,7 +78,7 @@ def test_preconditions_hold_as_written_and_what_is_absent_has_generation_0(dated
         "ifMetagenerationMatch": meta,
         "ifMetagenerationNotMatch": other_meta,
     }
-    asked = conditions.asked({key: str(value) for key, value in query.items() if value is not None})
+    asked = conditions.parse_conditions({key: str(value) for key, value in query.items() if value is not None})
     generation = dated.generation if dated else 0
     metageneration = dated.metageneration if dated else None
     matches = match in (None, generation) and meta in (None, metageneration)
@@ -99,7 +99,7 @@ def test_preconditions_hold_as_written_and_what_is_absent_has_generation_0(dated
 @given(parts=st.lists(st.binary(max_size=50), max_size=5))
 def test_checksums_are_those_of_the_bytes_however_they_came(tmp_path_factory, parts):
     whole = b"".join(parts)
-    written = content.written(tmp_path_factory.getbasetemp(), parts)
+    written = content.write_content(tmp_path_factory.getbasetemp(), parts)
     assert b"".join(content.parts(written)) == whole
     assert written.md5 == base64.b64encode(hashlib.md5(whole, usedforsecurity=False).digest()).decode()
     assert written.crc32c == base64.b64encode(google_crc32c.value(whole).to_bytes(4)).decode()
@@ -131,7 +131,7 @@ def test_of_what_is_deleted_softly_the_oldest_goes_when_there_are_too_many_bytes
     now = datetime.now(UTC)
     bucket = store.Bucket(name="b", project="p", generation=1, created=now, updated=now)
     for number, size in enumerate((4, 4, 4, 11, 1)):
-        written = content.written(tmp_path, [b"x" * size])
+        written = content.write_content(tmp_path, [b"x" * size])
         version = store.Version(bucket="b", name="k", generation=number, content=written, created=now, updated=now, class_changed=now)
         bucket.bury(version, now)
     assert [version.generation for version in bucket.buried(now)] == [4]
