@@ -277,11 +277,13 @@ def world(folder):
 
 
 def files(home):
-    """Places of files and folders, without those of runs (a run that failed has a number of its own), SQLite's own and the lock."""
+    """Places of files and folders, without those of runs (a run that failed has a number of its own), SQLite's own, the lock and a log's hour."""
     for path in home.rglob("*"):
         place = path.relative_to(home)
         if place.parts[0] == "runs":
             if "tmp" in path.name:
                 yield str(place)
+        elif place.parent.name == "requests":
+            yield str(place.parent)
         elif not place.name.startswith(("local.db", "lock")) and (path.is_file() or ".staging" in place.parts or "tmp" in place.parts):
             yield str(place)
