@@ -277,7 +277,7 @@ def world(folder):
 
 
 def files(home):
-    """Places of files and folders, without those of runs (a run that failed has a number of its own), SQLite's own, the lock and a log's hour."""
+    """Places of files and folders, without those of runs (a failed one has a number of its own), SQLite's own, the lock, a log's hour."""
     for path in home.rglob("*"):
         place = path.relative_to(home)
         if place.parts[0] == "runs":
