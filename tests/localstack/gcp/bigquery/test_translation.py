@@ -124,7 +124,7 @@ def statements(group):
 def test_duckdb_agrees_with_the_reference_implementation(here, group):
     for sql in statements(group):
         meaning = analysis.analyze(here, analysis.Question(sql=sql, project="p"))
-        fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+        fields = [field for _, field in meaning.columns]
         assert outcome(by_duckdb, here, meaning, fields) == outcome(by_reference, here, meaning, fields), sql[:200]
 
 
@@ -151,7 +151,7 @@ def test_functions_in_sql_give_what_the_reference_implementation_gives(here):
     nodes = scripts.statements(FUNCTIONS)
     question = query.with_functions(here, analysis.Question(sql=FUNCTIONS, project="p"), nodes)
     meaning = analysis.analyze(here, question)
-    fields = [field for _, field in analysis.columns_of(meaning.statement.output_column_list)]
+    fields = [field for _, field in meaning.columns]
     rows = comparable(by_duckdb(here, meaning, fields))
     assert len(rows) == len(ROWS)
     assert rows == comparable(by_reference(here, meaning, fields))
