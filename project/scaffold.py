@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import re
@@ -60,7 +61,7 @@ def create(folder: Path, *, example: str | None = None, files: Mapping[str, str]
     except BaseException:
         _remove([draft])
         raise
-    _settle(draft, folder)
+    _settle(draft, folder, there)
     _remove(left)
     return tuple(sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file()))
 
@@ -79,15 +80,31 @@ def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, st
     _complete(draft)
 
 
-def _settle(draft: Path, folder: Path) -> None:
-    """Into place: at once when the folder is new; piece by piece, project.yaml last, when it is an empty one that somebody stands in."""
-    if not folder.exists():
-        draft.rename(folder)
-        return
-    for path in sorted(draft.iterdir(), key=lambda path: path.name == "project.yaml"):
-        if not os.path.lexists(folder / path.name):
-            path.rename(folder / path.name)
+def _settle(draft: Path, folder: Path, there: Collection[str]) -> None:
+    """Into place: at once when the folder is new; piece by piece, project.yaml last, when it is an empty one that somebody stands in.
+
+    AlreadyExists where another `init` came first. Folders go first, as all have .github and none can be renamed onto one that is filled.
+    """
+    try:
+        if not folder.exists():
+            draft.rename(folder)
+            return
+        for path in sorted(draft.iterdir(), key=lambda path: (path.name == "project.yaml", not path.is_dir(), path.name)):
+            if path.name not in there:
+                _move(path, folder / path.name)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        _remove([draft])
+        raise _not_empty(folder, {path.name for path in _entries(folder)}) from None
     shutil.rmtree(draft)
+
+
+def _move(path: Path, place: Path) -> None:
+    """FileExistsError: something is there."""
+    if os.path.lexists(place):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+    path.rename(place)
 
 
 def _left_by_killed(folder: Path) -> list[Path]:

@@ -155,6 +155,26 @@ def test_what_somebody_changed_since_in_such_a_folder_is_left_alone(half, change
     assert not (half / "project.yaml").exists()
 
 
+@pytest.mark.parametrize("stands", [True, False], ids=["an empty folder", "a new one"])
+def test_of_two_at_one_moment_one_fills_the_folder_and_the_other_is_told(tmp_path, monkeypatch, stands):
+    folder, fill = tmp_path / "shop", scaffold._fill
+    if stands:
+        folder.mkdir()
+
+    def overtaken(draft, name, **kinds):
+        fill(draft, name, **kinds)
+        with monkeypatch.context() as other:
+            other.setattr(scaffold, "_fill", fill)
+            other.setattr(os, "getpid", os.getppid)
+            scaffold.create(folder, example="starter")
+
+    monkeypatch.setattr(scaffold, "_fill", overtaken)
+    with pytest.raises(AlreadyExists, match=r"is not empty: it holds \.github"):
+        scaffold.create(folder, example="openbandit")
+    assert load(folder).spec.name == "shop"
+    assert [path.name for path in tmp_path.iterdir()] == ["shop"]
+
+
 def test_the_files_are_told_as_the_folder_was_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert all(path.relative_to("shop") for path in scaffold.create(Path("shop"), example="starter"))
