@@ -120,7 +120,7 @@ def _asked(warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days) -> 
 
 
 def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_Part]:
-    """Dates together while they are small; of a large one, as many spans of ids as it needs, cut where its own ids in the sample say."""
+    """Dates together while they are small; of a large one, as many spans of ids as it needs, cut by its own ids in the sample."""
     least, greatest = ids.sample[0], ids.sample[-1]
     since: str | None = None
     until, rows = "", 0
@@ -129,8 +129,9 @@ def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_
             yield _Part(days=(since, until), least=least, greatest=greatest)
             since, rows = None, 0
         if count > PART:
-            sample = ids.by_day.get(day, ids.sample)
-            spans = min(-(-count // PART), len(sample))
+            spans, own = -(-count // PART), ids.by_day.get(day, ())
+            sample = own if len(own) >= spans else ids.sample  # too few of its own cut nothing small
+            spans = min(spans, len(sample))
             cuts = [least, *(sample[place * len(sample) // spans] for place in range(1, spans))]
             for low, high in zip(cuts, [*cuts[1:], None], strict=True):
                 yield _Part(days=(day, day), least=low, below=high, greatest=greatest)

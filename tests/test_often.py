@@ -17,6 +17,14 @@ def test_breaks_slowly(): assert False
 """
 
 
+def test_a_core_is_loaded_as_long_as_the_rounds_last(monkeypatch):
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *words: started.append(popen(*words)) or started[0])
+    with often._loaded_core():
+        assert started[0].poll() is None
+    assert started[0].returncode is not None
+
+
 def test_failures_are_counted_and_rounds_that_ended_are_kept(tmp_path, monkeypatch, capfd):
     (tmp_path / "test_some.py").write_text(SUITE)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["slow: slow"]\n')

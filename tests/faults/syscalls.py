@@ -272,7 +272,7 @@ def world(folder):
         seen["damage"] = (examined.problems, examined.notes)
         seen["standing"] = standing(project)
     seen["notes"] = [path.read_text() for path in sorted(folder.glob(".isthmus/runs/*/notes.json"))]
-    seen["files"] = sorted(files(folder / ".isthmus"))
+    seen["files"] = sorted(set(files(folder / ".isthmus")))  # a log may begin another hour's file
     return seen
 
 

@@ -168,7 +168,7 @@ def _bucketed(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
     """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with the group's columns. QueryFailed,
-    NotRun: see buckets.by_bucket.
+    NotRun: see buckets.parted.
     """
     names = [name.lower() for name in result.names]
     indices = [names.index(name) for name in form.bucketed_by]
