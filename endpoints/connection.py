@@ -144,17 +144,20 @@ class Connection(asyncio.Protocol):
                 with suppress(OSError):  # it is full or broken: the loop sees to it
                     request.unsent = answer[os.write(self.descriptor, answer) :]
 
-    def lend(self) -> Head | None:
-        """Nothing of it is read here until `take_back`. None: something is under way here, or no request that another may be like."""
+    def lend(self, request: Request) -> Head | None:
+        """Nothing of it is read here until `take_back`. None: something is under way here, or the last request was of another kind."""
         transport, server = self.transport, self.server
         if transport is None or transport.is_closing() or transport.get_write_buffer_size() or server.stopping or server.logged:
             return None
-        if self._head is None or self._under_way or self._request or self._waiting or self._unparsed or self._deaf:
+        head = self._head
+        if head is None or (head.method, head.path) != (request.method, request.path):
+            return None
+        if self._under_way or self._request or self._waiting or self._unparsed or self._deaf:
             return None
         transport.pause_reading()
         self.deadline = math.inf
         server.idle.pop(self, None)
-        return self._head
+        return head
 
     def take_back(self, data: bytes, unsent: bytes, *, keep: bool) -> None:
         if self.transport is None:
@@ -327,7 +330,7 @@ class Connection(asyncio.Protocol):
                 self._waiting.append(request)
                 self._unparsed = b""
                 return
-            self._first = data
+            self._first = data[:_SLICE]  # a longer head is parsed each time
         piece, self._unparsed = (data, b"") if len(data) <= step else (data[:step], data[step:])
         try:
             self.parser.feed_data(piece)

@@ -33,7 +33,7 @@ class Loan:
     """Made in the loop's thread, served in the predicting one."""
 
     def __init__(self, connection: Connection, head: Head) -> None:
-        """`head`: of the requests."""
+        """`head`: of the requests. OSError: no descriptor is left."""
         self.connection = connection
         self._head = head
         self._wake, self._woken = socket.socketpair()
@@ -43,7 +43,7 @@ class Loan:
 
     def recall(self) -> None:
         """It goes back once a request that is under way is answered."""
-        self._wake.send(b"\0")
+        self._wake.close()  # which the other end sees; a byte each time might find no room
 
     def serve(self, predicted: Callable[[Request], tuple[int, bytes]], extra: bytes) -> Rest:
         """Answer requests until it has to go back."""

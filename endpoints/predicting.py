@@ -115,12 +115,18 @@ class Predictions:
             alone = request.connection is self._last and not self.under_way
             self._last, self._alone = request.connection, self._alone + 1 if alone else 0
             request.reply(status, body, self._extra)
-            self._lend(request.connection)
+            if self._alone >= ALONE and self._loan is None and self._timeout is None:
+                self._lend(request)
 
-    def _lend(self, connection: Connection) -> None:
-        """Where it has asked often and alone."""
-        if self._alone >= ALONE and self._loan is None and self._timeout is None and (head := connection.lend()) is not None:
-            self._loan, self._alone = Loan(connection, head), 0
+    def _lend(self, request: Request) -> None:
+        """Its connection, for more that are like it."""
+        if (head := request.connection.lend(request)) is None:
+            return
+        try:
+            self._loan, self._alone = Loan(request.connection, head), 0
+        except OSError:  # another time
+            request.connection.take_back(b"", b"", keep=True)
+        else:
             self._queue.put(self._loan)
 
     def _returned(self, loan: Loan, rest: Rest) -> None:

@@ -1,10 +1,11 @@
 """Who asks alone is read by the thread that predicts; whatever else comes, and whoever else asks, is answered as ever."""
 
+import errno
 import threading
 
 import pytest
 
-from isthmus.endpoints import lending
+from isthmus.endpoints import lending, predicting
 from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints.served import PING, Caller, Gate, loaded, post, running
 
@@ -39,6 +40,7 @@ def caller(live):
 
 def test_who_asks_alone_wakes_no_other_thread(live, caller, monkeypatch):
     submitted = []
+    monkeypatch.setattr(lending, "SILENT", 120.0)
     monkeypatch.setattr(live._predictions, "submit", submitted.append)
     assert [caller.post(b'[{"x": %d}]' % x).answer()[2] for x in range(50)] == [{"predictions": [x + 1.0]} for x in range(50)]
     assert submitted == []
@@ -92,6 +94,34 @@ def test_a_second_caller_waits_for_one_prediction_of_the_first(folder):
         until(lambda: live._predictions.under_way)
         gate.open.set()
         assert first.answer()[0] == second.answer()[0] == 200
+
+
+def test_what_is_no_prediction_stays_the_loop_s_whenever_the_connection_is_lent(folder):
+    elsewhere = post(b'[{"x": 1}]', path="/none")
+    with running(loaded(folder)) as live:
+        caller = Caller(live.port)
+        for _ in range(2 * lending.ALONE):
+            caller.send(post(b'[{"x": 1}]') + elsewhere)
+            assert [caller.answer()[0] for _ in range(2)] == [200, 404]
+            assert caller.send(elsewhere).answer()[0] == 404
+        caller.close()
+
+
+def test_without_a_descriptor_for_it_nothing_is_lent_and_all_is_answered(folder, monkeypatch):
+    tried = []
+
+    class Loan(lending.Loan):
+        def __init__(self, connection, _):
+            tried.append(connection)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(predicting, "Loan", Loan)
+    with running(loaded(folder)) as live:
+        caller = Caller(live.port)
+        while len(tried) < 3:
+            assert caller.post().answer()[0] == 200
+        assert caller.post().answer()[0] == 200
+        caller.close()
 
 
 def test_a_caller_that_is_silent_is_the_loop_s_again(folder, monkeypatch):

@@ -261,6 +261,14 @@ def test_bodies_that_are_too_much_together_are_told_503(folder, monkeypatch):
         until(lambda: live.connections.bytes == 0)
 
 
+def test_of_a_body_that_is_on_its_way_hardly_more_is_kept_than_is_counted(live, caller):
+    data = post(b"a" * 1_000_000)
+    caller.send(data[:300_000])
+    until(lambda: live.connections.bytes > 0)
+    assert max(len(each._first) for each in live.connections.open) <= connection._SLICE
+    assert caller.send(data[300_000:]).answer()[0] == 400
+
+
 def test_what_somebody_sent_and_left_is_not_kept_until_its_prediction(folder):
     gate = Gate()
     with running(loaded(folder, gate)) as live:
