@@ -123,7 +123,7 @@ class Connections:
         except TimeoutError as error:
             connection.close()
             raise TimedOut(f"no answer within {self._timeout:g} seconds") from error
-        except (OSError, httptools.HttpParserError) as error:
+        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             connection.close()
             raise NotReached(f"the connection to the container failed: {error}") from error
         except NotReached:
@@ -197,7 +197,7 @@ def _answer_head(head: bytes) -> _Head | None:
     answer = Reading()
     try:
         answer.parser.feed_data(head)
-    except httptools.HttpParserError:
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None
     size = answer.headers.get("content-length", "")
     if not answer.begun or not size.isdecimal() or "transfer-encoding" in answer.headers or answer.status in (204, 304):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import BatchPredictionJob, JobState, Model
@@ -44,9 +43,9 @@ def create_batch_prediction_job(call: Call, request: Any) -> Any:
     job.state = int(JobState.JOB_STATE_PENDING)
     job.create_time.CopyFrom(call.now_pb())
     job.update_time.CopyFrom(job.create_time)
+    work = call.store(Batches).works[job.name] = Work(call.without_request(), job, model)
     call.store(Resources).add(job.name, job)
-    stop = call.store(Batches).stops[job.name] = threading.Event()
-    call.spawn(Work(call.without_request(), job, model, stop).run)
+    call.spawn(work.run)
     return job
 
 
@@ -133,7 +132,7 @@ def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
         if job.state not in _ENDED:
             job.state = int(JobState.JOB_STATE_CANCELLING)
 
-    call.store(Batches).stops[job.name].set()
+    call.store(Batches).works[job.name].cancel()
     changed(call, job.name, cancel)
     return empty_pb2.Empty()
 
@@ -146,7 +145,7 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
             "FAILED_PRECONDITION", f"The BatchPredictionJob {job.name} is in state {_state(job)}: only one that has ended can be deleted."
         )
     call.store(Resources).remove(job.name)
-    call.store(Batches).stops.pop(job.name, None)
+    call.store(Batches).works.pop(job.name, None)
     return operations.completed(call, job.name.rpartition("/batchPredictionJobs/")[0])
 
 

@@ -53,7 +53,8 @@ class Results(ABC):
 
 def results(call: Call, job: Any, display_name: str, folder: Path) -> Results:
     """Where this job's go. GcpError: a bucket or a project's dataset that is not there."""
-    at = call.clock.now().strftime("%Y_%m_%dT%H_%M_%S_") + f"{call.clock.now().microsecond // 1000:03}Z"
+    now = call.clock.now()
+    at = now.strftime("%Y_%m_%dT%H_%M_%S_") + f"{now.microsecond // 1000:03}Z"
     config = job.output_config
     if config.predictions_format == "bigquery":
         return _Tables(call, job, display_name, at)

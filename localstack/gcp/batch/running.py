@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from .results import Failure, Results, results
 
 _JSON = (("content-type", "application/json"),)
 _SECONDS = 600.0  # in which a batch must be answered
+_EXIT = 0.5  # seconds in which a process whose connection has broken has ended, if that is why
 _BATCH = 64  # ManualBatchTuningParameters.batch_size's default
 _encode = msgspec.json.Encoder().encode
 
@@ -35,20 +37,21 @@ _predictions = msgspec.json.Decoder(_Predictions)
 
 
 class Batches:
-    """One a stack: how a job that runs is ended."""
+    """One a stack: the jobs' works by name, to end one."""
 
     def __init__(self) -> None:
-        self.stops: dict[str, threading.Event] = {}
+        self.works: dict[str, Work] = {}
 
 
 class Work:
     """One job's life. `model`: the version that predicts."""
 
-    def __init__(self, call: Call, job: Any, model: Any, stop: threading.Event) -> None:
+    def __init__(self, call: Call, job: Any, model: Any) -> None:
         self._call = call
         self._job = job
         self._model = model
-        self._stop = stop
+        self._stop = threading.Event()
+        self._server: ModelServer | None = None
         self._folder = call.home / "batch" / job.name.rpartition("/")[2]
         self._counts = {"successful_count": 0, "failed_count": 0}
         self._last: Failure | None = None
@@ -56,19 +59,21 @@ class Work:
     def run(self) -> None:
         try:
             self._begin()
-            server = self._server()
-            try:
-                self._predict(server)
-            finally:
-                server.kill()
+            self._work()
             self._end(*self._verdict())
         except GcpError as error:
-            self._end(JobState.JOB_STATE_FAILED, error.code, error.message)
+            self._end(*(_CANCELLED_END if self._stop.is_set() else (JobState.JOB_STATE_FAILED, error.code, error.message)))
         except Exception as error:  # the stack's own mistake must show as the service's, not as a job that never ends
             self._end(JobState.JOB_STATE_FAILED, INTERNAL, f"the local stack failed: {error!r}")
             raise
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def cancel(self) -> None:
+        """It ends soon, whatever its server is at."""
+        self._stop.set()
+        if self._server is not None:
+            self._server.kill()
 
     def _begin(self) -> None:
         def begun(job: Any) -> None:
@@ -78,18 +83,27 @@ class Work:
 
         self._change(begun)
 
-    def _server(self) -> ModelServer:
-        """Healthy. GcpError: it does not come up."""
+    def _work(self) -> None:
+        """GcpError: the server does not come up, or ends; an input or an output is not there."""
+        server = self._server = self._new_server()
+        try:
+            if not self._stop.is_set():
+                self._start(server)
+                self._predict(server)
+        finally:
+            server.kill()
+
+    def _new_server(self) -> ModelServer:
         number = self._job.name.rpartition("/")[2]
         deployed = DeployedModel.pb()(id=number, disable_container_logging=self._job.disable_container_logging)
         deployed.dedicated_resources.machine_spec.CopyFrom(self._job.dedicated_resources.machine_spec)
         place = f"{self._job.name.rpartition('/batchPredictionJobs/')[0]}/endpoints/{number}"
-        server = serving.model_server(self._call, place, deployed, self._model)
+        return serving.model_server(self._call, place, deployed, self._model)
+
+    def _start(self, server: ModelServer) -> None:
         problem = server.start(lambda folder: serving.fill(self._call, self._model, folder), serving.patience(self._model))
         if problem is not None:
-            server.kill()
             raise GcpError("FAILED_PRECONDITION", f"Model server never became ready. (local stack: {problem})")
-        return server
 
     def _predict(self, server: ModelServer) -> None:
         output = results(self._call, self._job, self._model.display_name or "model", self._folder)
@@ -98,7 +112,7 @@ class Work:
         every = iter(items(self._call, self._job))
         while batch := list(itertools.islice(every, size)):
             if self._stop.is_set() or self._call.stopping.is_set():
-                break
+                return
             self._ask(server, batch, output)
         output.close()
 
@@ -127,7 +141,7 @@ class Work:
         try:
             return _read(server.predict(_encode(body), _JSON, seconds=_SECONDS))
         except (NotReached, TimedOut) as error:
-            if (code := server.ended) is not None:
+            if (code := _exit_code(server)) is not None:
                 raise GcpError("FAILED_PRECONDITION", f"Model server exited unexpectedly, with code {code}.") from error
             return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
 
@@ -138,7 +152,7 @@ class Work:
 
     def _verdict(self) -> tuple[JobState, int, str]:
         if self._stop.is_set():
-            return JobState.JOB_STATE_CANCELLED, CANCELLED, "The batch prediction job was cancelled."
+            return _CANCELLED_END
         if self._last is not None and not self._counts["successful_count"]:
             return JobState.JOB_STATE_FAILED, FAILED_PRECONDITION, f"No instance was predicted. The last error: {self._last.message}"
         return JobState.JOB_STATE_SUCCEEDED, 0, ""
@@ -157,6 +171,17 @@ class Work:
 
     def _change(self, change: Callable[[Any], None]) -> None:
         changed(self._call, self._job.name, change)
+
+
+_CANCELLED_END = (JobState.JOB_STATE_CANCELLED, CANCELLED, "The batch prediction job was cancelled.")
+
+
+def _exit_code(server: ModelServer) -> int | None:
+    """None: it lives. A process that ends closes its connections before it has a code."""
+    until = time.monotonic() + _EXIT
+    while server.ended is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return server.ended
 
 
 def _read(answer: Answer) -> list[Any] | Failure:

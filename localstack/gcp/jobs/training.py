@@ -44,8 +44,8 @@ def create_training_pipeline(call: Call, request: Any) -> Any:
     pipeline.state = int(PipelineState.PIPELINE_STATE_PENDING)
     pipeline.create_time.CopyFrom(call.now_pb())
     pipeline.update_time.CopyFrom(pipeline.create_time)
-    call.store(Resources).add(pipeline.name, pipeline)
     training = call.store(Trainings).running[pipeline.name] = Running()
+    call.store(Resources).add(pipeline.name, pipeline)
     call.spawn(_Training(call.without_request(), pipeline, spec, training).run)
     return pipeline
 

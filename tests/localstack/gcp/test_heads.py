@@ -44,6 +44,7 @@ def test_an_answer_of_a_known_head_is_whole_only_with_its_whole_body():
     assert whole_answer(data[:-1]) is None
     assert whole_answer(data + b"!") is None
     assert whole_answer(b"HTTP/1.1 100 Continue\r\n\r\n") is None
+    assert whole_answer(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n") is None
     assert whole_answer(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n") is None
     assert whole_answer(b"nonsense\r\n\r\n") is None
 

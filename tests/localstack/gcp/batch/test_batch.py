@@ -120,7 +120,9 @@ def test_cells_of_csv_without_quotes_are_numbers(jobs):
 
 def test_a_job_that_cannot_predict_fails_and_says_why(jobs):
     jobs.bucket.blob("a.jsonl").upload_from_string("1\n")
+    jobs.bucket.blob("die.jsonl").upload_from_string('{"die": true}\n')
     for job, words in (
+        (jobs.start(files("die.jsonl"), folder()), "exited unexpectedly, with code 9"),
         (jobs.start(files("none.jsonl"), folder()), "No file was found at gs://batches/none.jsonl"),
         (jobs.start(files("a.jsonl"), folder(), model=jobs.kit.upload("b", dies=True)[0]), "exited with code 3"),
         (jobs.start(files("a.jsonl"), {**folder(), "gcs_destination": {"output_uri_prefix": "gs://nobodys/x"}}), "bucket does not exist"),
@@ -129,12 +131,16 @@ def test_a_job_that_cannot_predict_fails_and_says_why(jobs):
         assert ended.state == ai.JobState.JOB_STATE_FAILED
         assert words in ended.error.message
     jobs.client.delete_batch_prediction_job(name=ended.name).result(timeout=60)
-    assert len(list(jobs.client.list_batch_prediction_jobs(parent=PARENT))) == 2
+    assert len(list(jobs.client.list_batch_prediction_jobs(parent=PARENT))) == 3
 
 
-def test_a_job_is_cancelled_between_two_batches(jobs):
-    jobs.bucket.blob("slow.jsonl").upload_from_string('{"sleep": 0.1}\n' * 1000)
-    job = jobs.until(jobs.start(files("slow.jsonl"), folder(), batch_size=1), ai.JobState.JOB_STATE_RUNNING)
+@pytest.mark.parametrize("asks", [False, True], ids=["while its server starts", "while it is asked"])
+def test_a_job_that_is_cancelled_waits_for_no_answer(jobs, asks):
+    jobs.bucket.blob("slow.jsonl").upload_from_string('{"sleep": 600}\n')
+    model, _ = jobs.kit.upload("ranker", ill=not asks)
+    job = jobs.until(jobs.start(files("slow.jsonl"), folder(), model=model), ai.JobState.JOB_STATE_RUNNING)
+    while asks and not job.output_info.gcs_output_directory:
+        job = jobs.until(job, ai.JobState.JOB_STATE_RUNNING)
     with pytest.raises(exceptions.FailedPrecondition):
         jobs.client.delete_batch_prediction_job(name=job.name)
     jobs.client.cancel_batch_prediction_job(name=job.name)
