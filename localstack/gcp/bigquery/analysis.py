@@ -23,7 +23,10 @@ from .values import field_of, proto_value, type_text
 _PLACE = re.compile(r" \[at (\d+:\d+)\]$")
 _GROUP = re.compile(r"templated_sql_function:", re.IGNORECASE)  # before a user's function's name
 _NAME = r"(?:`[^`]+`|[\w-]+)"
-_ALTER = re.compile(rf"\s*ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_NAME}(?:\s*\.\s*{_NAME})*)", re.IGNORECASE)
+_SPACE = r"(?:\s|--[^\n]*|#[^\n]*|/\*.*?\*/)*"
+_ALTER = re.compile(
+    rf"{_SPACE}ALTER\s+TABLE\s+(?P<optional>IF\s+EXISTS\s+)?(?P<path>{_NAME}(?:\s*\.\s*{_NAME})*)", re.IGNORECASE | re.DOTALL
+)
 _TWICE = "Duplicate column names in the result are not supported when a destination table is present."
 _PSEUDO = {"_PARTITIONTIME": "TIMESTAMP", "_PARTITIONDATE": "DATE"}
 
@@ -81,13 +84,7 @@ def analyze(here: Place, question: Question) -> Analysis:
     try:
         functions = routines.called(here, question.sql, question.functions, question.project, question.dataset)
         inner = [path for function in functions.values() for path in function.tables]
-        paths = [*named_tables(question.sql), *_altered_table(question.sql), *inner]
-        known = {
-            path: sources.source_of(
-                here, path, question.project, dataset=question.dataset, location=question.location, temporary=question.temporary
-            )
-            for path in paths
-        }
+        known = {path: _source(here, path, question) for path in (*named_tables(question.sql), *inner)} | _altered_table(here, question)
         message = catalog_of({path: table_of(source) for path, source in known.items()}, functions, _names(question.variables))
         _number(message, (), {path: (number, str(source.ref)) for number, (path, source) in enumerate(known.items())})
         catalog = message.SerializeToString(deterministic=True)
@@ -118,18 +115,32 @@ def _names(variables: Sequence[Parameter]) -> dict[str, Constant]:
 
 
 def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
-    return {
-        variable.name: Constant(
-            type=type_text(variable.field), value=proto_value(variable.value, variable.field).SerializeToString(deterministic=True)
-        )
-        for variable in variables
-    }
+    return {variable.name: Constant(type=type_text(variable.field), value=_message(variable)) for variable in variables}
 
 
-def _altered_table(sql: str) -> list[tuple[str, ...]]:
-    """The table of ALTER TABLE, which is not among those that a statement reads or writes."""
-    match = _ALTER.match(sql)
-    return [tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match[1]))] if match else []
+def _message(variable: Parameter) -> bytes:
+    """A serialized ValueProto, which is empty for a NULL: also for an array's, of which proto_value makes an empty array."""
+    return b"" if variable.value is None else bytes(proto_value(variable.value, variable.field).SerializeToString(deterministic=True))
+
+
+def _source(here: Place, path: Path, question: Question) -> Source:
+    return sources.source_of(
+        here, path, question.project, dataset=question.dataset, location=question.location, temporary=question.temporary
+    )
+
+
+def _altered_table(here: Place, question: Question) -> dict[Path, Source]:
+    """The table of ALTER TABLE, which is not among those that a statement reads or writes; none, where it need not be there."""
+    match = _ALTER.match(question.sql)
+    if match is None:
+        return {}
+    path = tuple(segment.strip("` ") for segment in re.findall(r"`[^`]+`|[^.`]+", match["path"]))
+    try:
+        return {path: _source(here, path, question)}
+    except BigQueryError as error:
+        if error.reason == "notFound" and match["optional"]:
+            return {}
+        raise
 
 
 def analyzer_error(message: str) -> BigQueryError:

@@ -19,7 +19,7 @@ def column(definition: Node) -> Field:
 def _annotated(field: Field, annotations: Node | None) -> Field:
     if annotations is None:
         return field
-    about = {name: value for name, value in options.values(annotations.option_list).items() if name == "description"}
+    about = options.column(annotations.option_list)
     about |= _parameters(annotations, field)
     mode = "REQUIRED" if annotations.not_null and not field.repeated else field.mode
     children = annotations.child_list

@@ -66,6 +66,7 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     written = options.laid_out(_layout(node), options.table(node.option_list))
     expires = written.pop("expirationTime", None)
     defined = tuple(columns.column(definition) for definition in node.column_definition_list)
+    new = tables.new_table(here, ref, written, defined, expires)  # refused before anything is replaced
     if node.kind == "create_table_stmt":
         if operation == "REPLACE":
             tables.drop(here, ref)
@@ -80,7 +81,7 @@ def _create_table(here: Place, meaning: Analysis, running: Running) -> Outcome:
     if operation == "REPLACE" and here.catalog.table(ref).kind != "TABLE":
         tables.drop(here, ref)
     rows = evaluation.select(here, meaning, fields, running, write)
-    here.catalog.change_table(ref, lambda table: msgspec.structs.replace(table, written=written))
+    here.catalog.change_table(ref, lambda table: msgspec.structs.replace(table, written=written, created=new.created, expires=new.expires))
     return _outcome(operation, ref, rows=rows)
 
 
@@ -207,8 +208,7 @@ def _alter_table(here: Place, meaning: Analysis, _running: Running) -> Outcome:
     node, ref = meaning.statement, _ref(here, meaning)
     if here.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
-    for action in node.alter_action_list:
-        altering.alter(here, ref, action)
+    altering.alter(here, ref, node.alter_action_list)
     return _outcome("ALTER", ref)
 
 

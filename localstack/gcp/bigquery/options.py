@@ -50,6 +50,14 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
     return written
 
 
+def column(nodes: Sequence[Node]) -> dict[str, Any]:
+    """What its owner writes about a column; None is what is taken away."""
+    about = values(nodes)
+    if others := sorted(set(about) - {"description"}):
+        raise not_run(f"the option {others[0]} of a column")
+    return about
+
+
 def laid_out(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """What an owner wrote, with the changes of OPTIONS, of which one is a part of the partitioning."""
     both = {key: value for key, value in {**layout, **changes}.items() if value is not None}

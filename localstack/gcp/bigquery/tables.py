@@ -29,6 +29,7 @@ _ABSENT = {
 _PARTITION_TYPES = {"TIMESTAMP", "DATE", "DATETIME"}
 _CLUSTERED = {"DATE", "BOOLEAN", "INTEGER", "NUMERIC", "BIGNUMERIC", "STRING", "TIMESTAMP", "DATETIME"}
 _MOST_CLUSTERED = 4
+_RESERVED = ("_PARTITION", "_TABLE_", "_FILE_", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER")  # begin no column's name
 
 
 def relation(ref: TableRef) -> str:
@@ -58,6 +59,7 @@ def new_table(here: Place, ref: TableRef, written: Mapping[str, Any], fields: Se
     """A new table, which is in no catalog yet. invalid where its layout does not fit its columns."""
     dataset = here.catalog.dataset(ref.project, ref.dataset)
     check_table_id(ref)
+    _check_names(fields)
     _check_layout(written, fields)
     now = here.now()
     lifetime = dataset.written.get("defaultTableExpirationMs")
@@ -85,6 +87,13 @@ def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
     if partitioning and partitioning.get("expirationMs") is not None:
         written["timePartitioning"] = {**partitioning, "expirationMs": str(partitioning["expirationMs"])}
     return written
+
+
+def _check_names(fields: Sequence[Field]) -> None:
+    for field in fields:
+        if field.name.upper().startswith(_RESERVED):
+            words = f"Field names are not allowed to start with the (case-insensitive) prefixes {', '.join(_RESERVED)}"
+            raise invalid(f'Invalid field name "{field.name}". {words}')
 
 
 def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
@@ -206,32 +215,42 @@ def check_change(ref: TableRef, old: Sequence[Field], new: Sequence[Field], plac
             raise invalid(f"{words} Cannot add required fields to an existing schema. (field: {place}{field.name})")
 
 
-def reshaped(here: Place, ref: TableRef, fields: Sequence[Field], origins: Mapping[str, str]) -> None:
-    """Give a table other columns. `origins`: by the new name in small letters, the old name of a column that is renamed."""
-    with here.warehouse.transaction(relation(ref)) as cursor:
-        reshape(cursor, relation(ref), here.catalog.table(ref).fields, fields, origins)
-        wrote(here, ref, fields)
+def alter(here: Place, new: Table) -> Table:
+    """Note what a table has become. invalid, where its layout does not fit its columns."""
+    _check_names(new.fields)
+    _check_layout(new.written, new.fields)
+
+    def change(table: Table) -> Table:
+        version = table.version + (new.fields != table.fields)
+        return msgspec.structs.replace(
+            table, fields=new.fields, written=new.written, expires=new.expires, version=version, modified=here.now()
+        )
+
+    return here.catalog.change_table(new.ref, change)
 
 
 def rename(here: Place, ref: TableRef, name: str) -> None:
-    """Give a table another name in its dataset. duplicate, invalid."""
+    """Give a table another name in its dataset. duplicate, invalid; notImplemented for a temporary one."""
+    if ref.dataset.startswith("_"):
+        raise not_run(f"RENAME TO of a temporary table ({ref.table})")
     new = msgspec.structs.replace(ref, table=name)
     check_table_id(new)
     with here.warehouse.transaction(relation(ref)) as cursor:
         table = here.catalog.table(ref)
         if here.catalog.find(new) is not None:
             raise BigQueryError("duplicate", f"Already Exists: Table {new}")
-        if table.stored:
-            cursor.execute(f"ALTER TABLE {relation(ref)} RENAME TO {quoted(name)}")
+        cursor.execute(f"ALTER TABLE {relation(ref)} RENAME TO {quoted(name)}")
         here.catalog.add_table(msgspec.structs.replace(table, ref=new, modified=here.now()))
         here.catalog.remove_table(ref)
 
 
 def reshape(cursor: Any, name: str, old: Sequence[Field], new: Sequence[Field], origins: Mapping[str, str] | None = None) -> None:
-    """Give a table new columns; what it lacks is NULL, or an empty array."""
+    """Give a table new columns; what it lacks is NULL, or an empty array. `origins`: by the new name in small letters, the old name of
+    a column that is renamed.
+    """
     from .types import duckdb_type
 
-    if [(f.name, duckdb_type(f)) for f in old] == [(f.name, duckdb_type(f)) for f in new]:
+    if [(f.name, warehouse.column(f)) for f in old] == [(f.name, warehouse.column(f)) for f in new]:
         return
     named = {field.name.lower(): field for field in old}
     known = {**named, **{name: named[origin.lower()] for name, origin in (origins or {}).items()}}

@@ -121,9 +121,7 @@ def relation(project: str, dataset: str, table: str) -> str:
 def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> None:
     """An empty table; in the place of what was there."""
     make_schema(cursor, name)
-    columns = (
-        ", ".join(f"{quoted(field.name)} {_column(field)}" for field in fields) or '"_" BOOLEAN'
-    )  # DuckDB has no table without columns
+    columns = ", ".join(f"{quoted(field.name)} {column(field)}" for field in fields) or '"_" BOOLEAN'  # DuckDB has no table without columns
     cursor.execute(f"CREATE OR REPLACE TABLE {name} ({columns})")
 
 
@@ -147,7 +145,8 @@ def _check_constraint(field: Field) -> str:
     return ""
 
 
-def _column(field: Field) -> str:
+def column(field: Field) -> str:
+    """The type and the rules of a column in DuckDB."""
     from .types import duckdb_type
 
     rule = " DEFAULT []" if field.repeated else " NOT NULL" if field.mode == "REQUIRED" else ""

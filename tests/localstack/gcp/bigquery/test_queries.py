@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, MethodNotImplemented
 from google.cloud import bigquery
 from google.cloud.bigquery import ArrayQueryParameter, ScalarQueryParameter, StructQueryParameter
 
@@ -98,7 +98,8 @@ def test_columns_are_renamed_dropped_widened_and_given_defaults(client, rows):
         client.query_and_wait(f"ALTER TABLE shop.t {action}")
     client.query_and_wait("INSERT shop.t (k) VALUES (2)")
     assert rows("SELECT k, b, n FROM shop.t ORDER BY k") == [(1, "x", Decimal(2)), (2, "d", None)]
-    client.query_and_wait("ALTER TABLE shop.t DROP COLUMN b, RENAME TO u")
+    client.query_and_wait("ALTER TABLE shop.t DROP COLUMN b")
+    client.query_and_wait("ALTER TABLE shop.t RENAME TO u")
     assert rows("SELECT * FROM shop.u WHERE k = 1") == [(1, Decimal(2), dt.date(2024, 1, 1))]
     for action, words in (
         ("DROP COLUMN day", "partitioned"), ("RENAME COLUMN k TO m", "clustered"), ("ALTER COLUMN n SET DATA TYPE INT64", "is assignable"),
@@ -113,6 +114,41 @@ def test_columns_are_renamed_dropped_widened_and_given_defaults(client, rows):
     client.query_and_wait("ALTER TABLE shop.u SET OPTIONS (description = NULL)")
     table = client.get_table("shop.u")
     assert (table.description, table.friendly_name, table.expires.year) == (None, "U", 2999)
+
+
+def test_alter_table_is_done_whole_or_not_at_all(client, rows):
+    client.query_and_wait("CREATE TABLE shop.t (k INT64 NOT NULL, a INT64, b INT64)")
+    client.query_and_wait("CREATE VIEW shop.v AS SELECT 1 AS n")
+    client.query_and_wait("INSERT shop.t VALUES (1, 2, 3)")
+    for table, action, error, words in (
+        ("t", "DROP COLUMN a, ALTER COLUMN b SET DATA TYPE BIGNUMERIC", MethodNotImplemented, "SET DATA TYPE of b"),
+        ("t", "ALTER COLUMN b SET DATA TYPE NUMERIC(20, 2)", MethodNotImplemented, "SET DATA TYPE of b"),
+        ("t", "RENAME TO shop.u", BadRequest, "cannot contain dot"),
+        ("t", "DROP COLUMN a, RENAME TO u", MethodNotImplemented, "RENAME TO beside other actions"),
+        ("t", "ADD COLUMN x INT64, ADD COLUMN y INT64 NOT NULL", BadRequest, "Cannot add required fields"),
+        ("t", "ALTER COLUMN a DROP NOT NULL", BadRequest, "needs a column with NOT NULL"),
+        ("v", "ADD COLUMN x INT64", BadRequest, "currently a VIEW"),
+    ):
+        with pytest.raises(error, match=words):
+            client.query_and_wait(f"ALTER TABLE shop.{table} {action}")
+    client.query_and_wait("ALTER TABLE shop.t ALTER COLUMN k DROP NOT NULL, ADD COLUMN IF NOT EXISTS a INT64, ADD COLUMN s STRING(3)")
+    client.query_and_wait("INSERT shop.t (a) VALUES (4)")
+    assert rows("SELECT * FROM shop.t ORDER BY a") == [(1, 2, 3, None), (None, 4, None, None)]
+    client.query_and_wait("ALTER TABLE shop.t ALTER COLUMN s SET DATA TYPE STRING")
+    client.query_and_wait("UPDATE shop.t SET s = 'longer' WHERE a = 4")
+    client.query_and_wait("ALTER TABLE IF EXISTS shop.none_ ADD COLUMN x INT64")
+    client.query_and_wait("-- of a tool\n/* that says so */ ALTER TABLE shop.t DROP COLUMN k, DROP COLUMN b")
+    assert rows("SELECT * FROM shop.t ORDER BY a") == [(2, None), (4, "longer")]
+
+
+def test_a_table_is_replaced_by_one_that_can_be_and_expires_when_its_statement_says(client, rows):
+    client.query_and_wait("CREATE TABLE shop.t OPTIONS (expiration_timestamp = TIMESTAMP '2999-01-01') AS SELECT 1 AS x")
+    assert client.get_table("shop.t").expires.year == 2999
+    with pytest.raises(BadRequest, match="must be of type TIMESTAMP, DATE or DATETIME"):
+        client.query_and_wait("CREATE OR REPLACE TABLE shop.t (s STRING) PARTITION BY s")
+    assert rows("SELECT x FROM shop.t") == [(1,)]
+    client.query_and_wait("CREATE OR REPLACE TABLE shop.t AS SELECT 2 AS x")
+    assert client.get_table("shop.t").expires is None
 
 
 def test_a_result_s_second_column_of_a_name_has_a_number(client, rows):
