@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,18 +13,11 @@ from .errors import BigQueryError, invalid_query, not_run
 from .parameters import Parameter
 from .resolved import Node
 from .scripting import Script, defined, variable
-from .scripts import makes_function, statements, text_of
+from .scripts import label_of, makes_function, statements, text_of
+from .structure import REFUSED
 from .types import Field
-from .values import type_text
 
 _UNCAUGHT = ("notImplemented", "stopped", "internalError")  # reasons that no handler of a script sees
-_REFUSED = {
-    "begin_statement": "BEGIN TRANSACTION",
-    "commit_statement": "COMMIT TRANSACTION",
-    "rollback_statement": "ROLLBACK TRANSACTION",
-    "call_statement": "CALL",
-    "create_procedure_statement": "CREATE PROCEDURE",
-}
 
 
 class _Jump(Exception):
@@ -35,19 +29,14 @@ class _Jump(Exception):
 
 
 def execute(script: Script, nodes: Sequence[Node]) -> None:
-    """Run a whole script. BigQueryError of the statement that fails."""
-    try:
+    """Run a whole script, which structure.py has checked. BigQueryError of the statement that fails."""
+    with contextlib.suppress(_Jump):  # RETURN
         _run(script, nodes)
-    except _Jump as jump:
-        if not jump.ends:
-            raise invalid_query("BREAK, CONTINUE and LEAVE need a loop or a block around them") from jump
 
 
 def _run(script: Script, nodes: Sequence[Node]) -> None:
     for node in nodes:
         script.running.check()
-        if node.kind in _REFUSED:
-            raise not_run(f"the script statement {_REFUSED[node.kind]}")
         _ACTIONS.get(node.kind, _statement)(script, node)
 
 
@@ -64,20 +53,33 @@ def _function(script: Script, node: Node) -> None:
 
 
 def _dynamic(script: Script, node: Node) -> None:
-    """EXECUTE IMMEDIATE."""
+    """EXECUTE IMMEDIATE, which sees no variable of the script."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
     parts = statements(sql)
     if len(parts) != 1 or parts[0].kind in OF_SCRIPTS:
         raise invalid_query("EXECUTE IMMEDIATE takes a single statement of SQL, and none of a script")
-    using = tuple(_argument(script, argument) for argument in node.using_clause.arguments) if "using_clause" in node else ()
-    question = msgspec.structs.replace(script.question(sql, node.sql), parameters=using)
+    using = _arguments(script, node.using_clause.arguments) if "using_clause" in node else ()
+    question = msgspec.structs.replace(script.question(sql, node.sql), parameters=using, variables=())
     if "into_clause" not in node:
         script.ran(question)
         return
+    if parts[0].kind != "query_statement":
+        raise invalid_query("EXECUTE IMMEDIATE with INTO clause must use a query statement")
     names = [identifier.id_string for identifier in node.into_clause.identifiers.identifier_list]
     _into(script, names, *script.rows(question))
+
+
+def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
+    """Of USING. invalidQuery, where not all have a name or none, or two have the same."""
+    arguments = tuple(_argument(script, node) for node in nodes)
+    names = {argument.name for argument in arguments}
+    if "" in names and len(names) > 1:
+        raise invalid_query("EXECUTE IMMEDIATE USING parameters must be all positional or all named.")
+    if "" not in names and len(names) < len(arguments):
+        raise invalid_query("EXECUTE IMMEDIATE USING parameters must have unique names")
+    return arguments
 
 
 def _argument(script: Script, node: Node) -> Parameter:
@@ -87,6 +89,7 @@ def _argument(script: Script, node: Node) -> Parameter:
 
 
 def _into(script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]) -> None:
+    _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(f"The number of columns ({len(fields)}) is not that of the variables in INTO ({len(names)})")
     if len(rows) > 1:
@@ -95,11 +98,17 @@ def _into(script: Script, names: Sequence[str], fields: Sequence[Field], rows: S
         script.assign(name, field, rows[0][field.name] if rows else None)
 
 
+def _check_different(names: Sequence[str]) -> None:
+    small = [name.lower() for name in names]
+    if twice := next((name for name in names if small.count(name.lower()) > 1), None):
+        raise invalid_query(f"Assigning multiple values to variable: {twice}")
+
+
 def _declare(script: Script, node: Node) -> None:
     declared = _declared(script, node) if "type" in node else None
+    field, value = script.value(node.default_value, declared) if "default_value" in node else (declared, None)
     for identifier in node.variable_list.identifier_list:
         name = identifier.id_string
-        field, value = script.value(node.default_value, declared) if "default_value" in node else (declared, None)
         script.scopes[-1][name.lower()] = variable(name, declared or field or Field(name=name, type="INTEGER"), value)
 
 
@@ -113,27 +122,25 @@ def _declared(script: Script, node: Node) -> Field:
 
 def _set(script: Script, node: Node) -> None:
     name = node.variable.id_string
-    variable = script.scope_of(name)[name.lower()]
-    script.assign(name, variable.field, script.value(node.expression, variable.field)[1])
+    field = script.variable(name).field
+    script.assign(name, field, script.value(node.expression, field)[1])
 
 
 def _set_several(script: Script, node: Node) -> None:
     names = [identifier.id_string for identifier in node.variables.identifier_list]
-    field, value = script.value(node.struct_expression)
-    if field.type != "RECORD" or field.repeated or len(field.fields) != len(names):
-        raise invalid_query(f"SET of {len(names)} variables needs a STRUCT of as many fields, not {type_text(field)}")
-    if value is None:
-        raise invalid_query("SET of several variables cannot take a NULL STRUCT")
-    for name, member in zip(names, field.fields, strict=True):
-        script.assign(name, member, value[member.name])
+    _check_different(names)
+    fields = tuple(script.variable(name).field for name in names)
+    value = script.value(node.struct_expression, Field(name="several", type="RECORD", fields=fields))[1]
+    for name, field in zip(names, fields, strict=True):
+        script.assign(name, field, None if value is None else value[field.name])
 
 
 def _set_system(script: Script, node: Node) -> None:
     name = text_of(script.sql, node.system_variable).strip().lower()
     if name != "@@dataset_id":
         raise not_run(f"SET {name}")
-    value = str(script.value(node.expression, Field(name="dataset", type="STRING"))[1])
-    project, _, dataset = value.rpartition(".")
+    value = script.value(node.expression, Field(name="dataset", type="STRING"))[1]
+    project, _, dataset = (value or "").rpartition(".")
     script.here.catalog.dataset(project or script.outer.project, dataset)
     script.outer = msgspec.structs.replace(script.outer, dataset=(project or script.outer.project, dataset))
 
@@ -151,18 +158,25 @@ def _if(script: Script, node: Node) -> None:
 
 
 def _case(script: Script, node: Node) -> None:
-    for clause in node.when_then_clauses.when_then_clauses:
-        if _equal(script, node.expression, clause.condition) if "expression" in node else script.is_true(clause.condition):
-            _run(script, clause.body.statement_list)
-            return
-    if "else_list" in node:
+    clauses = node.when_then_clauses.when_then_clauses
+    if "expression" in node:
+        place = _match(script, node.expression, [clause.condition for clause in clauses])
+    else:
+        place = next((number for number, clause in enumerate(clauses) if script.is_true(clause.condition)), None)
+    if place is not None:
+        _run(script, clauses[place].body.statement_list)
+    elif "else_list" in node:
         _run(script, node.else_list.statement_list)
 
 
-def _equal(script: Script, expression: Node, other: Node) -> bool:
-    first, second = (text_of(script.sql, node).strip() for node in (expression, other))
-    _, rows = script.rows(script.question(f"SELECT ({first}) = ({second}) AS equal", expression))
-    return rows[0]["equal"] is True
+def _match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
+    """The place of the first that equals the expression, which is computed once."""
+    parts = [expression, *conditions]
+    first, *others = [f"({text_of(script.sql, part).strip()}\n)" for part in parts]
+    whens = " ".join(f"WHEN {other} THEN {number}" for number, other in enumerate(others))
+    _, rows = script.rows(script.question(f"SELECT CASE {first} {whens} END AS place", *parts))
+    place: int | None = rows[0]["place"]
+    return place
 
 
 def _while(script: Script, node: Node) -> None:
@@ -197,7 +211,7 @@ def _pass(script: Script, node: Node) -> bool:
     try:
         _run(script, node.body.statement_list)
     except _Jump as jump:
-        if jump.ends or jump.label not in ("", _label(node)):
+        if jump.ends or jump.label not in ("", label_of(node)):
             raise
         return not jump.again
     return False
@@ -207,17 +221,23 @@ def _block(script: Script, node: Node) -> None:
     depth = len(script.scopes)
     script.scopes.append({})
     try:
-        _run(script, node.statement_list_node.statement_list)
+        _run_guarded(script, node, depth)
     except _Jump as jump:
-        if not jump.label or jump.label != _label(node):
+        if not jump.label or jump.label != label_of(node):
             raise
+    finally:
+        del script.scopes[depth:]
+
+
+def _run_guarded(script: Script, node: Node, depth: int) -> None:
+    """A block's statements; or its handler's, where one fails."""
+    try:
+        _run(script, node.statement_list_node.statement_list)
     except BigQueryError as error:
         if "handler_list" not in node or error.reason in _UNCAUGHT:
             raise
         del script.scopes[depth:]
         _handle(script, node.handler_list.exception_handler_list[0], error)
-    finally:
-        del script.scopes[depth:]
 
 
 def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
@@ -229,27 +249,22 @@ def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
 
 
 def _raise(script: Script, node: Node) -> None:
-    if "message" in node:
-        raise invalid_query(str(script.value(node.message, Field(name="message", type="STRING"))[1]))
-    if not script.errors:
-        raise invalid_query("Cannot re-raise an existing exception outside of an exception handler")
-    raise script.errors[-1]
+    if "message" not in node:
+        raise script.errors[-1]
+    message = script.value(node.message, Field(name="message", type="STRING"))[1]
+    raise invalid_query("NULL" if message is None else message)
 
 
 def _break(_script: Script, node: Node) -> None:
-    raise _Jump(label=_label(node))
+    raise _Jump(label=label_of(node))
 
 
 def _continue(_script: Script, node: Node) -> None:
-    raise _Jump(again=True, label=_label(node))
+    raise _Jump(again=True, label=label_of(node))
 
 
 def _return(_script: Script, _node: Node) -> None:
     raise _Jump(ends=True)
-
-
-def _label(node: Node) -> str:
-    return node.label.name.id_string.lower() if "label" in node else ""
 
 
 _ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
@@ -270,4 +285,4 @@ _ACTIONS: Mapping[str, Callable[[Script, Node], None]] = {
     "execute_immediate_statement": _dynamic,
     "create_function_statement": _function,
 }
-OF_SCRIPTS = frozenset({*_ACTIONS, *_REFUSED} - {"create_function_statement"})  # statements that make a script
+OF_SCRIPTS = frozenset({*_ACTIONS, *REFUSED} - {"create_function_statement"})  # statements that make a script

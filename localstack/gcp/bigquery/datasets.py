@@ -130,7 +130,7 @@ def delete_dataset(call: Call, request: HttpRequest) -> Answer:
 def remove(here: Place, project: str, name: str, *, contents: bool) -> None:
     dataset = here.catalog.dataset(project, name)
     within = here.catalog.tables(project, name)
-    functions = routines.within(here.catalog.routines, project, name)
+    functions = routines.within(here, project, name)
     if (within or functions) and not contents:
         raise BigQueryError("resourceInUse", f"Dataset {project}:{name} is still in use")
     for table in within:

@@ -73,15 +73,15 @@ def evaluate(here: Place, meaning: Analysis, fields: Sequence[Field], reason: Bi
     from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of
     from ..googlesql.service import service
 
+    if any(function.tables for function in meaning.functions.values()) or any(
+        n.kind == "system_variable" for n in meaning.statement.walk()
+    ):
+        raise reason  # the implementation takes neither here
     parameters = meaning.question.parameters
     sql, paths = _flattened(meaning)
     named = {parameter.name or _place_name(place): parameter for place, parameter in enumerate(parameters, 1)}
     types = {name: type_text(parameter.field) for name, parameter in named.items()}
     request = messages.EvaluateQueryRequest(sql=sql, options=analyzer_options(types))
-    if any(function.tables for function in meaning.functions.values()) or any(
-        n.kind == "system_variable" for n in meaning.statement.walk()
-    ):
-        raise reason  # the implementation takes neither here
     request.simple_catalog.CopyFrom(catalog_of(paths, meaning.functions, analysis.constants(meaning.question.variables)))
     _fill(here, meaning.sources, request, reason)
     for name, parameter in named.items():
@@ -133,6 +133,8 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
         text = text[:start] + new.encode() + text[end:]
     if root.kind != "query_stmt":
         text = _QUERY.split(text[root.parse_location_range.end :], maxsplit=1)[1]
+    if meaning.question.target is not None:  # the implementation coerces no result
+        text = f"SELECT CAST(({text.decode()}\n) AS {meaning.question.target})".encode()
     return text.decode(), known
 
 

@@ -23,6 +23,7 @@ from . import (
     scripting,
     scripts,
     sources,
+    structure,
     tables,
     translation,
     unchecked,
@@ -128,6 +129,7 @@ def dry_run(here: Place, spec: Spec) -> Outcome:
     question = _question(spec)
     nodes = scripts.statements(question.sql) if scripts.is_script(question.sql) else []
     if nodes and not _is_query(nodes):
+        structure.check(question, nodes)
         return Outcome(kind="SCRIPT")  # of what runs one after the other nothing is known before it ran
     meaning = analysis.analyze(here, with_functions(here, question, nodes) if nodes else question)
     fields: Sequence[Field] = ()
@@ -233,7 +235,10 @@ def _open(here: Place, spec: Spec) -> None:
 
 
 def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Its result is the last statement's that gives rows."""
+    """Its result is the last statement's, also of one that gives no rows [docs: bigquery/docs/multi-statement-queries]."""
+    question = _question(spec)
+    structure.check(question, nodes)
+    structure.check_parameters(question, nodes)
     session = spec.question.temporary
     temporary = session or f"_script{uuid.uuid4().hex}"
     ensure_hidden(here, spec.question.project, temporary)
@@ -242,15 +247,14 @@ def _script(here: Place, spec: Spec, nodes: Sequence[Node], running: Running) ->
         configuration = {**spec.configuration, **_anonymous(question.project)}
         return _statement(here, msgspec.structs.replace(spec, configuration=configuration), question, running)
 
-    script = scripting.Script(here, msgspec.structs.replace(_question(spec), temporary=temporary), nodes, running, run_part)
+    script = scripting.Script(here, msgspec.structs.replace(question, temporary=temporary), nodes, running, run_part)
     try:
         control.execute(script, nodes)
     finally:
         if session is None:
             datasets.remove(here, spec.question.project, temporary, contents=True)
     children = script.children
-    outcomes = [outcome for _, outcome in children] or [Outcome()]
-    last = next((outcome for outcome in reversed(outcomes) if outcome.table is not None), outcomes[-1])
+    last = children[-1][1] if children else Outcome()
     size = sum(outcome.processed for _, outcome in children)
     return msgspec.structs.replace(last, kind="SCRIPT", processed=size, children=tuple(children), affected=None)
 

@@ -24,11 +24,12 @@ def function_of(sql: str, node: Node) -> Function:
 
 def called(here: Place, sql: str, temporary: Mapping[str, Function], project: str, dataset: tuple[str, str] | None) -> dict[Path, Function]:
     """The functions that a statement may call, by the paths that it may call them by; and those that these call."""
-    known: dict[Path, Function] = {(name,): function for name, function in temporary.items()}
+    known: dict[Path, Function] = {}
     with here.catalog.lock:
         stored = dict(here.catalog.routines)
     for ref, function in stored.items():
         known |= dict.fromkeys(_paths(ref, project, dataset), function)
+    known |= {(name,): function for name, function in temporary.items()}
     chosen: dict[Path, Function] = {}
     texts = [sql]
     while texts:
@@ -81,5 +82,6 @@ def drop(here: Place, ref: TableRef, *, if_exists: bool) -> str:
     raise BigQueryError("notFound", f"Not found: Routine {ref}")
 
 
-def within(routines: Mapping[TableRef, Function], project: str, dataset: str) -> list[TableRef]:
-    return [ref for ref in routines if (ref.project, ref.dataset) == (project, dataset)]
+def within(here: Place, project: str, dataset: str) -> list[TableRef]:
+    with here.catalog.lock:
+        return [ref for ref in here.catalog.routines if (ref.project, ref.dataset) == (project, dataset)]

@@ -70,7 +70,10 @@ class Running:
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
 
     def _interrupt(self) -> None:
+        import duckdb
+
         while not self.ended.wait(_AGAIN):
             cursor = self._cursor
             if cursor is not None:
-                cursor.interrupt()
+                with contextlib.suppress(duckdb.ConnectionException):  # it was closed: the next one is interrupted
+                    cursor.interrupt()

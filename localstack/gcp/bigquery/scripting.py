@@ -35,31 +35,31 @@ class Script:
         self.functions = dict(question.functions)
         self.errors: list[BigQueryError] = []
         self._affected: int | None = None
-        self._places = [place for node in nodes for place in _places(node)]
+        self._places = sorted(place for node in nodes for place in _places(node))
         self.children: list[tuple[str, Outcome]] = []
 
-    def question(self, sql: str, node: Node, **more: Any) -> Question:
+    def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
+        """A statement made of these parts of the script, one behind the other."""
         variables = {name: variable for scope in self.scopes for name, variable in scope.items()}
         return msgspec.structs.replace(
             self.outer,
             sql=sql,
-            parameters=self._parameters(node),
+            parameters=self._parameters(nodes),
             functions=self.functions,
             variables=tuple(variables.values()),
             system=self._system(),
             **more,
         )
 
-    def _parameters(self, node: Node) -> tuple[Parameter, ...]:
-        """The parameters that a part of the script takes: those by place in the order in which they stand in it."""
+    def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
+        """The parameters that parts of the script take: those by place in the order in which they stand in it."""
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
             return parameters
-        first = sum(place < node.parse_location_range.start for place in self._places)
-        return parameters[first : first + len(_places(node))]
+        return tuple(parameters[self._places.index(place)] for node in nodes for place in sorted(_places(node)))
 
     def _system(self) -> tuple[Parameter, ...]:
-        dataset = ".".join(self.outer.dataset or ()) or None
+        dataset = self.outer.dataset[1] if self.outer.dataset else None
         message = self.errors[-1].message if self.errors else None
         texts = {"error.message": message, "project_id": self.outer.project, "dataset_id": dataset, "time_zone": "UTC"}
         count = Parameter(name="row_count", field=Field(name="row_count", type="INTEGER"), value=self._affected)
@@ -84,20 +84,28 @@ class Script:
         self.children.append((question.sql, outcome))
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
 
-    def scope_of(self, name: str) -> dict[str, Parameter]:
-        for scope in reversed(self.scopes):
+    def variable(self, name: str) -> Parameter:
+        return self._scope_of(name)[name.lower()]
+
+    def _scope_of(self, name: str) -> dict[str, Parameter]:
+        for scope in self.scopes:
             if name.lower() in scope:
                 return scope
         raise invalid_query(f"Undeclared variable: {name}")
 
     def assign(self, name: str, field: Field, value: Any) -> None:
-        scope = self.scope_of(name)
-        variable = scope[name.lower()]
-        if type_text(field) != type_text(variable.field):
-            raise invalid_query(
-                f"Cannot assign a value of type {type_text(field)} to the variable {name} of type {type_text(variable.field)}"
-            )
-        scope[name.lower()] = msgspec.structs.replace(variable, value=value)
+        """`field`: the value's own type, from which it is coerced to the variable's."""
+        scope = self._scope_of(name)
+        current = scope[name.lower()]
+        if type_text(field) != type_text(current.field):
+            value = self._coerce(field, value, current.field)
+        scope[name.lower()] = msgspec.structs.replace(current, value=value)
+
+    def _coerce(self, field: Field, value: Any, target: Field) -> Any:
+        own = variable("value_", field, value)
+        question = msgspec.structs.replace(self.outer, sql="SELECT value_", parameters=(), variables=(own,), target=type_text(target))
+        fields, rows = self.rows(question)
+        return rows[0][fields[0].name]
 
 
 def _places(node: Node) -> list[int]:
@@ -106,8 +114,7 @@ def _places(node: Node) -> list[int]:
 
 
 def variable(name: str, field: Field, value: Any) -> Parameter:
-    column = Field(name=name, type=field.type, mode=field.mode, fields=field.fields)
-    return Parameter(name=name.lower(), field=column, value=[] if value is None and column.repeated else value)
+    return Parameter(name=name.lower(), field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields), value=value)
 
 
 def defined(here: Place, question: Question) -> tuple[str, Any]:

@@ -35,6 +35,11 @@ def makes_function(node: Node) -> bool:
     return node.kind == "create_function_statement" and node.scope == _TEMPORARY
 
 
+def label_of(node: Node) -> str:
+    """In small letters; empty, where a loop, a block or a jump has none."""
+    return node.label.name.id_string.lower() if "label" in node else ""
+
+
 def text_of(sql: str, node: Node) -> str:
     """A node's text behind as much white space as stands before it: so an error's place is the script's."""
     data, place = sql.encode(), node.parse_location_range

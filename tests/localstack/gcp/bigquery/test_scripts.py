@@ -1,5 +1,8 @@
 """Functions in SQL, scripts and wildcard tables, by the genuine client; what a function gives is the reference implementation's."""
 
+import datetime as dt
+from decimal import Decimal
+
 import pytest
 from google.api_core.exceptions import BadRequest, MethodNotImplemented, NotFound
 from google.cloud import bigquery
@@ -32,6 +35,7 @@ def test_a_function_of_one_request_is_no_script(client):
         ("DECLARE x INT64 DEFAULT 2;\nSELECT y", r"Unrecognized name: y at \[2:8\]"),
         ("SET x = 1;", "Undeclared variable: x"),
         ("BEGIN RAISE USING MESSAGE = 'too late'; END", "too late"),
+        ("BEGIN RAISE USING MESSAGE = CAST(NULL AS STRING); END", "NULL"),
     ],
 )
 def test_what_is_wrong_in_a_script_is_said_in_google_s_words_at_its_place(rows, sql, words):
@@ -123,12 +127,91 @@ SELECT SUM(n), n FROM made GROUP BY n HAVING n = (SELECT MAX(n) FROM made)
     assert rows("DECLARE x INT64 DEFAULT ?;\nSET x = x + ?;\nSELECT x, ?", job_config=placed(1, 10, 5)) == [(11, 5)]
 
 
+def test_a_script_that_is_wrong_is_refused_before_any_of_it_runs(client, rows):
+    for sql, words in (
+        ("SELECT 1; DECLARE x INT64", r"allowed only at the start of a block or script at \[1:65\]"),
+        ("DECLARE x INT64; BEGIN DECLARE X STRING; END", r"'X' redeclaration at"),
+        ("DECLARE x INT64; FOR x IN (SELECT 1 AS a) DO SELECT 1; END FOR", "'x' redeclaration"),
+        ("IF TRUE THEN BREAK; END IF", "BREAK is only allowed inside of a loop body"),
+        ("LOOP LEAVE b; END LOOP", "Label b does not exist"),
+        ("a: BEGIN CONTINUE a; END", "CONTINUE with label must refer to a loop"),
+        ("a: LOOP a: BEGIN SELECT 1; END; END LOOP", "Label a already exists"),
+        ("RAISE", "Cannot re-raise"),
+        ("SELECT ?", "1 positional parameters but only 0 were supplied"),
+        ("SELECT @p", "Unknown named query parameter: p"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            rows(f"BEGIN CREATE TABLE shop.early AS SELECT 1 AS x; BEGIN {sql}; END; END")
+    with pytest.raises(MethodNotImplemented, match="CALL"):
+        rows("CREATE TABLE shop.early AS SELECT 1 AS x; CALL shop.p(1)")
+    assert list(client.list_tables("shop")) == []
+
+
+def test_a_script_has_no_destination_and_the_result_of_its_last_statement(client, rows):
+    with pytest.raises(BadRequest, match="destinationTable cannot be set for scripts"):
+        rows("SELECT 1; SELECT 2", job_config=bigquery.QueryJobConfig(destination="shop-project.shop.t"))
+    assert rows("SELECT 1; CREATE TABLE shop.t (x INT64)") == []
+
+
+def test_a_value_is_coerced_to_the_type_of_its_variable(rows):
+    sql = """
+DECLARE f FLOAT64;
+DECLARE d DATE;
+DECLARE n NUMERIC;
+SET (f, d) = (1, '2024-01-01');
+EXECUTE IMMEDIATE 'SELECT 2' INTO n;
+SET f = LENGTH(FORMAT('%05d', CAST(f AS INT64)));
+SELECT f, d, n
+"""
+    assert rows(sql) == [(5.0, dt.date(2024, 1, 1), Decimal(2))]
+    assert rows("DECLARE x, y INT64 DEFAULT 1; SET (x, y) = NULL; SELECT x, y") == [(None, None)]
+    with pytest.raises(BadRequest, match="Assigning multiple values to variable: x"):
+        rows("DECLARE x INT64; SET (x, x) = (1, 2)")
+
+
+def test_a_declaration_has_one_value_and_an_array_without_a_value_is_null(rows):
+    sql = "DECLARE a, b STRING DEFAULT GENERATE_UUID(); DECLARE l ARRAY<INT64>; SELECT a = b, ARRAY_LENGTH(l), FORMAT('%T', l)"
+    assert rows(sql) == [(True, None, "NULL")]
+
+
+def test_a_case_s_expression_and_conditions_take_parameters_by_their_place(rows):
+    sql = "CASE ? WHEN 0 THEN SELECT 'zero', ?; WHEN ? THEN SELECT 'same', ?; END CASE"
+    assert rows(sql, job_config=placed(2, 3, 2, 4)) == [("same", 4)]
+
+
+def test_a_labelled_block_is_left_from_its_handler(rows):
+    assert rows("a: BEGIN SELECT DIV(1, 0); EXCEPTION WHEN ERROR THEN LEAVE a; END; SELECT 1") == [(1,)]
+
+
+def test_a_statement_that_is_made_sees_no_variable_and_into_takes_a_query(client, rows):
+    for sql, words in (
+        ("EXECUTE IMMEDIATE 'SELECT x'", "Unrecognized name: x"),
+        ("EXECUTE IMMEDIATE 'CREATE TABLE shop.t AS SELECT 1 AS y' INTO x", "INTO clause must use a query"),
+        ("EXECUTE IMMEDIATE 'SELECT ?' USING 1, 2 AS y", "all positional or all named"),
+    ):
+        with pytest.raises(BadRequest, match=words):
+            rows(f"DECLARE x INT64 DEFAULT 1; {sql}")
+
+
+def test_a_system_variable_beside_what_duckdb_does_not_run_is_refused_by_name(rows):
+    with pytest.raises(MethodNotImplemented, match="FORMAT"):
+        rows("DECLARE x INT64; SELECT FORMAT('%05d', 7), @@row_count")
+
+
+def test_a_function_of_one_request_goes_before_a_stored_one(client, rows):
+    client.query_and_wait("CREATE FUNCTION shop.f() AS (1)")
+    config = bigquery.QueryJobConfig(default_dataset="shop-project.shop")
+    assert rows("CREATE TEMP FUNCTION f() AS (2); SELECT f(), shop.f()", job_config=config) == [(2, 1)]
+
+
 def test_a_wildcard_reads_the_tables_of_its_prefix_with_the_newest_one_s_columns(client, rows):
     for day, columns in (("20240101", "1 AS n, 'x' AS old"), ("20240102", "2 AS n, [7] AS l"), ("20240103", "3 AS n, [8] AS l")):
         client.query_and_wait(f"CREATE TABLE shop.e_{day} AS SELECT {columns}")
     client.query_and_wait("CREATE TABLE shop.other AS SELECT 9 AS n")
     assert rows("SELECT * FROM `shop.e_*` ORDER BY n") == [(1, []), (2, [7]), (3, [8])]
-    assert rows("SELECT _TABLE_SUFFIX, FORMAT('%d', n) FROM `shop.e_2024*` WHERE _TABLE_SUFFIX > '0102'") == [("0103", "3")]
+    assert rows("SELECT _TABLE_SUFFIX AS s, FORMAT('%d', n) FROM `shop.e_2024*` WHERE _TABLE_SUFFIX > '0102'") == [("0103", "3")]
+    with pytest.raises(BadRequest, match='Invalid field name "_TABLE_SUFFIX"'):
+        rows("SELECT _TABLE_SUFFIX FROM `shop.e_*`")
     dry = client.query("SELECT n FROM `shop.e_*`", bigquery.QueryJobConfig(dry_run=True))
     assert dry.total_bytes_processed == 24
     with pytest.raises(NotFound, match=r"shop\.none_\* does not match any table"):
