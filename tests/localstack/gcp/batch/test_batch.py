@@ -175,3 +175,18 @@ def test_formats_of_vertex_ai_that_are_not_read_here_are_refused_by_name(jobs):
         jobs.start(files("a", kind="tf-record"), folder())
     with pytest.raises(exceptions.MethodNotImplemented, match="csv in and bigquery out"):
         jobs.start(files("a.csv", kind="csv"), TO_BIGQUERY)
+
+
+def test_a_job_may_bring_its_model(jobs):
+    jobs.bucket.blob("a.jsonl").upload_from_string("1\n")
+    spec = {"image_uri": "toy", "predict_route": "/predict", "health_route": "/health"}
+    job = ai.BatchPredictionJob(
+        display_name="nightly",
+        unmanaged_container_model={"container_spec": spec},
+        dedicated_resources=MACHINE,
+        input_config=files("a.jsonl"),
+        output_config=folder(),
+    )
+    job = jobs.until(jobs.client.create_batch_prediction_job(parent=PARENT, batch_prediction_job=job))
+    assert job.state == ai.JobState.JOB_STATE_SUCCEEDED, job.error
+    assert jobs.lines(job) == [{"instance": 1, "prediction": 1}]
