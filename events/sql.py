@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _CLOUD = re.compile(r"(?i)(s3|s3a|s3n|gs|gcs|r2|az|azure|abfss)://")
 _DATA = re.compile(r"(?i)[*?]|/$|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
-_MEMORY, _THREADS = "1GiB", 4  # of a query of the user's own
+MEMORY, THREADS = "1GiB", 4  # of whatever reads files of the user's own: their row groups and lines may be large
 _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 
 
@@ -68,7 +68,7 @@ def _bound(sql: str, *, name: str, event: str, folder: Path, spill: Path) -> Ite
     import duckdb
 
     text = rooted(sql, folder, name=name, event=event)
-    with bounded(spill, memory=_MEMORY, threads=_THREADS) as connection:
+    with bounded(spill, memory=MEMORY, threads=THREADS) as connection:
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import Invalid, NotFound
 from ..events.files import KINDS, kind_of
-from ..events.sql import bounded
+from ..events.sql import MEMORY, THREADS, bounded
 from ..project.names import column_problem, neutral
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def propose(source: Path, folder: Path) -> Proposal:
         raise Invalid(f"{source.name} is of no format of events", remedy=f"they end in {', '.join(KINDS)}, also with .gz or .zst")
     import duckdb
 
-    with bounded(folder.parent) as connection:
+    with bounded(folder.parent, memory=MEMORY, threads=THREADS) as connection:
         try:
             return _proposed(connection, source)
         except duckdb.Error as error:

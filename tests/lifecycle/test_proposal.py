@@ -50,6 +50,13 @@ def test_a_csv_file_whose_times_are_seconds_and_whose_rows_repeat(tmp_path):
     assert ingested(tmp_path / "shop") == ("rating", 60, 0)
 
 
+def test_a_file_whose_row_group_takes_more_memory_than_ingest_judges_with(tmp_path):
+    text = "repeat(chr(97 + i::INT), 7_000_000) AS text"
+    large = f"SELECT i AS id, TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS ts, {text} FROM range(10) AS t(i)"
+    made = im.init(tmp_path / "shop", source=written(tmp_path / "views.parquet", large))
+    assert made.guesses[0].startswith("each of the 10 rows")
+
+
 @pytest.mark.parametrize(
     ("time", "instant"),
     [
