@@ -110,6 +110,17 @@ def update(
     return changed
 
 
+def revise(call: Call, name: str, change: Callable[[Any], None]) -> None:
+    """Change in place what runs in the background, unless it is gone."""
+    resources = call.store(Resources)
+    with resources.lock:
+        message = resources.find(name)
+        if message is not None:
+            change(message)
+            stamp(call, message)
+            resources.put(name, message)
+
+
 def stamp(call: Call, message: Any) -> None:
     """It has been written now."""
     if "update_time" in message.DESCRIPTOR.fields_by_name:

@@ -6,6 +6,8 @@ from botocore.config import Config
 
 from isthmus.localstack.client import Stack
 from isthmus.localstack.run import start_aws
+from isthmus.tests.localstack import stacks
+from isthmus.tests.localstack.jobkit import Aws
 from isthmus.tests.localstack.keys_kit import keys
 
 EXAMPLES = "isthmus.tests.localstack.example_handlers"
@@ -38,3 +40,16 @@ def aws(example_stack):
         )
 
     return client
+
+
+@pytest.fixture(scope="session")
+def job_process():
+    return Aws(stacks.shared("real").url)
+
+
+@pytest.fixture
+def job_clients(job_process):
+    """The clients of a stack on the real clock, with a bucket and nothing else."""
+    job_process.stack.reset()
+    job_process.s3.create_bucket(Bucket="bucket")
+    return job_process

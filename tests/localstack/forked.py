@@ -235,8 +235,8 @@ def _import_aws():
     from moto.core.routing import get_service_router
     from werkzeug.exceptions import NotFound
 
-    from isthmus.localstack.aws import front, handler_modules, http, in_process  # noqa: F401
-    from isthmus.localstack.aws.home import keeper  # noqa: F401
+    from isthmus.localstack.aws import front, handler_modules, http, in_process  # noqa: F401  so that a stack finds them imported
+    from isthmus.localstack.aws.home import keeper  # noqa: F401  likewise
 
     handler_modules.load()
     for service in MOTO:
@@ -251,7 +251,7 @@ def _import_aws():
 
 def _import_gcp():
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as the stack itself says, before it imports Arrow
-    from isthmus.localstack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401
+    from isthmus.localstack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401  likewise
 
     late_packages.install(api.module for api in table.APIS if api.module)
     late_packages.install = lambda _packages: None

@@ -9,24 +9,16 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.jobkit import ROLE, Aws, channel, processing_request, running, training_request
+from isthmus.tests.localstack.jobkit import ROLE, channel, processing_request, running, training_request
 
 pytestmark = pytest.mark.slow
 
 TRAINING_LOGS = "/aws/sagemaker/TrainingJobs"
 
 
-@pytest.fixture(scope="module")
-def process():
-    return Aws(stacks.shared("real").url)
-
-
 @pytest.fixture
-def aws(process):
-    process.stack.reset()
-    process.s3.create_bucket(Bucket="bucket")
-    return process
+def aws(job_clients):
+    return job_clients
 
 
 def refusal(call, **arguments):
@@ -268,7 +260,7 @@ def test_keys_that_lead_out_of_the_jobs_folder_fail_the_job_before_anything_is_w
     assert refusal(aws.sm.create_processing_job, ProcessingJobName="job", **request)[0] == "ValidationException"
 
 
-def test_a_reset_ends_the_processes_of_running_jobs(aws):
+def test_a_reset_ends_the_processes_of_job_clients(aws):
     marker = "4711.0815"
     aws.sm.create_training_job(TrainingJobName="job", **training_request(f"sleep {marker} & sleep {marker}"))
     alive = lambda: {"alive": subprocess.run(["pgrep", "-f", f"^sleep {marker}"], check=False, capture_output=True).returncode == 0}  # noqa: E731

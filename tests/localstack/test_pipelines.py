@@ -5,23 +5,15 @@ from itertools import pairwise
 
 import pytest
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.jobkit import ROLE, Aws, channel, definition, running, step
+from isthmus.tests.localstack.jobkit import ROLE, channel, definition, running, step
 from isthmus.tests.localstack.pipelines_kit import auc_at_least, create, evaluate, fail, gate, refusal, run, start
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def process():
-    return Aws(stacks.shared("real").url)
-
-
 @pytest.fixture
-def aws(process):
-    process.stack.reset()
-    process.s3.create_bucket(Bucket="bucket")
-    return process
+def aws(job_clients):
+    return job_clients
 
 
 FLOOR = {"Name": "Floor", "Type": "Float", "DefaultValue": 0.5}

@@ -4,23 +4,15 @@ import json
 
 import pytest
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, step
+from isthmus.tests.localstack.jobkit import ROLE, definition, step
 from isthmus.tests.localstack.pipelines_kit import auc_at_least, create, gate, refusal, run, start
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def process():
-    return Aws(stacks.shared("real").url)
-
-
 @pytest.fixture
-def aws(process):
-    process.stack.reset()
-    process.s3.create_bucket(Bucket="bucket")
-    return process
+def aws(job_clients):
+    return job_clients
 
 
 def get(path):

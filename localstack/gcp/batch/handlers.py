@@ -15,8 +15,9 @@ from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..resources import Resources
 from ..rules import check_display_name, check_labels, invalid
+from ..standard import revise
 from .instances import chooses
-from .running import Batches, Work, changed
+from .running import Batches, Work
 
 _SERVICE = "google.cloud.aiplatform.v1.JobService"
 _FILTERS = ("display_name", "model_display_name", "state", "create_time", "update_time", "labels")
@@ -133,7 +134,7 @@ def cancel_batch_prediction_job(call: Call, request: Any) -> Any:
             job.state = int(JobState.JOB_STATE_CANCELLING)
 
     call.store(Batches).works[job.name].cancel()
-    changed(call, job.name, cancel)
+    revise(call, job.name, cancel)
     return empty_pb2.Empty()
 
 

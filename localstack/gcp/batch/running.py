@@ -18,7 +18,7 @@ from ...serving.connections import Answer, NotReached, TimedOut
 from ...serving.model_server import ModelServer
 from ..endpoints import serving
 from ..registry import Call, GcpError
-from ..resources import Resources
+from ..standard import revise
 from .instances import Item, items
 from .results import Failure, Results, results
 
@@ -170,7 +170,7 @@ class Work:
             self._change(ended)
 
     def _change(self, change: Callable[[Any], None]) -> None:
-        changed(self._call, self._job.name, change)
+        revise(self._call, self._job.name, change)
 
 
 _CANCELLED_END = (JobState.JOB_STATE_CANCELLED, CANCELLED, "The batch prediction job was cancelled.")
@@ -191,14 +191,3 @@ def _read(answer: Answer) -> list[Any] | Failure:
         return _predictions.decode(answer.body).predictions
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Failure(INTERNAL, f"The model server's answer is not a JSON object with `predictions`: {error}")
-
-
-def changed(call: Call, name: str, change: Callable[[Any], None]) -> None:
-    """Change the job's message in place, unless it is gone."""
-    resources = call.store(Resources)
-    with resources.lock:
-        job = resources.find(name)
-        if job is not None:
-            change(job)
-            job.update_time.CopyFrom(call.now_pb())
-            resources.put(name, job)

@@ -16,6 +16,7 @@ from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..resources import Resources
 from ..rules import check_display_name, check_labels
+from ..standard import revise
 from . import runner
 from .record import Jobs, Running
 
@@ -116,7 +117,7 @@ def cancel_custom_job(call: Call, request: Any) -> Any:
             job.state = int(JobState.JOB_STATE_CANCELLING)
             job.error.code, job.error.message = CANCELLED, "The custom job was cancelled."
 
-    runner.change(call, name, cancel)
+    revise(call, name, cancel)
     call.store(Jobs).running[name].stop.set()
     return empty_pb2.Empty()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL
 from ...jobs.process import Ended, run
 from ..registry import Call, GcpError
 from ..resources import Resources
+from ..standard import revise
 from . import containers, contract, gcs
 from .containers import Program
 from .contract import Replica
@@ -45,18 +45,6 @@ def start(call: Call, job: Any, *, words: tuple[str, ...] = (), folders: tuple[s
     call.store(Resources).add(job.name, job)
     call.spawn(_Work(call.without_request(), job.name, running, (words, folders)).run)
     return running
-
-
-def change(call: Call, name: str, change: Callable[[Any], None]) -> None:
-    """Change the job's message in place, unless it is gone."""
-    resources = call.store(Resources)
-    with resources.lock:
-        job = resources.find(name)
-        if job is None:
-            return
-        change(job)
-        job.update_time.CopyFrom(call.now_pb())
-        resources.put(name, job)
 
 
 class _Work:
@@ -98,7 +86,7 @@ class _Work:
             if message:
                 job.error.code, job.error.message = code, message
 
-        change(self.call, self.name, ended)
+        revise(self.call, self.name, ended)
 
     def _run(self) -> JobState:
         if self.running.stop.is_set():
@@ -115,7 +103,7 @@ class _Work:
                 job.state = int(JobState.JOB_STATE_RUNNING)
             job.start_time.CopyFrom(self.call.now_pb())
 
-        change(self.call, self.name, begun)
+        revise(self.call, self.name, begun)
         try:
             return self._replicas(programs)
         finally:

@@ -17,6 +17,7 @@ from ..projects import canonical
 from ..registry import Call, GcpError, handles
 from ..resources import Resources
 from ..rules import check_display_name, check_labels
+from ..standard import revise
 from . import handlers as custom
 from .record import Running, Trainings
 
@@ -138,7 +139,7 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
-        change_pipeline(self.call, self.name, change)
+        revise(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
         def ended(pipeline: Any) -> None:
@@ -159,17 +160,6 @@ def _begun(call: Call, pipeline: Any, job: str) -> None:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())
     pipeline.training_task_metadata.struct_value["backingCustomJob"] = job
-
-
-def change_pipeline(call: Call, name: str, change: Any) -> None:
-    """Change the pipeline's message in place, unless it is gone."""
-    resources = call.store(Resources)
-    with resources.lock:
-        pipeline = resources.find(name)
-        if pipeline is not None:
-            change(pipeline)
-            pipeline.update_time.CopyFrom(call.now_pb())
-            resources.put(name, pipeline)
 
 
 @handles(f"{_SERVICE}.GetTrainingPipeline")
