@@ -39,14 +39,15 @@ def bounded(spill: Path, *, memory: str = "128MiB", threads: int = 2) -> Iterato
         connection.execute("SET enable_progress_bar = false")
         try:
             yield connection
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise (of_the_system(error) or error) from error
 
 
 def of_the_system(error: Exception) -> OSError | None:
     """What DuckDB tells in its own words, when it is the system's refusal: a full disk is told as one, whoever writes."""
-    refusals = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-    number = next((number for number in refusals if os.strerror(number) in str(error)), None)
+    refusals = {os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)}
+    refusals["max_temp_directory_size"] = errno.ENOSPC  # DuckDB spills no more than the disk has room for
+    number = next((number for words, number in refusals.items() if words in str(error)), None)
     return None if number is None else OSError(number, os.strerror(number))
 
 
@@ -75,7 +76,7 @@ def _bound(sql: str, *, name: str, event: str, folder: Path, spill: Path) -> Ite
                 raise Invalid(f"{name} is not one SELECT", remedy="a source is a single query; its columns are the event's attributes")
             yield connection.sql(text)
         except duckdb.Error as error:
-            if isinstance(error, duckdb.IOException) and of_the_system(error) is not None:
+            if isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException) and of_the_system(error) is not None:
                 raise
             raise Invalid(f"{name}: {str(error).strip()}", remedy="nothing was changed; try the query in the duckdb shell") from error
 

@@ -13,6 +13,7 @@ from isthmus.errors import Busy, LimitExceeded, NotFound, Refused
 from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantined import quarantine, summary
 from isthmus.events.settle import settle
+from isthmus.events.sql import bounded
 
 from .conftest import NOW, arrow_table, click, counts, impression, make_project, raw_count, seen, typed
 
@@ -158,6 +159,14 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_changed(project, lines, monk
     assert raw_count(project, "impression") == 0
     ingest(project, event="impression", data=path)
     assert raw_count(project, "impression") == 1
+
+
+def test_a_batch_that_finds_no_room_to_spill_meets_a_full_disk(tmp_path):
+    small = "SET max_temp_directory_size = '1MiB'"  # it is the disk's room, unless it is set
+    rows = "SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER BY digest"
+    with pytest.raises(OSError, match="No space left") as error, bounded(tmp_path / "spill", memory="32MiB", threads=1) as connection:
+        connection.execute(f"{small}; COPY ({rows}) TO '{tmp_path / 'rows.parquet'}' (FORMAT parquet)")
+    assert error.value.errno == errno.ENOSPC
 
 
 def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_on(project, tmp_path, monkeypatch):

@@ -185,8 +185,9 @@ class Engine:
         text = str(error)
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self._base = None  # DuckDB refuses everything after such an error; a new one starts clean
-        if "No space left on device" in text:
-            return LimitExceeded(f"running a query: {FULL}", remedy="free some space and run this again")
+        if "No space left on device" in text or "max_temp_directory_size" in text:  # DuckDB spills no more than the disk has room for
+            place = f"{self._folder}: what does not fit into memory waits there"
+            return LimitExceeded(f"running a query: {FULL} ({place})", remedy="free some space and run this again")
         if isinstance(error, duckdb.OutOfMemoryException):
             return LimitExceeded(
                 f"running a query: memory is used up: {text.splitlines()[0]}", remedy="ask for fewer rows or columns at a time"

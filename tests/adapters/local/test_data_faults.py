@@ -196,6 +196,20 @@ def test_a_full_disk_is_said_and_nothing_is_visible(home, local, monkeypatch, ve
     assert count(local) == 36
 
 
+def test_a_query_that_finds_no_room_to_spill_says_that_the_disk_is_full(home, local, monkeypatch):
+    import duckdb
+
+    local.warehouse.apply(SPEC)
+    local.warehouse.append("clicks_raw", rows(3), batch="first")
+    small = {"memory_limit": "32MiB", "max_temp_directory_size": "1MiB", "threads": 1}  # the latter is the disk's room, unless it is set
+    connect = duckdb.connect
+    monkeypatch.setattr("duckdb.connect", lambda path, config: connect(path, config=config | small))
+    with pytest.raises(LimitExceeded, match="the disk is full") as error:
+        local.warehouse.query("SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER BY digest", {})
+    assert str(home / "warehouse") in str(error.value)
+    assert local.warehouse.query("SELECT 1 AS n", {})["n"].to_pylist() == [1]
+
+
 def test_a_full_disk_while_a_blob_is_written_keeps_the_old_one(local, home, monkeypatch):
     uri = f"{local.blobs.root}/runs/r/record.json"
     local.blobs.put(uri, b"old")
