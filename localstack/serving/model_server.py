@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -16,6 +15,7 @@ import msgspec
 
 from ..jobs import bound
 from ..jobs import container as containers
+from ..ports import free_port
 from ..state import State
 from .connections import Answer, Connections, NotReached, TimedOut
 
@@ -191,7 +191,7 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
-        port = _free_port()
+        port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
         words = [_fill(word, where) for word in self._program.command]
         variables = {name: _fill(value, where) for name, value in self._contract.variables.items()}
@@ -232,10 +232,3 @@ def _fill(word: str, where: Mapping[str, str]) -> str:
     for mark, value in where.items():
         word = word.replace(mark, value)
     return word
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

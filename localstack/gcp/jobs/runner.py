@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
 from ...jobs.process import Ended, run
+from ...ports import free_port
 from ..registry import Call, GcpError
 from ..resources import Resources
 from ..standard import revise
@@ -125,7 +125,7 @@ class _Work:
     def _replicas(self, programs: list[Program]) -> JobState:
         """Run all replicas side by side. The job is over with its chief, or with the first that fails."""
         pools = [max(pool.replica_count, 1) for pool in self.spec.worker_pool_specs]
-        replicas = [Replica(pool=pool, index=index, port=_free_port()) for pool, count in enumerate(pools) for index in range(count)]
+        replicas = [Replica(pool=pool, index=index, port=free_port()) for pool, count in enumerate(pools) for index in range(count)]
 
         def work(replica: Replica) -> None:
             try:
@@ -204,10 +204,3 @@ def _on_images(program: Program) -> list[str]:
 
 def _on_name(uri: str) -> str:
     return f"[local stack] {uri} is not under {gcs.MOUNT}: no file can have its name here"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
