@@ -138,13 +138,14 @@ def test_a_prediction_that_hangs_is_504_at_its_time_out_and_its_process_is_given
         other.answer()
         await until(lambda: good)
         assert (good[0].status, hanging) == (200, [])
+        balancer.timeout = 0.3  # an hour before: the good answer may take as long as a busy machine needs
         await until(lambda: hanging)
         assert hanging[0].status == 504
         assert b"did not answer within 0.3 s" in hanging[0].body
         await until(lambda: server.hung)
         assert (server.hung, other.hung) == (1, 0)
 
-    run(scenario, timeout=0.3)
+    run(scenario, timeout=3600)
 
 
 def test_who_waits_for_a_busy_variant_is_told_so_and_who_has_gone_is_passed_over():
@@ -160,6 +161,7 @@ def test_who_waits_for_a_busy_variant_is_told_so_and_who_has_gone_is_passed_over
         await until(lambda: len(server.asked) == 2)
         assert server.asked == [b"first", b"second"]
         fourth, _ = ask(balancer, b"fourth")
+        balancer.timeout = balancer.return_wait = 0.1
         await until(lambda: second and fourth)
         assert first[0].status == 200
         assert second[0].status == 504
@@ -167,7 +169,7 @@ def test_who_waits_for_a_busy_variant_is_told_so_and_who_has_gone_is_passed_over
         assert b"it needs more instances" in fourth[0].body
         assert not third, "whoever asked has gone"
 
-    run(scenario, timeout=0.4, return_wait=0.1)
+    run(scenario, timeout=3600, return_wait=3600)
 
 
 def test_an_answer_above_the_limit_is_refused_and_the_process_serves_on():

@@ -91,18 +91,21 @@ class Received:
 
     def __init__(self, answer):
         self.texts = []
+        self._answered = 0
         self._answer = answer
         self._changed = threading.Condition()
 
     def __call__(self, message):
-        with self._changed:
-            self.texts.append(message.data.decode())
-            self._changed.notify_all()
+        self.texts.append(message.data.decode())
         self._answer(message)
+        with self._changed:
+            self._answered += 1
+            self._changed.notify_all()
 
     def wait(self, count):
+        """Until as many have been answered: what is cancelled before forgets an answer that has not been given."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.texts) >= count, 60), self.texts
+            assert self._changed.wait_for(lambda: self._answered >= count, 60), self.texts
             return self.texts
 
 
