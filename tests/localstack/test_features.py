@@ -259,6 +259,30 @@ def test_a_group_that_cannot_be_is_refused(aws, change):
     assert code(error) == "ValidationException"
 
 
+def catalogued(table, database="shop", catalog="AwsDataCatalog"):
+    names = {"TableName": table, "Database": database, "Catalog": catalog}
+    return {"S3StorageConfig": {"S3Uri": f"s3://{BUCKET}/features"}, "DataCatalogConfig": names}
+
+
+def test_a_group_whose_table_is_there_already_fails_with_a_reason_and_leaves_it(aws):
+    create(aws, OfflineStoreConfig=catalogued("prices"))
+    assert aws.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "Created"
+    table = aws.glue.get_table(DatabaseName="shop", Name="prices")["Table"]
+    create(aws, "users", OfflineStoreConfig=catalogued("prices"))
+    described = aws.sagemaker.describe_feature_group(FeatureGroupName="users")
+    assert described["FeatureGroupStatus"] == "CreateFailed"
+    assert "already exists" in described["FailureReason"]
+    assert aws.glue.get_table(DatabaseName="shop", Name="prices")["Table"] == table
+
+
+@pytest.mark.parametrize("names", [("the-prices",), ("Prices",), ("1st",), ("prices", "the shop"), ("prices", "shop", "MyCatalog"), ("p" * 253,)])
+def test_a_table_that_athena_would_not_take_is_refused(aws, names):
+    with pytest.raises(ClientError) as error:
+        create(aws, OfflineStoreConfig=catalogued(*names))
+    assert code(error) == "ValidationException"
+    assert aws.sagemaker.list_feature_groups()["FeatureGroupSummaries"] == []
+
+
 def test_an_offline_store_without_its_bucket_fails_with_a_reason(aws):
     create(aws, OfflineStoreConfig={"S3StorageConfig": {"S3Uri": "s3://nobody-has-this/x"}})
     described = aws.sagemaker.describe_feature_group(FeatureGroupName="items")

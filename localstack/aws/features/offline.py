@@ -7,6 +7,7 @@ Layout: <S3Uri>/<account>/sagemaker/<region>/offline-store/<group>-<created>/dat
 from __future__ import annotations
 
 import io
+import re
 import secrets
 import string
 from collections import defaultdict
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 DELAY = 300.0  # seconds until rows are in S3; a real store says "within 15 minutes"
 DATABASE = "sagemaker_featurestore"
+CATALOG = "AwsDataCatalog"
+_TABLE = re.compile("[a-z_][a-z0-9_]*")
 _HIVE = {"String": "string", "Integral": "bigint", "Fractional": "double"}
 _ADDED = (("write_time", "timestamp"), ("api_invocation_time", "timestamp"), ("is_deleted", "boolean"))
 _PARTITIONS = ("year", "month", "day", "hour")
@@ -48,11 +51,27 @@ def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any
     store = {**request, "S3StorageConfig": {**request["S3StorageConfig"], "ResolvedOutputS3Uri": resolved}}
     if request.get("TableFormat", "Glue") == "Iceberg":
         raise AwsError("ValidationException", "the local AWS stack has no Iceberg tables: TableFormat has to be Glue", 400)
+    _check_catalog(request.get("DataCatalogConfig"))
     store.setdefault("DisableGlueTableCreation", False)
     if not store["DisableGlueTableCreation"] and "DataCatalogConfig" not in store:
         table = f"{name}_{seconds}".replace("-", "_").lower()
-        store["DataCatalogConfig"] = {"TableName": table, "Catalog": "AwsDataCatalog", "Database": DATABASE}
+        store["DataCatalogConfig"] = {"TableName": table, "Catalog": CATALOG, "Database": DATABASE}
     return store
+
+
+def _check_catalog(catalog: dict[str, str] | None) -> None:
+    """AwsError for a table that Feature Store does not name so.
+
+    Source: aws/sagemaker-python-sdk, v3-examples, v3-feature-store-data-catalog-config.ipynb, "Important rules".
+    """
+    if catalog is None:
+        return
+    if catalog["Catalog"] != CATALOG:
+        raise AwsError("ValidationException", f"Validation Error: Catalog {catalog['Catalog']} is not supported; it has to be {CATALOG}.", 400)
+    for key, most in (("TableName", 252), ("Database", 255)):
+        if not _TABLE.fullmatch(catalog[key]) or len(catalog[key]) > most:
+            rule = f"at most {most} lowercase letters, digits and underscores, with a letter or an underscore first"
+            raise AwsError("ValidationException", f"Validation Error: {key} '{catalog[key]}' is not a name that Athena takes: {rule}.", 400)
 
 
 def prepare(ctx: Context, group: Group) -> None:
@@ -66,17 +85,23 @@ def prepare(ctx: Context, group: Group) -> None:
         raise OfflineFailed(f"The S3 bucket {bucket} of the offline store does not exist or cannot be read.") from error
     if group.offline["DisableGlueTableCreation"]:
         return
-    catalog = group.offline["DataCatalogConfig"]
-    glue = ctx.client("glue")
+    database, glue = group.offline["DataCatalogConfig"]["Database"], ctx.client("glue")
     try:
-        glue.get_database(Name=catalog["Database"])
+        glue.get_database(Name=database)
     except ClientError:
-        glue.create_database(DatabaseInput={"Name": catalog["Database"]})
+        glue.create_database(DatabaseInput={"Name": database})
     try:
-        glue.create_table(DatabaseName=catalog["Database"], TableInput=_table(group))
+        glue.create_table(DatabaseName=database, TableInput=_table(group))
     except ClientError as error:
-        if error.response["Error"]["Code"] != "AlreadyExistsException":
+        if error.response["Error"]["Code"] != "AlreadyExistsException" or not _is_own(glue, group):
             raise OfflineFailed(f"The Glue table could not be created: {error}") from error
+
+
+def _is_own(glue: Any, group: Group) -> bool:
+    """Whether the table of that name was made for this group, by a stack that ended before the group was Created."""
+    table = _table(group)
+    there = glue.get_table(DatabaseName=(group.offline or {})["DataCatalogConfig"]["Database"], Name=table["Name"])["Table"]
+    return bool(there["StorageDescriptor"]["Location"] == table["StorageDescriptor"]["Location"])
 
 
 def widen(ctx: Context, group: Group) -> None:
