@@ -31,6 +31,8 @@ async def end_tls(transport: Any, context: Callable[[], ssl.SSLContext], onward:
     between = _Between()
     transport.set_protocol(between)
     ready = await asyncio.to_thread(context)
+    if transport.is_closing():  # the client is gone, and asyncio's TLS would wait for it without an end
+        return
     transport.write(_ESTABLISHED)
     try:
         secure: Any = await asyncio.get_running_loop().start_tls(transport, between, ready, server_side=True, ssl_handshake_timeout=30)

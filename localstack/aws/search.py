@@ -15,7 +15,7 @@ from botocore.utils import parse_timestamp
 from . import experiments, tags
 from .endpoints.describe import described as endpoint
 from .endpoints.records import Endpoints
-from .features.groups import describe_feature_group
+from .features.groups import describe_feature_group, describe_feature_metadata
 from .features.store import Groups
 from .in_process import operation_model
 from .jobs.listing import cut
@@ -52,6 +52,12 @@ def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
     return [describe_feature_group(ctx, {"FeatureGroupName": name}) or {} for name in list(ctx.store(Groups).by_name)]
 
 
+def _features(ctx: Context) -> Iterable[dict[str, Any]]:
+    for group in list(ctx.store(Groups).by_name.values()):
+        for name in list(group.features):
+            yield describe_feature_metadata(ctx, {"FeatureGroupName": group.name, "FeatureName": name}) or {}
+
+
 def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
     return [describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {} for name in list(ctx.store(Registry).groups)]
 
@@ -64,6 +70,7 @@ _FOUND: dict[str, tuple[str, Callable[[Context], Iterable[dict[str, Any]]]]] = {
     ),
     "Endpoint": ("EndpointArn", lambda ctx: [endpoint(found) for found in list(ctx.store(Endpoints).endpoints.values())]),
     "FeatureGroup": ("FeatureGroupArn", _groups),
+    "FeatureMetadata": ("FeatureGroupArn", _features),
     "ModelPackage": ("ModelPackageArn", lambda ctx: list(ctx.store(Registry).packages.values())),
     "ModelPackageGroup": ("ModelPackageGroupArn", _package_groups),
     "Pipeline": ("PipelineArn", _pipelines),
@@ -158,12 +165,14 @@ def _compared(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> b
 
 
 def _value(row: dict[str, Any], name: str) -> Any:
-    """The member that a dotted name leads to. `Tags.<key>` is a tag, `Metrics.<name>` a training job's final metric."""
+    """The member that a dotted name leads to. `Tags.<key>` is a tag, `Metrics.<name>` a final metric, `Parameters.<key>` a feature's."""
     kind, _, rest = name.partition(".")
     if kind in _OWN and rest:
         return next(iter(_OWN[kind](row, rest)), _MISSING)
     value: Any = row
     for part in name.split("."):
+        if isinstance(value, list):  # of a Key and a Value each
+            value = {item.get("Key"): item.get("Value") for item in value if isinstance(item, dict)}
         if not isinstance(value, dict) or part not in value:
             return _MISSING
         value = value[part]

@@ -186,3 +186,26 @@ def test_a_manifest_names_files_below_its_folder(tmp_path, name):
     with pytest.raises(s3.TransferError, match="ClientError"):
         s3.download(Bucket(objects), "s3://bucket/m", tmp_path / "deep" / "er", kind="ManifestFile")
     assert made(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "s3://shop/a/model.tar.gz",
+        "https://shop.s3.amazonaws.com/a/model.tar.gz",
+        "https://shop.s3-eu-west-1.amazonaws.com/a/model.tar.gz",
+        "https://shop.s3.us-gov-west-1.amazonaws.com/a/model.tar.gz",
+        "https://s3-eu-west-1.amazonaws.com/shop/a/model.tar.gz",
+        "https://s3.amazonaws.com/shop/a/model.tar.gz",
+    ],
+)
+def test_a_job_and_a_model_read_an_object_by_s3s_own_addresses_too(uri):
+    assert s3.split(uri) == ("shop", "a/model.tar.gz")
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://", "https://example.com/shop/a", "https://s3.amazonaws.com/", "http://shop.s3.amazonaws.com/a", "shop/a"]
+)
+def test_another_address_is_no_s3_uri(uri):
+    with pytest.raises(s3.TransferError, match="is not an S3 URI"):
+        s3.split(uri)

@@ -275,7 +275,9 @@ def test_a_group_whose_table_is_there_already_fails_with_a_reason_and_leaves_it(
     assert aws.glue.get_table(DatabaseName="shop", Name="prices")["Table"] == table
 
 
-@pytest.mark.parametrize("names", [("the-prices",), ("Prices",), ("1st",), ("prices", "the shop"), ("prices", "shop", "MyCatalog"), ("p" * 253,)])
+@pytest.mark.parametrize(
+    "names", [("the-prices",), ("Prices",), ("1st",), ("prices", "the shop"), ("prices", "shop", "MyCatalog"), ("p" * 253,)]
+)
 def test_a_table_that_athena_would_not_take_is_refused(aws, names):
     with pytest.raises(ClientError) as error:
         create(aws, OfflineStoreConfig=catalogued(*names))

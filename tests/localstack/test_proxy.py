@@ -1,7 +1,9 @@
 """The offline AWS's door: fixed addresses of AWS by the genuine SDK, and everything else by sockets."""
 
+import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from types import SimpleNamespace
 
@@ -11,6 +13,8 @@ from botocore.config import Config
 
 from isthmus.localstack.aws import proxy
 from isthmus.localstack.run import environment_for
+from isthmus.localstack.tunnel import end_tls
+from isthmus.tests.localstack.jobkit import until
 from isthmus.tests.localstack.keys_kit import keys
 
 SET = ("HTTPS_PROXY", "https_proxy", "AWS_CA_BUNDLE")
@@ -79,6 +83,21 @@ def test_a_host_that_is_let_through_is_not_the_stack(door):
 )
 def test_what_is_no_connect_is_refused(door, request_, status):
     assert answer(door, request_)[0].split()[1] == str(status)
+
+
+def test_a_client_that_leaves_while_its_certificate_is_made_is_waited_for_no_longer():
+    async def leave():
+        ours, theirs = socket.socketpair()
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+
+        def context():
+            theirs.close()
+            until(transport.is_closing)
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+        await asyncio.wait_for(end_tls(transport, context, None), 60)
+
+    asyncio.run(leave())
 
 
 def test_another_users_process_is_refused(door, echo, monkeypatch):

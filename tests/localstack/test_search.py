@@ -146,3 +146,26 @@ def test_components_trials_and_experiments_are_found_by_their_tags_and_parents(k
     assert names("ExperimentTrialComponent", "TrialComponent", by_tag) == {"later"}
     with pytest.raises(ClientError, match="Unknown property name: TrialName"):
         names("ExperimentTrialComponent", "TrialComponent", where("TrialName", "Equals", "trial"))
+
+
+def test_a_feature_is_found_by_its_group_and_its_parameters(kit):
+    features = [{"FeatureName": name, "FeatureType": "String"} for name in ("item", "at")]
+    kit.sagemaker.create_feature_group(
+        FeatureGroupName="items",
+        RecordIdentifierFeatureName="item",
+        EventTimeFeatureName="at",
+        FeatureDefinitions=features,
+        OnlineStoreConfig={"EnableOnlineStore": True},
+        RoleArn=ROLE,
+    )
+    kit.sagemaker.update_feature_metadata(
+        FeatureGroupName="items", FeatureName="item", ParameterAdditions=[{"Key": "kind", "Value": "key"}]
+    )
+
+    def names(*filters):
+        results = kit.sagemaker.search(Resource="FeatureMetadata", SearchExpression={"Filters": list(filters)})["Results"]
+        return [result["FeatureMetadata"]["FeatureName"] for result in results]
+
+    assert sorted(names(where("FeatureGroupName", "Contains", "ite"))) == ["at", "item"]
+    assert names(where("FeatureGroupName", "Equals", "items"), where("Parameters.kind", "Equals", "key")) == ["item"]
+    assert names(where("Parameters.kind", "Equals", "other")) == []

@@ -67,7 +67,7 @@ def _check_catalog(catalog: dict[str, str] | None) -> None:
     if catalog is None:
         return
     if catalog["Catalog"] != CATALOG:
-        raise AwsError("ValidationException", f"Validation Error: Catalog {catalog['Catalog']} is not supported; it has to be {CATALOG}.", 400)
+        raise AwsError("ValidationException", f"Validation Error: Catalog {catalog['Catalog']} is not supported, only {CATALOG}.", 400)
     for key, most in (("TableName", 252), ("Database", 255)):
         if not _TABLE.fullmatch(catalog[key]) or len(catalog[key]) > most:
             rule = f"at most {most} lowercase letters, digits and underscores, with a letter or an underscore first"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +19,19 @@ class TransferError(Exception):
     """A download or an upload that cannot be done, in SageMaker's words."""
 
 
+# S3's own addresses, as SageMaker takes them beside s3://, too (the API reference's pattern: ^(https|s3)://([^/]+)/?(.*)$)
+_ADDRESS = re.compile(r"https://(?:(?P<bucket>[^/]+)\.)?s3(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?/(?P<path>.+)")
+
+
 def split(uri: str) -> tuple[str, str]:
-    """s3://bucket/some/key -> (bucket, some/key)."""
-    if not uri.startswith("s3://") or len(uri) == len("s3://"):
+    """s3://bucket/some/key, https://bucket.s3.REGION.amazonaws.com/some/key, with the bucket in its path, too -> (bucket, some/key)."""
+    address = _ADDRESS.fullmatch(uri)
+    if address and address["bucket"]:
+        return address["bucket"], address["path"]
+    scheme, _, path = ("s3", "", address["path"]) if address else uri.partition("://")
+    if scheme != "s3" or not path:
         raise TransferError(f"ClientError: '{uri}' is not an S3 URI")
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    bucket, _, key = path.partition("/")
     return bucket, key
 
 
