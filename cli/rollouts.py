@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,7 +137,7 @@ def abort(console: Console, endpoint: str, because: str, timeout: str | None) ->
         if endpoint in project.spec.endpoints and not has_any(project, endpoint):
             console.result({"rollout": None}, f"{endpoint} has had no rollout on {project.target.name}: there is nothing to abort")
             return
-        left = ask(project, endpoint, because=because, timeout=_span(timeout))
+        left = ask(project, endpoint, because=because, timeout=_span(timeout), watch=_teller(endpoint, lambda result: result.problems))
         console.result(left)
     if left.state.phase != "ended":
         raise SystemExit(_CODES["timeout"])
@@ -169,22 +170,28 @@ def wait(console: Console, endpoint: str, timeout: str | None) -> None:
 @command(changes=True, help="Drive ENDPOINT's rollout from here until it is over. Two at once do no harm.")
 @click.argument("endpoint")
 def run(console: Console, endpoint: str) -> None:
-    from ..rollouts.rollout import holder, run_to_end
+    from ..rollouts.rollout import run_to_end
     from ..rollouts.rollout import status as look_at
+
+    with console.open() as project:
+        run_to_end(project, endpoint, watch=_teller(endpoint))
+        console.result(look_at(project, endpoint))
+
+
+def _teller(endpoint: str, worth: Callable[[LookResult], object] = bool) -> Callable[[LookResult], None]:
+    """Tells each new phase and each new problem once, of looks `worth` telling: what the log of a process without a terminal holds."""
+    from ..rollouts.rollout import holder
 
     seen: list[str] = [""]
 
     def watch(result: LookResult) -> None:
-        """Each new phase and each new problem, once: this is what the log of a process without a terminal holds."""
-        if (line := _look_line(endpoint, result, holder())) != seen[-1]:
+        if worth(result) and (line := _look_line(endpoint, result, holder())) != seen[-1]:
             seen.append(line)
             logs.emit("look", endpoint=endpoint, **_look_fields(result))
             if not logs.as_json():
                 click.echo(line, err=True)
 
-    with console.open() as project:
-        run_to_end(project, endpoint, watch=watch)
-        console.result(look_at(project, endpoint))
+    return watch
 
 
 def _look_fields(result: LookResult) -> dict[str, object]:

@@ -205,15 +205,23 @@ def _check_promotable(state: State, because: str, now: datetime) -> None:
         )
 
 
-def abort(project: Project, endpoint: str, *, because: str = "", timeout: timedelta | None = None) -> Status:
+def abort(
+    project: Project,
+    endpoint: str,
+    *,
+    because: str = "",
+    timeout: timedelta | None = None,
+    watch: Callable[[LookResult], None] | None = None,
+) -> Status:
     """Bring the traffic back, and see that it came. Nothing takes an abort back. With nothing running: nothing is called.
 
     It takes the lease at once: nobody waits for another controller. Within `timeout` (None: for ever); later the controllers go on with it.
+    `watch` is given each look: what keeps the traffic from coming back is among its problems.
     """
     if _read(project, endpoint).state.phase != "ended":
         wishes.ask(project.target.state, endpoint, "abort", who=_who(), at=project.wall(), because=because)
         look(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, seize=True)
-        _drive(project, endpoint, lambda state: state.phase == "ended", timeout, every=_IMPATIENT)
+        _drive(project, endpoint, lambda state: state.phase == "ended", timeout, every=_IMPATIENT, watch=watch)
     return status(project, endpoint)
 
 

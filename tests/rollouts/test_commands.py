@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from isthmus.cli.console import Console
-from isthmus.rollouts import documents, rollout
+from isthmus.errors import LimitExceeded
+from isthmus.rollouts import controller, documents, rollout
 
 from ..cli.running import at_terminal, too_wide
 from ..cli.running import isthmus as command
@@ -48,12 +49,22 @@ def test_the_console_fits_a_terminal_of_80_columns(desk, monkeypatch):
         assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
 
 
-def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first(desk, console):
+def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first_and_why(desk, console, monkeypatch):
     assert "nothing to abort" in console("abort", "ranker").out
     rollout.start(desk.project, "ranker")
     desk.drive(lambda state: state.phase == "baking")
     desk.world.fleet.variants["champion"].phase = "updating"  # it cannot take its traffic back yet
-    assert console("abort", "ranker", "--timeout", "1s", ok=False).code == 5
+    looks = iter([LimitExceeded("writing rollouts/ranker: the disk is full")])
+
+    def look(*place, **how):
+        for error in looks:
+            raise error
+        return controller_look(*place, **how)
+
+    controller_look = controller.look
+    monkeypatch.setattr(controller, "look", look)
+    aborted = console("abort", "ranker", "--timeout", "1s", ok=False)
+    assert (aborted.code, aborted.err.splitlines()[0]) == (5, "ranker   writing rollouts/ranker: the disk is full")
 
 
 def test_the_log_of_a_driver_tells_each_phase_and_each_problem_once(desk, console):
