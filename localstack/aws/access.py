@@ -15,7 +15,7 @@ from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, create_ac
 
 from .caller import Caller
 from .incoming import Incoming
-from .policy import Asked, Grant, grants
+from .policy import AccessRequest, Grant, grants
 from .registry import AwsError
 
 _NEVER = float("inf")
@@ -50,7 +50,7 @@ class Access:
                 return False
             return True
 
-    def check(self, incoming: Incoming, caller: Caller, asked: Asked) -> None:
+    def check(self, incoming: Incoming, caller: Caller, asked: AccessRequest) -> None:
         """AwsError as the service words it: for a key that nobody has, and for a right that its owner has not."""
         service: Any = incoming.model.service_model if incoming.model is not None else None
         json = service is not None and "json" in service.protocol

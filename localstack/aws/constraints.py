@@ -59,7 +59,7 @@ def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) ->
 def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
     broken = rule(shape, value)
     if broken:
-        yield f"{_shown(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
+        yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
     elif shape.type_name == "structure" and isinstance(value, Mapping):
         yield from _structure(shape, value, path, rule)
     elif shape.type_name == "list" and isinstance(value, list):
@@ -73,7 +73,7 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
     elif any(rule(shape.member, item) for item in value):
-        yield f"{_shown(shape, value)} at '{path}' failed to satisfy constraint: Member must satisfy constraint: {_all(shape.member)}"
+        yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Member must satisfy constraint: {_all(shape.member)}"
 
 
 def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
@@ -82,7 +82,7 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
             for key, item in value.items():
                 yield from _value(part, item, f"{path}.{key}.member", rule)
         elif any(rule(part, item) for item in items):
-            yield f"{_shown(shape, value)} at '{path}' failed to satisfy constraint: Map {what} must satisfy constraint: {_all(part)}"
+            yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: Map {what} must satisfy constraint: {_all(part)}"
 
 
 def _all(shape: Shape) -> str:
@@ -126,7 +126,7 @@ def _lenient(shape: Shape, value: Any) -> str | None:
     return _rule(shape, value) if isinstance(value, int | float) or shape.metadata.get("enum") else None
 
 
-def _shown(shape: Shape, value: Any) -> str:
+def _subject(shape: Shape, value: Any) -> str:
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 

@@ -135,7 +135,7 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
     """Every operation of botocore's models, in their order of services, then of the alphabet."""
     handler_modules.load()
     services = [s for name, members in FAMILIES.items() if family in (None, name) for s in members]
-    return tuple(_covered(service, operation) for service in services for operation in sorted(_operations(service)))
+    return tuple(_coverage_of(service, operation) for service in services for operation in sorted(_operations(service)))
 
 
 def count(covered: Iterable[Covered]) -> Count:
@@ -170,7 +170,7 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _covered(service: str, operation: str) -> Covered:
+def _coverage_of(service: str, operation: str) -> Covered:
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(service=service, operation=operation, level="executes" if ours.executes else "stores only", by="isthmus")

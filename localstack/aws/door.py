@@ -68,8 +68,8 @@ def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
     except Malformed as error:
         return None if stack.any_key else _error(incoming, "malformed", str(error))
     if signed is None:
-        return None if stack.any_key else _unsigned(incoming)
-    known = _known(stack, signed.key)
+        return None if stack.any_key else _check_unsigned(incoming)
+    known = _key_owner(stack, signed.key)
     if known is not None:
         incoming.caller, incoming.account = known.caller, known.account
         if known.account != ACCOUNT:
@@ -100,20 +100,20 @@ def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> 
     elif signed.expires is not None:
         begins, ends = signed.at - _SKEW, signed.at + timedelta(seconds=signed.expires)
     elif abs(now - signed.at) > _SKEW:
-        return _error(incoming, "stale", _STALE if incoming.service == "s3" else _skewed(signed.at, now))
+        return _error(incoming, "stale", _STALE if incoming.service == "s3" else _clock_skew(signed.at, now))
     else:
         return None
     return None if begins <= now <= ends else _error(incoming, "expired", "Request has expired" if now > ends else _STALE)
 
 
-def _skewed(at: datetime, now: datetime) -> str:
+def _clock_skew(at: datetime, now: datetime) -> str:
     when = f"{at:{_BASIC}}"
     if at < now:
         return f"Signature expired: {when} is now earlier than {now - _SKEW:{_BASIC}} ({now:{_BASIC}} - 15 min.)"
     return f"Signature not yet current: {when} is still later than {now + _SKEW:{_BASIC}} ({now:{_BASIC}} + 15 min.)"
 
 
-def _known(stack: Stack, key: str) -> Known | None:
+def _key_owner(stack: Stack, key: str) -> Known | None:
     """Whose access key it is: the stack's, one of its sessions', a user's of IAM, a role's by STS."""
     if stack.keys is None:
         return None
@@ -153,7 +153,7 @@ def sessions(stack: Stack) -> Sessions:
     return stack.state.store((ACCOUNT, REGION), Sessions)
 
 
-def _unsigned(incoming: Incoming) -> AwsError | None:
+def _check_unsigned(incoming: Incoming) -> AwsError | None:
     environ = incoming.environ
     if _is_public(environ):
         return None

@@ -30,12 +30,12 @@ def create_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
     if ctx.clock.mode != "instant":
         ctx.store(Tables).ready[params["TableName"]] = ctx.clock.now() + _MAKING
-    return _seen(ctx, answer, "TableDescription")
+    return _with_status(ctx, answer, "TableDescription")
 
 
 @handles("dynamodb", "DescribeTable")
 def describe_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto's
-    return _seen(ctx, ctx.forward(), "Table")
+    return _with_status(ctx, ctx.forward(), "Table")
 
 
 @handles("dynamodb", "DeleteTable", "UpdateTable")
@@ -73,7 +73,7 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         if not set(names) <= set(key):
             return ctx.forward()  # which refuses it
         places = [*(DynamoType(key[name]) for name in names), None][:2]
-        return _updated(_forward_whole(ctx, table, places, updates="UpdateExpression" in params), params, names)
+        return _without_key(_forward_whole(ctx, table, places, updates="UpdateExpression" in params), params, names)
 
 
 def _forward_whole(ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _forward_whole(ctx: Context, table: Any, places: Sequence[DynamoType | None]
 @handles("dynamodb", "Query", "Scan", "BatchGetItem", "BatchWriteItem", "TransactGetItems", "TransactWriteItems")
 def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with SERIAL:
-        for name in sorted(_named(params)):
+        for name in sorted(_tables_of(params)):
             table = _table(ctx, name)
             _expire(ctx, table, list(table.all_items()))
         return ctx.forward()
@@ -106,7 +106,7 @@ def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # no
         return ctx.forward()
 
 
-def _named(params: Mapping[str, Any]) -> set[str]:
+def _tables_of(params: Mapping[str, Any]) -> set[str]:
     """The tables of one operation, of a batch, or of a transaction's Get, Put, Update, Delete and ConditionCheck."""
     single = [params["TableName"]] if "TableName" in params else []
     actions = [action for item in params.get("TransactItems", ()) for action in item.values()]
@@ -123,7 +123,7 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
             table.delete_item(item.hash_key, item.range_key)
 
 
-def _updated(answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]) -> dict[str, Any]:
+def _without_key(answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]) -> dict[str, Any]:
     """Of a new item moto tells the key as updated, which nothing can update."""
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
@@ -144,7 +144,7 @@ def _table(ctx: Context, name: str) -> Any:
     return table
 
 
-def _seen(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
+def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
     table = answer[field]
     return {**answer, field: {**table, "TableStatus": "CREATING"}} if _is_making(ctx, table["TableName"]) else answer
 

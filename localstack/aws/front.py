@@ -23,7 +23,7 @@ from .caller import on_behalf_of
 from .endpoints.scripted import add as add_minutes
 from .environment import ACCOUNT, REGION
 from .incoming import Incoming
-from .policy import Asked, Used
+from .policy import AccessRequest, Used
 from .proxy import Proxy
 from .registry import OPERATIONS, AwsError, Context
 
@@ -128,7 +128,7 @@ class Front:
         if "latency" in kinds:
             self.stack.state.stopping.wait(kinds["latency"].seconds)
         if "throttle" in kinds:
-            done = wire.refusal(incoming, _throttled(incoming))
+            done = wire.refusal(incoming, _throttling(incoming))
         elif "error" in kinds:
             done = wire.refusal(incoming, _error(incoming, kinds["error"]))
         elif "cut-before" not in kinds:
@@ -189,7 +189,7 @@ class Front:
 
     def _effect(self, incoming: Incoming) -> Answer:
         operation = OPERATIONS.get((incoming.service, incoming.operation))
-        if _looks(incoming):
+        if _may_meet_deliveries(incoming):
             self.stack.clock.settle()
         try:
             self._authorize(incoming)
@@ -242,7 +242,7 @@ class Front:
         if not (enforced or inside):
             return
         wire.parameters(incoming)
-        asked = _asked(incoming, by_athena=inside)
+        asked = _access_request(incoming, by_athena=inside)
         if inside:
             self.used.add(asked, ())
         if enforced:
@@ -285,7 +285,7 @@ class Front:
         if _INTERNAL in incoming.environ:
             return
         if incoming.model is not None and not (incoming.caller.role or refused) and (done is None or done.status != 501):
-            self.used.add(_asked(incoming), named)
+            self.used.add(_access_request(incoming), named)
         self.calls.add(
             at=self.stack.clock.now(),
             service=incoming.service,
@@ -313,7 +313,7 @@ class Front:
         return self.answer(wire.understand(environ))
 
 
-def _looks(incoming: Incoming) -> bool:
+def _may_meet_deliveries(incoming: Incoming) -> bool:
     """Whether an operation may see, or change, what a stream has still to deliver: all of S3's but the one that a delivery makes itself."""
     if incoming.service == "s3":
         return incoming.operation != "PutObject"
@@ -322,8 +322,8 @@ def _looks(incoming: Incoming) -> bool:
     return incoming.service == "firehose" and incoming.operation == "UpdateDestination"
 
 
-def _asked(incoming: Incoming, *, by_athena: bool = False) -> Asked:
-    return Asked(
+def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessRequest:
+    return AccessRequest(
         service=incoming.service,
         operation=incoming.operation,
         params=incoming.params or {},
@@ -333,7 +333,7 @@ def _asked(incoming: Incoming, *, by_athena: bool = False) -> Asked:
     )
 
 
-def _throttled(incoming: Incoming) -> AwsError:
+def _throttling(incoming: Incoming) -> AwsError:
     code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
     return AwsError(code, "Rate exceeded", status)
 

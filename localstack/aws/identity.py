@@ -25,7 +25,7 @@ def get_session_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["Name"]
     owner = msgspec.structs.replace(ctx.caller, federated=name) if ctx.caller is not None else None
-    user_id, arn = _federated(ctx, name)
+    user_id, arn = _federated_user(ctx, name)
     return {
         "Credentials": _credentials(ctx, owner, int(params.get("DurationSeconds") or 12 * _HOUR)),
         "FederatedUser": {"FederatedUserId": user_id, "Arn": arn},
@@ -33,7 +33,7 @@ def get_federation_token(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def _federated(ctx: Context, name: str) -> tuple[str, str]:
+def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
     """A federated user's id and ARN, as STS's API Reference has them under GetCallerIdentity."""
     return f"{ctx.account}:{name}", f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:federated-user/{name}"
 
@@ -60,7 +60,7 @@ def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if caller is None:
         return ctx.forward()
     if caller.federated:
-        user_id, arn = _federated(ctx, caller.federated)
+        user_id, arn = _federated_user(ctx, caller.federated)
     elif caller.role:
         name = caller.role.rpartition("/")[2]
         user_id, arn = f"AROA{name.upper()[:17]}:SageMaker", f"arn:aws:sts::{ctx.account}:assumed-role/{name}/SageMaker"

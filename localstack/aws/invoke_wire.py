@@ -32,14 +32,14 @@ def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | 
     return _model(), params
 
 
-def written(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], bytes] | None:
+def response(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], bytes] | None:
     """Headers and body of an answer; None when its body is not bytes."""
     body = result.get("Body")
     if isinstance(body, str):  # botocore's parser makes text of a blob that moto answered
         body = body.encode()
     if not isinstance(body, bytes):
         return None
-    return tuple((header, str(result[member])) for member, header in _answered() if result.get(member) is not None), body
+    return tuple((header, str(result[member])) for member, header in _response_headers() if result.get(member) is not None), body
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +57,7 @@ def _members() -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache(maxsize=1)
-def _answered() -> tuple[tuple[str, str], ...]:
+def _response_headers() -> tuple[tuple[str, str], ...]:
     return _headers(_model().output_shape)
 
 

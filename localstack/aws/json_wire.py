@@ -27,7 +27,7 @@ class _Other(Exception):
     """A value that is not written here."""
 
 
-def written(service: str, protocol: str, model: OperationModel, result: object) -> Answer | None:
+def answer(service: str, protocol: str, model: OperationModel, result: object) -> Answer | None:
     """The answer with a result; None where moto's serializer has to write it."""
     shape: Any = model.output_shape
     if shape is None or "payload" in shape.serialization:

@@ -108,7 +108,7 @@ def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with SERIAL:
         shard = _shard(ctx, stream, params["ShardId"])
         last = _before(ctx, params, shard)
-    return {"ShardIterator": _written(_Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp()))}
+    return {"ShardIterator": _token(_Iterator(stream.stream_name, shard.shard_id, last, ctx.clock.now().timestamp()))}
 
 
 def _before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
@@ -145,7 +145,7 @@ def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
 def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """A closed shard ends with its last record: no NextShardIterator, and the shards that go on."""
     now = ctx.clock.now()
-    iterator = _read(params["ShardIterator"], now)
+    iterator = _iterator(params["ShardIterator"], now)
     stream = _stream(ctx, iterator.stream)
     with SERIAL:
         shard = _shard(ctx, stream, iterator.shard)
@@ -160,7 +160,7 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if behind is None and not is_open:
         return {**answer, "ChildShards": children}
     last = some[-1].sequence_number if some else iterator.last
-    return {**answer, "NextShardIterator": _written(_Iterator(iterator.stream, iterator.shard, last, now.timestamp()))}
+    return {**answer, "NextShardIterator": _token(_Iterator(iterator.stream, iterator.shard, last, now.timestamp()))}
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
@@ -185,11 +185,11 @@ def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
     ]
 
 
-def _written(iterator: _Iterator) -> str:
+def _token(iterator: _Iterator) -> str:
     return base64.b64encode(msgspec.json.encode(iterator)).decode()
 
 
-def _read(text: str, now: datetime) -> _Iterator:
+def _iterator(text: str, now: datetime) -> _Iterator:
     try:
         iterator = _decode(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:

@@ -38,7 +38,7 @@ def load(incoming: Incoming) -> None:
         setattr(iam, _COMPLETE, True)  # last: a home may be written meanwhile
 
 
-def left(iam: IAMBackend) -> Left:
+def not_kept(iam: IAMBackend) -> Left:
     """What a home does not keep of them: those that are attached to nothing are as moto has them, 4 MB."""
     policies = {
         arn: policy

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from . import tags
-from .jobs.listing import cut
+from .jobs.listing import page_of
 from .registry import AwsError, Context, handles
 
 _KEPT = (  # of the Create call, told again by Describe
@@ -68,7 +68,7 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
     return package
 
 
-def approved(ctx: Context, name: str) -> None:
+def require_approved(ctx: Context, name: str) -> None:
     """AwsError for a version that is not to be deployed (API_CreateModelPackage, ModelApprovalStatus)."""
     package = ctx.store(Registry).packages.get(name)
     status = (package or {}).get("ModelApprovalStatus", "Approved")
@@ -251,4 +251,4 @@ def _page(items: list[dict[str, Any]], params: dict[str, Any], name: str) -> tup
         key=lambda item: (item.get(name, "") if by_name else "", item["CreationTime"], item.get("ModelPackageVersion", 0)),
         reverse=params.get("SortOrder") == "Descending",
     )
-    return cut(chosen, params)
+    return page_of(chosen, params)

@@ -26,7 +26,7 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["ModelName"]
     containers = [*([params["PrimaryContainer"]] if params.get("PrimaryContainer") else []), *(params.get("Containers") or [])]
     if not ctx.moto_answers:
-        _served(containers)
+        _check_servable(containers)
     for container in containers:
         _check(ctx, container)
     if not ctx.moto_answers and _exists(ctx, name):  # moto replaces
@@ -37,7 +37,7 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _served(containers: list[dict[str, Any]]) -> None:
+def _check_servable(containers: list[dict[str, Any]]) -> None:
     """AwsError for what no endpoint and no transform job here would serve: it is said before they fail."""
     if not containers:
         raise AwsError("ValidationException", "Request must contain either PrimaryContainer or Containers.")
@@ -53,7 +53,7 @@ def _check(ctx: Context, container: dict[str, Any]) -> None:
     if not container.get("Image") and not container.get("ModelPackageName"):
         raise AwsError("ValidationException", "A container needs an Image or a ModelPackageName.")
     if container.get("ModelPackageName") and not ctx.moto_answers:
-        model_packages.approved(ctx, container["ModelPackageName"])
+        model_packages.require_approved(ctx, container["ModelPackageName"])
 
 
 def _exists(ctx: Context, name: str) -> bool:

@@ -45,7 +45,7 @@ def write(s3: Any, uri: str, data: bytes) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=data)
 
 
-def listed(s3: Any, prefix: str) -> Iterator[Found]:
+def objects_below(s3: Any, prefix: str) -> Iterator[Found]:
     """Every object below an s3:// prefix, in key order. NoSuchBucket when there is none."""
     bucket, key = split(prefix)
     with _of_bucket(bucket):

@@ -22,7 +22,7 @@ _MANY = 4  # from so many names of one kind on, they become a common prefix and 
 Grant = tuple[str, str, str]  # action, resource, the service that a role is passed to (else empty)
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One call, as far as its permission is concerned."""
 
     service: str  # botocore's name
@@ -41,7 +41,7 @@ class Used:
         self._seen: set[tuple[str, str, str, tuple[str, ...]]] = set()
         self._lock = threading.Lock()
 
-    def add(self, asked: Asked, names: tuple[str, ...]) -> None:
+    def add(self, asked: AccessRequest, names: tuple[str, ...]) -> None:
         key = (asked.service, asked.operation, f"{asked.account}/{asked.region}", names)
         if asked.service == "sagemaker-runtime" and key in self._seen:  # it comes thousands of times, and names all it uses at the top
             return
@@ -60,7 +60,7 @@ class Used:
             return document(self._grants)
 
 
-def grants(asked: Asked) -> Iterator[Grant]:
+def grants(asked: AccessRequest) -> Iterator[Grant]:
     """What one call needs."""
     service, operation, params = asked.service, asked.operation, asked.params
     prefix = PREFIXES.get(service, service)
@@ -80,7 +80,7 @@ def grants(asked: Asked) -> Iterator[Grant]:
             yield "iam:PassRole", role, f"{ROLES[service]}.amazonaws.com"
 
 
-def _actions(asked: Asked, prefix: str) -> Iterator[str]:
+def _actions(asked: AccessRequest, prefix: str) -> Iterator[str]:
     """What a call needs on the resources that it names."""
     yield f"{prefix}:{asked.operation}"
     if (tagging := policy_implied.tagging(asked.service, asked.operation, asked.params)) is not None:
@@ -89,7 +89,7 @@ def _actions(asked: Asked, prefix: str) -> Iterator[str]:
         yield from policy_implied.ATHENAS_GLUE.get(asked.operation, ())
 
 
-def _athena(asked: Asked) -> Iterator[Grant]:
+def _athena(asked: AccessRequest) -> Iterator[Grant]:
     """What Athena needs of its caller's rights before it runs anything."""
     if asked.operation == "StartQueryExecution":
         yield from ((action, resource, "") for action, resource in policy_implied.results(asked.params))
@@ -150,7 +150,7 @@ def _last_cut(text: str) -> int:
     return max(text.rfind(mark) for mark in "/-_=.") + 1
 
 
-def _resources(asked: Asked, params: Mapping[str, Any]) -> Iterator[str]:
+def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]:
     """The ARNs of what a call's parameters name."""
     prefix = PREFIXES.get(asked.service, asked.service)
     base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else asked.region}:{asked.account}:"

@@ -100,7 +100,7 @@ class _Connect(asyncio.Protocol):
             work = through(self._transport, host.strip("[]"), port)
         else:
             work = end_tls(self._transport, partial(self._authority.context, host), self._stack_at)
-        self._loop.create_task(work).add_done_callback(partial(_ended, self._transport))
+        self._loop.create_task(work).add_done_callback(partial(_abort_on_error, self._transport))
 
     async def _stack_at(self, secure: Any) -> asyncio.Protocol:
         host, _, port = self._stack.url.removeprefix("http://").rpartition(":")
@@ -113,7 +113,7 @@ class _Connect(asyncio.Protocol):
         self._transport.close()
 
 
-def _ended(transport: Any, done: asyncio.Task[None]) -> None:
+def _abort_on_error(transport: Any, done: asyncio.Task[None]) -> None:
     """The loop forgets no task's error, and the client of one waits for nothing."""
     if not done.cancelled() and done.exception() is not None:
         transport.abort()

@@ -13,20 +13,20 @@ from typing import Any
 from botocore.utils import parse_timestamp
 
 from . import experiments, tags
-from .endpoints.describe import described as endpoint
+from .endpoints.describe import description as endpoint
 from .endpoints.records import Endpoints
 from .features.groups import describe_feature_group, describe_feature_metadata
 from .features.store import Groups
 from .in_process import operation_model
-from .jobs.listing import cut
+from .jobs.listing import page_of
 from .jobs.record import Jobs
-from .jobs.training import described as training_job
+from .jobs.training import description as training_job
 from .model_packages import Registry, describe_model_package_group
 from .pipelines.executions import describe_pipeline_execution
 from .pipelines.handlers import describe_pipeline
 from .pipelines.store import Pipelines
 from .registry import AwsError, Context, handles
-from .tuning.handlers import described as tuning_job
+from .tuning.handlers import description as tuning_job
 
 _ORDERED: dict[str, Callable[[Any, Any], bool]] = {
     "GreaterThan": lambda value, limit: value > limit,
@@ -103,7 +103,7 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         known = [row for row in rows if _value(row, by) is not _MISSING]
         known.sort(key=lambda row: _value(row, by), reverse=params.get("SortOrder", "Descending") == "Descending")
         rows = [*known, *(row for row in rows if _value(row, by) is _MISSING)]
-    shown, token = cut(rows, params)
+    shown, token = page_of(rows, params)
     return {"Results": [{shown_as: row} for row in shown], **token}
 
 
@@ -119,7 +119,7 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
-    return tags.listed(ctx.store(tags.Tags).of.get(arn, {}))
+    return tags.as_list(ctx.store(tags.Tags).of.get(arn, {}))
 
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:

@@ -29,9 +29,9 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     known |= {stream.arn: dict(stream.tags) for stream in list(kinesis_backends[ctx.account][ctx.region].streams.values())}
     tags_by_arn = {item["ResourceARN"]: item["Tags"] for item in _of_moto(ctx, params) if item["ResourceARN"] not in known}
     tags_by_arn |= {
-        arn: tags.listed(resource_tags)
+        arn: tags.as_list(resource_tags)
         for arn, resource_tags in known.items()
-        if resource_tags and _wanted(arn, kinds, params.get("ResourceARNList")) and _carries(resource_tags, filters)
+        if resource_tags and _is_of_kind(arn, kinds, params.get("ResourceARNList")) and _carries(resource_tags, filters)
     }
     page = _fitting(list(tags_by_arn.items())[start:], params.get("ResourcesPerPage", 50), params.get("TagsPerPage"))
     return {
@@ -80,7 +80,7 @@ def _of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
                 return mappings
 
 
-def _wanted(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
+def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]
     return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (not arns or arn in arns)
@@ -99,7 +99,7 @@ def tag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     for arn in params["ResourceARNList"]:
         if _is_ours(arn):
             tags.of(ctx, arn)
-            tags.put(ctx, arn, tags.listed(params["Tags"]))
+            tags.put(ctx, arn, tags.as_list(params["Tags"]))
     return _by_moto(ctx, "TagResources", params)
 
 

@@ -56,12 +56,12 @@ def add_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     arn = params["ResourceArn"]
     of(ctx, arn)
     put(ctx, arn, params["Tags"])
-    return {"Tags": listed(of(ctx, arn))}
+    return {"Tags": as_list(of(ctx, arn))}
 
 
 @handles("sagemaker", "ListTags")
 def list_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    every = listed(of(ctx, params["ResourceArn"]))
+    every = as_list(of(ctx, params["ResourceArn"]))
     page, more = paging.page(every, params, _MOST, AwsError("ValidationException", "Invalid pagination token."))
     return {"Tags": page, **more}
 
@@ -74,6 +74,6 @@ def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def listed(tags: dict[str, str]) -> list[dict[str, str]]:
+def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
     """Tags as the APIs list them."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -163,8 +163,8 @@ def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
     """A handler's result on the wire."""
-    blob = invoke_wire.written(result) if result and incoming.service == invoke_wire.SERVICE else None
-    return _written(incoming, result or {}) if blob is None else Answer(200, *blob)
+    blob = invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
+    return _serialized(incoming, result or {}) if blob is None else Answer(200, *blob)
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
@@ -175,7 +175,7 @@ def refusal(incoming: Incoming, error: AwsError) -> Answer:
     shaped.__dict__.update(error.fields, code=error.code, message=error.message)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # codes such as ThrottlingException are in no model, and are right
-        written = _written(incoming, shaped)
+        written = _serialized(incoming, shaped)
     return Answer(error.status or written.status, written.headers, written.body, error.code)
 
 
@@ -183,11 +183,11 @@ class _Shaped(Exception):
     pass
 
 
-def _written(incoming: Incoming, result: object) -> Answer:
+def _serialized(incoming: Incoming, result: object) -> Answer:
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
     protocol = _protocol(incoming)
-    plain = json_wire.written(incoming.service, protocol, incoming.model, result) if protocol in json_wire.PROTOCOLS else None
+    plain = json_wire.answer(incoming.service, protocol, incoming.model, result) if protocol in json_wire.PROTOCOLS else None
     if plain is not None:
         return plain
     serializer = get_serializer_class(incoming.service, protocol)(operation_model=incoming.model)

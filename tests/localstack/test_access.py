@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.localstack.aws.access import allowed
-from isthmus.localstack.aws.policy import Asked, grants
+from isthmus.localstack.aws.policy import AccessRequest, grants
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TAGS = [{"Key": "k", "Value": "v"}]
@@ -208,12 +208,14 @@ def finished(client, started):
     ],
 )
 def test_an_operation_implies_rights(service, operation, params, implied):
-    asked = Asked(service=service, operation=operation, params=params, account=ACCOUNT, region=REGION)
+    asked = AccessRequest(service=service, operation=operation, params=params, account=ACCOUNT, region=REGION)
     assert (*implied, "") in set(grants(asked))
 
 
 def test_setting_tags_alone_needs_one_right():
-    asked = Asked(service="kinesis", operation="AddTagsToStream", params={"StreamName": "s", "Tags": {}}, account=ACCOUNT, region=REGION)
+    asked = AccessRequest(
+        service="kinesis", operation="AddTagsToStream", params={"StreamName": "s", "Tags": {}}, account=ACCOUNT, region=REGION
+    )
     assert {action for action, _, _ in grants(asked)} == {"kinesis:AddTagsToStream"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.localstack.aws.autoscaling.activities import Activity
-from isthmus.localstack.aws.autoscaling.deciding import adjusted, triggered
+from isthmus.localstack.aws.autoscaling.deciding import adjusted, scale
 from isthmus.localstack.aws.autoscaling.records import Policy, Scaling, Target
 from isthmus.localstack.aws.cloudwatch.alarms import Firing
 from isthmus.localstack.aws.endpoints.records import Endpoints
@@ -80,7 +80,7 @@ class World:
         """The count once the alarm has fired with a datapoint of that moment."""
         self.now += timedelta(seconds=seconds)
         firing = Firing(alarm=alarm, threshold=threshold, below=alarm == "low", moment=self.now, value=value)
-        triggered(self, name, firing)
+        scale(self, name, firing)
         return self.variant.desired_count
 
 

@@ -38,7 +38,7 @@ def _value(shape, numbers):
 def test_an_answer_is_that_of_moto_s_serializer(service, operation):
     model, protocol = get_service_model(service).operation_model(operation), _PROTOCOLS[service]
     for result in (_value(model.output_shape, count()), _value(model.output_shape, count(3)), {}):
-        ours = json_wire.written(service, protocol, model, result)
+        ours = json_wire.answer(service, protocol, model, result)
         theirs = get_serializer_class(service, protocol)(operation_model=model).serialize(result)
         assert (ours.status, dict(ours.headers)) == (theirs["status_code"], theirs["headers"])
         assert json.loads(ours.body) == json.loads(theirs["body"])
@@ -59,4 +59,4 @@ def test_an_answer_is_that_of_moto_s_serializer(service, operation):
 )
 def test_what_is_of_another_type_is_left_to_moto_s_serializer(service, operation, result):
     model = get_service_model(service).operation_model(operation)
-    assert json_wire.written(service, _PROTOCOLS[service], model, result) is None
+    assert json_wire.answer(service, _PROTOCOLS[service], model, result) is None

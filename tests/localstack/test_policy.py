@@ -5,7 +5,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.policy import Asked, document, grants, narrowed
+from isthmus.localstack.aws.policy import AccessRequest, document, grants, narrowed
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -13,7 +13,9 @@ ACCOUNT, REGION = "123456789012", "us-east-1"
 def of(service, operation, **params):
     return {
         (action, resource)
-        for action, resource, _ in grants(Asked(service=service, operation=operation, params=params, account=ACCOUNT, region=REGION))
+        for action, resource, _ in grants(
+            AccessRequest(service=service, operation=operation, params=params, account=ACCOUNT, region=REGION)
+        )
     }
 
 
@@ -87,7 +89,7 @@ def test_glue_needs_the_whole_path_to_a_table():
 
 def test_a_role_that_is_handed_over_needs_pass_role_for_that_service_alone():
     role = "arn:aws:iam::123456789012:role/ranker"
-    asked = Asked(
+    asked = AccessRequest(
         service="sagemaker", operation="CreateModel", params={"ModelName": "m", "ExecutionRoleArn": role}, account=ACCOUNT, region=REGION
     )
     (statement,) = [s for s in document(set(grants(asked)))["Statement"] if s["Action"] == ["iam:PassRole"]]

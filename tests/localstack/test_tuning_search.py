@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from isthmus.localstack.aws.tuning.proposals import propose
-from isthmus.localstack.aws.tuning.ranges import Categorical, RangeError, Trial, drawn, grid, parse, size_of_grid
+from isthmus.localstack.aws.tuning.ranges import Categorical, RangeError, Trial, grid, parse, sample, size_of_grid
 
 
 def numeric(kind="Continuous", low="0", high="1", scaling="Linear", name="x"):
@@ -129,7 +129,7 @@ def test_a_bayesian_search_finds_a_bowls_bottom_better_than_a_random_one():
 
 def test_a_bayesian_search_tries_elsewhere_while_a_good_place_is_being_tried():
     random = Random("pending")
-    known = [Trial(parameters=tried, score=depth(tried), pending=False) for tried in (drawn(BOWL, random) for _ in range(8))]
+    known = [Trial(parameters=tried, score=depth(tried), pending=False) for tried in (sample(BOWL, random) for _ in range(8))]
     first = propose("Bayesian", BOWL, seed="pending", number=8, trials=known)
     second = propose("Bayesian", BOWL, seed="pending", number=8, trials=[*known, Trial(parameters=first, score=None, pending=True)])
     places = [[part for searched in BOWL for part in searched.place(tried[searched.name])] for tried in (first, second)]

@@ -20,18 +20,18 @@ _NEEDED: dict[str, tuple[frozenset[str], ...]] = {
 }
 
 
-def refused(message: str, code: str = "INVALID_INPUT") -> AwsError:
+def refusal(message: str, code: str = "INVALID_INPUT") -> AwsError:
     return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)
 
 
 def _check(kind: str, parameters: dict[str, str]) -> None:
     if not any(needed <= parameters.keys() for needed in _NEEDED[kind]):
         ways = " or ".join(" and ".join(sorted(needed)) for needed in _NEEDED[kind])
-        raise refused(f"The parameters of a data catalog of type {kind} must contain {ways}.")
+        raise refusal(f"The parameters of a data catalog of type {kind} must contain {ways}.")
 
 
 def _missing(name: str) -> AwsError:
-    return refused(f"DataCatalog {name} was not found")
+    return refusal(f"DataCatalog {name} was not found")
 
 
 def _backend(ctx: Context) -> Any:
@@ -42,7 +42,7 @@ def _backend(ctx: Context) -> Any:
 def create_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["Name"]
     if name.lower() == CATALOG or name in _backend(ctx).data_catalogs:
-        raise refused(f"DataCatalog {name} has already been created")
+        raise refusal(f"DataCatalog {name} has already been created")
     _check(params["Type"], params.get("Parameters") or {})
     ctx.forward()
     return {}
@@ -67,7 +67,7 @@ def get_data_catalog(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("athena", "ListDataCatalogs", executes=False)
 def list_data_catalogs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     kinds = {_OWN: "GLUE"} | {found.name: found.type for found in list(_backend(ctx).data_catalogs.values())}
-    page, more = paging.page(sorted(kinds), params, 50, refused("The NextToken is not valid."))
+    page, more = paging.page(sorted(kinds), params, 50, refusal("The NextToken is not valid."))
     return {"DataCatalogsSummary": [{"CatalogName": name, "Type": kinds[name]} for name in page], **more}
 
 

@@ -106,7 +106,7 @@ class _External(msgspec.Struct):
     bucket_count: int = -1
 
 
-def _partitioned(table: _External, words: Words) -> None:
+def _partitioned_by(table: _External, words: Words) -> None:
     table.keys = clauses.columns(words)
 
 
@@ -122,14 +122,14 @@ def _serde(table: _External, words: Words) -> None:
         table.writing = "org.apache.hadoop.hive.ql.io.IgnoreKeyTextOutputFormat"  # unless STORED AS says another
 
 
-def _clustered(table: _External, words: Words) -> None:
+def _clustered_by(table: _External, words: Words) -> None:
     table.buckets = clauses.several(words, Words.identifier)
     words.expect("INTO")
     table.bucket_count = words.number()
     words.expect("BUCKETS")
 
 
-def _stored(table: _External, words: Words) -> None:
+def _stored_as(table: _External, words: Words) -> None:
     form = words.identifier()
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
@@ -139,13 +139,13 @@ def _stored(table: _External, words: Words) -> None:
 
 _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ...] = (
     (("COMMENT",), lambda table, words: table.properties.update(comment=" ".join(words.string().split()))),
-    (("PARTITIONED", "BY"), _partitioned),
-    (("CLUSTERED", "BY"), _clustered),
+    (("PARTITIONED", "BY"), _partitioned_by),
+    (("CLUSTERED", "BY"), _clustered_by),
     (("ROW", "FORMAT", "SERDE"), _serde),
     (("WITH", "SERDEPROPERTIES"), lambda table, words: table.serde_parameters.update(clauses.pairs(words))),
     (("ROW", "FORMAT", "DELIMITED"), lambda table, words: table.serde_parameters.update(_delimited(words))),
     (("STORED", "AS", "INPUTFORMAT"), _files),
-    (("STORED", "AS"), _stored),
+    (("STORED", "AS"), _stored_as),
     (("LOCATION",), lambda table, words: setattr(table, "location", words.string())),
     (("TBLPROPERTIES",), lambda table, words: table.properties.update(clauses.pairs(words))),
 )

@@ -14,7 +14,7 @@ from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
 from .language import rules, translate
-from .language.lengths import Length, limited
+from .language.lengths import Length, type_with_length
 from .running import Exhausted, Running
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(ctx: Context, running: Running, query: Query) -> Result:
         with running.database() as connection:
             return _answer(ctx, running, query, catalog=catalog, translated=translated, connection=connection)
     except (duckdb.Error, OSError) as error:
-        raise worded(query.text, error) from error
+        raise query_failure(query.text, error) from error
 
 
 def _answer(
@@ -67,7 +67,7 @@ def _answer(
     for name, table in translated.tables.items():
         parts = [] if query.describes else list(partitions.parts(s3, catalog, table, ctx.clock.now(), translated.fixed))
         scanned += sum(part.object.size for part in parts)
-        for rows in _gathered(files.rows(s3, table, parts, translated.columns, translated.hidden), running):
+        for rows in _batches(files.rows(s3, table, parts, translated.columns, translated.hidden), running):
             _load(connection, name, table, rows)
             read_rows += rows.num_rows
     connection.execute(f"EXPLAIN {translated.probe}").fetchall()
@@ -83,10 +83,10 @@ def _limited(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
     """DuckDB's types, and VARCHAR(n), CHAR(n) and TIME(n), which it does not have."""
     if len(lengths) != len(kinds):
         return tuple(kinds)
-    return tuple(map(limited, kinds, lengths))
+    return tuple(map(type_with_length, kinds, lengths))
 
 
-def _gathered(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
+def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
     """The same columns; small files in one table, as each statement in DuckDB has its price: up to `_TOGETHER` bytes, or a larger file."""
     import pyarrow as pa
 
@@ -156,11 +156,11 @@ _OPERATORS = {"~~": "LIKE", "**": "^"}
 Match = re.Match[str]
 
 
-def _fixed(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
+def _with_words(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
     return lambda _text, _match: QueryFailed(code, words)
 
 
-def _quoted(code: str) -> Callable[[str, Match], QueryFailed]:
+def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
     return lambda _text, match: QueryFailed(code, match.group(1))
 
 
@@ -169,12 +169,12 @@ def _missing(text: str, match: Match) -> QueryFailed:
     return QueryFailed("COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", at=_where(text, name))
 
 
-def _grouped(text: str, match: Match) -> QueryFailed:
+def _not_aggregate(text: str, match: Match) -> QueryFailed:
     words = f"'{match.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
     return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, at=_where(text, match.group(1)))
 
 
-def _compared(_text: str, match: Match) -> QueryFailed:
+def _incomparable(_text: str, match: Match) -> QueryFailed:
     return QueryFailed("TYPE_MISMATCH", f"Cannot apply operator: {_trino(match.group(1))} = {_trino(match.group(2))}", at=(1, 1))
 
 
@@ -191,23 +191,23 @@ def _not_cast(_text: str, match: Match) -> QueryFailed:
 
 # DuckDB's words, and what Trino would say. The first that fits.
 _WORDS: tuple[tuple[str, Callable[[str, Match], QueryFailed]], ...] = (
-    ("Division by zero", _fixed("DIVISION_BY_ZERO", "Division by zero")),
-    ("TRINO (.*)", _quoted("FUNCTION_NOT_FOUND")),
-    ("TRINO_CAST (.*)", _quoted("INVALID_CAST_ARGUMENT")),
-    ("Malformed JSON", _fixed("INVALID_FUNCTION_ARGUMENT", "Cannot convert value to JSON")),
+    ("Division by zero", _with_words("DIVISION_BY_ZERO", "Division by zero")),
+    ("TRINO (.*)", _with_match("FUNCTION_NOT_FOUND")),
+    ("TRINO_CAST (.*)", _with_match("INVALID_CAST_ARGUMENT")),
+    ("Malformed JSON", _with_words("INVALID_FUNCTION_ARGUMENT", "Cannot convert value to JSON")),
     (r'Referenced column "([^"]+)" (?:not found|was not found)|does not have a column named "([^"]+)"', _missing),
     (r'Referenced table "([^"]+)" not found', _missing),
-    (r'column "([^"]+)" must appear in the GROUP BY clause', _grouped),
-    (r"Cannot (?:compare values of type|mix values of type|combine types of) (.+?) and (?:type )?(.+?)(?: - | in )", _compared),
+    (r'column "([^"]+)" must appear in the GROUP BY clause', _not_aggregate),
+    (r"Cannot (?:compare values of type|mix values of type|combine types of) (.+?) and (?:type )?(.+?)(?: - | in )", _incomparable),
     (r"No function matches the given name and argument types '(.+?)\((.*?)\)'", _no_function),
-    ("(Ambiguous reference.*)", _quoted("AMBIGUOUS_NAME")),
+    ("(Ambiguous reference.*)", _with_match("AMBIGUOUS_NAME")),
     (r"(?s)Could not convert (?:string )?'?(.*?)'? to ([A-Z0-9_]+)", _not_cast),
-    ("More than one row returned by a subquery", _fixed("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")),
-    ("((?:Out of Range|Overflow).*)", _quoted("NUMERIC_VALUE_OUT_OF_RANGE")),
+    ("More than one row returned by a subquery", _with_words("SUBQUERY_MULTIPLE_ROWS", "Scalar sub-query has returned multiple rows")),
+    ("((?:Out of Range|Overflow).*)", _with_match("NUMERIC_VALUE_OUT_OF_RANGE")),
 )
 
 
-def worded(text: str, error: Exception) -> QueryFailed:
+def query_failure(text: str, error: Exception) -> QueryFailed:
     """DuckDB's complaint as Trino's."""
     message = str(error)
     for pattern, failure_of in _WORDS:

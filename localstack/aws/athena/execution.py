@@ -29,7 +29,7 @@ _finishing = threading.Lock()  # a query's thread and who cancels it may both en
 
 
 class Execution(msgspec.Struct, kw_only=True):
-    asked: outcome.Asked
+    asked: outcome.QueryRequest
     query: str
     context: dict[str, Any]
     configuration: dict[str, Any]  # ResultConfiguration
@@ -87,7 +87,7 @@ def _start(ctx: Context, execution: Execution) -> None:
 
 
 def _run(ctx: Context, execution: Execution) -> None:
-    limit = _limited(ctx, execution.running)
+    limit = _time_limit(ctx, execution.running)
     try:
         with ctx.as_caller():
             earlier = _reusable(ctx, execution)
@@ -138,7 +138,7 @@ def _same(left: Execution, right: Execution) -> bool:
     )
 
 
-def _limited(ctx: Context, running: Running) -> Timer | threading.Timer:
+def _time_limit(ctx: Context, running: Running) -> Timer | threading.Timer:
     """Athena's 30 minutes: of real time, or of the clock that is moved by hand."""
 
     def end() -> None:

@@ -10,7 +10,7 @@ from .. import objects, paging
 from ..hive.catalog import CATALOG
 from ..registry import Context, handles
 from . import ddl, outcome, prepared, results, workgroups
-from .catalogs import refused
+from .catalogs import refusal
 from .execution import FINAL, QUEUED, Execution, Executions, begin, cancel
 from .language import allowed, check, parameters, statements
 from .language.errors import Malformed
@@ -28,7 +28,7 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
         if token and token in executions.by_token:
             old = executions.by_id[executions.by_token[token]]
             if old.query != params["QueryString"]:
-                raise refused("Idempotent parameters do not match")
+                raise refusal("Idempotent parameters do not match")
             return {"QueryExecutionId": old.asked.id}
         execution = _execution(ctx, params)
         if not executions.by_id:
@@ -44,7 +44,7 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
     text = params["QueryString"]
     if len(text.encode()) > allowed.LONGEST_QUERY:
-        raise refused(f"The query is longer than {allowed.LONGEST_QUERY} bytes.")
+        raise refusal(f"The query is longer than {allowed.LONGEST_QUERY} bytes.")
     workgroup = params.get("WorkGroup", "primary")
     settings = _settings(ctx, workgroup)
     output, enforced = _output(params, settings)
@@ -55,10 +55,10 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
             statement, values = prepared.resolved(ctx, workgroup, statement, values)
         _parse(statement)
     except Malformed as error:
-        raise refused(str(error), "MALFORMED_QUERY") from error
+        raise refusal(str(error), "MALFORMED_QUERY") from error
     context = params.get("QueryExecutionContext") or {}
     id_ = str(uuid.uuid4())
-    asked = outcome.Asked(
+    asked = outcome.QueryRequest(
         id=id_,
         statement=statement,
         workgroup=workgroup,
@@ -101,7 +101,7 @@ def _parse(statement: statements.Statement) -> None:
 def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
     group = workgroups.find(ctx, workgroup)
     if group.state == "DISABLED":
-        raise refused(f"WorkGroup {workgroup} is disabled.")
+        raise refusal(f"WorkGroup {workgroup} is disabled.")
     configuration: dict[str, Any] = group.configuration
     return configuration
 
@@ -113,31 +113,31 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
     of_call = (params.get("ResultConfiguration") or {}).get("OutputLocation")
     if workgroups.is_managed(settings):
         if of_call:
-            raise refused("OutputLocation cannot be given in a workgroup with managed query results")
+            raise refusal("OutputLocation cannot be given in a workgroup with managed query results")
         return "", True
     chosen = of_group if enforced else of_call or of_group
     if not chosen:
-        raise refused(
+        raise refusal(
             "No output location provided. An output location is required either through the Workgroup result configuration setting "
             "or as an API input."
         )
     try:
         objects.split(chosen)
     except ValueError as error:
-        raise refused(f"outputLocation is not a valid S3 path: {chosen}") from error
+        raise refusal(f"outputLocation is not a valid S3 path: {chosen}") from error
     return chosen.rstrip("/"), enforced
 
 
 def find(ctx: Context, id_: str) -> Execution:
     execution = ctx.store(Executions).by_id.get(id_)
     if execution is None:
-        raise refused(f"QueryExecution {id_} was not found")
+        raise refusal(f"QueryExecution {id_} was not found")
     return execution
 
 
 @handles("athena", "GetQueryExecution")
 def get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    return {"QueryExecution": _described(find(ctx, params["QueryExecutionId"]))}
+    return {"QueryExecution": _description(find(ctx, params["QueryExecutionId"]))}
 
 
 @handles("athena", "BatchGetQueryExecution")
@@ -145,7 +145,7 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
     by_id = ctx.store(Executions).by_id
     ids = params["QueryExecutionIds"]
     return {
-        "QueryExecutions": [_described(by_id[id_]) for id_ in ids if id_ in by_id],
+        "QueryExecutions": [_description(by_id[id_]) for id_ in ids if id_ in by_id],
         "UnprocessedQueryExecutionIds": [
             {"QueryExecutionId": id_, "ErrorCode": "INVALID_INPUT", "ErrorMessage": f"QueryExecution {id_} was not found"}
             for id_ in ids
@@ -154,7 +154,7 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
     }
 
 
-def _described(execution: Execution) -> dict[str, Any]:
+def _description(execution: Execution) -> dict[str, Any]:
     statement_type, substatement = outcome.kind(execution.asked.statement)
     status: dict[str, Any] = {"State": execution.state, "SubmissionDateTime": execution.submitted}
     if execution.completed is not None:
@@ -218,14 +218,14 @@ def get_query_runtime_statistics(ctx: Context, params: dict[str, Any]) -> dict[s
 def get_query_results(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     execution = find(ctx, params["QueryExecutionId"])
     if execution.state not in FINAL:
-        raise refused(f"Query has not yet finished. Current state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
+        raise refusal(f"Query has not yet finished. Current state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
     if execution.state != "SUCCEEDED" or execution.done is None:
-        raise refused(f"Query did not finish successfully. Final query state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
+        raise refusal(f"Query did not finish successfully. Final query state: {execution.state}", "INVALID_QUERY_EXECUTION_STATE")
     done = execution.done
     size = params.get("MaxResults", 1000)
     if not 1 <= size <= 1000:
-        raise refused("MaxResults is more than maximum allowed length 1000.")
-    start = paging.start(params, refused("The NextToken is not valid."))
+        raise refusal("MaxResults is more than maximum allowed length 1000.")
+    start = paging.start(params, refusal("The NextToken is not valid."))
     if params.get("QueryResultType") == "DATA_MANIFEST":
         rows, more = results.page([[uri] for uri in done.manifest or ()], None, start, size)
     else:
@@ -247,5 +247,5 @@ def stop_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 def list_query_executions(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     workgroup = params.get("WorkGroup", "primary")
     ids = [e.asked.id for e in reversed(list(ctx.store(Executions).by_id.values())) if e.workgroup == workgroup]
-    page, more = paging.page(ids, params, 50, refused("The NextToken is not valid."))
+    page, more = paging.page(ids, params, 50, refusal("The NextToken is not valid."))
     return {"QueryExecutionIds": page, **more}

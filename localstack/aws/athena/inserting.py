@@ -81,7 +81,7 @@ def _not_cut(values: Any, duck: str, column: Column) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    limit = lengths.declared(column.type)
+    limit = lengths.length_of_type(column.type)
     if limit is None:
         return values
     values = values.cast(pa.string())

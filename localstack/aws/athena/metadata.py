@@ -11,7 +11,7 @@ from .. import paging
 from ..hive.catalog import Catalog
 from ..hive.errors import NotRun, QueryFailed
 from ..registry import AwsError, Context, handles
-from .catalogs import refused
+from .catalogs import refusal
 
 
 def _metadata(error: ClientError) -> AwsError:
@@ -69,7 +69,7 @@ def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
     except NotRun as error:
         raise AwsError("NotImplemented", str(error), 501) from error
     except QueryFailed as error:
-        raise refused(f"DataCatalog {params['CatalogName']} was not found") from error
+        raise refusal(f"DataCatalog {params['CatalogName']} was not found") from error
 
 
 def _database(database: dict[str, Any]) -> dict[str, Any]:
@@ -103,5 +103,5 @@ def _column(column: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(key: str, rows: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    page, more = paging.page(rows, params, 50, refused("The NextToken is not valid."))
+    page, more = paging.page(rows, params, 50, refusal("The NextToken is not valid."))
     return {key: page, **more}

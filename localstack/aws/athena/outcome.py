@@ -37,7 +37,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     manifest: tuple[str, ...] | None = None
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     statement: statements.Statement
     workgroup: str
@@ -76,7 +76,7 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
     return f"{folder}/{id_}.{'csv' if isinstance(statement, statements.Select) else 'txt'}"
 
 
-def run(ctx: Context, running: Running, asked: Asked) -> Outcome:  # noqa: PLR0911  one line a kind
+def run(ctx: Context, running: Running, asked: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
     """Run a statement, and what came of it. QueryFailed, Malformed: it failed; Cancelled: it was stopped, and has left nothing."""
     Catalog(ctx).check_name(asked.catalog)
     statement = asked.statement
@@ -93,15 +93,15 @@ def run(ctx: Context, running: Running, asked: Asked) -> Outcome:  # noqa: PLR09
     running.keep()
     if isinstance(statement, statements.Ddl):
         opened = session.Session(Catalog(ctx), ctx.client("s3"), asked.database, ctx.clock.now())
-        return _shown(ddl.run(opened, statement.text))
+        return _of_listing(ddl.run(opened, statement.text))
     if isinstance(statement, statements.Prepare):
         prepared.prepare(ctx, asked.workgroup, statement)
     if isinstance(statement, statements.Deallocate):
         prepared.deallocate(ctx, asked.workgroup, statement)
-    return _shown(session.Shown())
+    return _of_listing(session.Shown())
 
 
-def _select(ctx: Context, running: Running, asked: Asked, statement: statements.Select) -> Outcome:
+def _select(ctx: Context, running: Running, asked: QueryRequest, statement: statements.Select) -> Outcome:
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_CELL))
     rows = results.texts(result)
     information = results.columns(result)
@@ -116,7 +116,7 @@ def _select(ctx: Context, running: Running, asked: Asked, statement: statements.
     )
 
 
-def _shown(shown: session.Shown) -> Outcome:
+def _of_listing(shown: session.Shown) -> Outcome:
     columns = [{"Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0, "Nullable": "UNKNOWN", "CaseSensitive": False,
                 "CatalogName": "hive", "SchemaName": "", "TableName": ""} for name in shown.columns]  # fmt: skip
     text = "".join("\t".join(cell or "" for cell in row) + "\n" for row in shown.rows)
@@ -134,7 +134,7 @@ def _wrote(result: Result, written: writes.Written) -> Outcome:
     return msgspec.structs.replace(_count(written.rows), scanned=result.scanned, read_rows=result.read_rows, manifest=written.files)
 
 
-def _query(asked: Asked, text: str, *, cell: int = 0, describes: bool = False) -> engine.Query:
+def _query(asked: QueryRequest, text: str, *, cell: int = 0, describes: bool = False) -> engine.Query:
     return engine.Query(text=text, database=asked.database, parameters=asked.parameters, cell=cell, describes=describes)
 
 
@@ -147,7 +147,7 @@ def _commit(running: Running) -> Callable[[bool], None]:
     return lambda last: running.keep() if last else running.check()
 
 
-def _unload(ctx: Context, running: Running, asked: Asked, statement: statements.Unload) -> Outcome:
+def _unload(ctx: Context, running: Running, asked: QueryRequest, statement: statements.Unload) -> Outcome:
     partitioned_by = writes.partition_columns(statement.properties)
     if "format" not in statement.properties:
         raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
@@ -160,7 +160,7 @@ def _unload(ctx: Context, running: Running, asked: Asked, statement: statements.
     return _wrote(result, written)
 
 
-def _create_table(ctx: Context, running: Running, asked: Asked, statement: statements.CreateTableAs) -> Outcome:
+def _create_table(ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateTableAs) -> Outcome:
     database, name = statement.name
     database = (database or asked.database).lower()
     catalog = Catalog(ctx)
@@ -206,7 +206,7 @@ def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> 
     catalog.add_partitions(table, new, exists_ok=True)
 
 
-def _insert(ctx: Context, running: Running, asked: Asked, statement: statements.Insert) -> Outcome:
+def _insert(ctx: Context, running: Running, asked: QueryRequest, statement: statements.Insert) -> Outcome:
     database, name = statement.name
     catalog = Catalog(ctx)
     table = catalog.needed(database or asked.database, name, (1, 13))
@@ -226,7 +226,7 @@ def _insert(ctx: Context, running: Running, asked: Asked, statement: statements.
     return _wrote(result, written)
 
 
-def _view(ctx: Context, running: Running, asked: Asked, statement: statements.CreateView) -> Outcome:
+def _view(ctx: Context, running: Running, asked: QueryRequest, statement: statements.CreateView) -> Outcome:
     database, name = statement.name
     database = (database or asked.database).lower()
     catalog = Catalog(ctx)
@@ -247,7 +247,7 @@ def _view(ctx: Context, running: Running, asked: Asked, statement: statements.Cr
         catalog.create(database, table_input)
     else:
         catalog.replace(database, table_input)
-    return _shown(session.Shown())
+    return _of_listing(session.Shown())
 
 
 def _view_type(duck: str) -> str:

@@ -12,7 +12,7 @@ from .. import paging
 from ..hive.errors import QueryFailed
 from ..registry import AwsError, Context, handles
 from . import workgroups
-from .catalogs import refused
+from .catalogs import refusal
 from .language import check, statements
 from .language.errors import Malformed
 
@@ -39,7 +39,7 @@ def resolved(
     if prepared is None:
         raise Malformed(f"Prepared statement {execute.name} was not found in workgroup {workgroup}")
     if execute.parameters and values:
-        raise refused(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
+        raise refusal(f"EXECUTE {execute.name} has USING: the call cannot bring ExecutionParameters, too")
     return statements.read(prepared.query), execute.parameters or values
 
 
@@ -68,7 +68,7 @@ def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
     with store.lock:
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key in store.by_name:
-            raise refused(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
+            raise refusal(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
         store.by_name[key] = _prepared(ctx, params)
     return {}
 
@@ -89,7 +89,7 @@ def _prepared(ctx: Context, params: dict[str, Any]) -> Prepared:
     try:
         check.syntax(statements.preparable(params["QueryStatement"]).query)
     except Malformed as error:
-        raise refused(str(error)) from error
+        raise refusal(str(error)) from error
     return Prepared(params["StatementName"], params["QueryStatement"], params["WorkGroup"], params.get("Description", ""), ctx.clock.now())
 
 
@@ -98,7 +98,7 @@ def get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str, An
     prepared = ctx.store(AllPrepared).by_name.get((params["WorkGroup"], params["StatementName"].lower()))
     if prepared is None:
         raise _missing(params["StatementName"])
-    return {"PreparedStatement": _described(prepared)}
+    return {"PreparedStatement": _description(prepared)}
 
 
 @handles("athena", "BatchGetPreparedStatement")
@@ -106,7 +106,7 @@ def batch_get_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[s
     store = ctx.store(AllPrepared).by_name
     by_name = {name: store.get((params["WorkGroup"], name.lower())) for name in params["PreparedStatementNames"]}
     return {
-        "PreparedStatements": [_described(prepared) for prepared in by_name.values() if prepared is not None],
+        "PreparedStatements": [_description(prepared) for prepared in by_name.values() if prepared is not None],
         "UnprocessedPreparedStatementNames": [
             {"StatementName": name, "ErrorCode": "STATEMENT_NOT_FOUND", "ErrorMessage": f"Prepared Statement {name} does not exist"}
             for name, prepared in by_name.items()
@@ -120,7 +120,7 @@ def list_prepared_statements(ctx: Context, params: dict[str, Any]) -> dict[str, 
     of_group = sorted(
         (p for p in list(ctx.store(AllPrepared).by_name.values()) if p.workgroup == params["WorkGroup"]), key=lambda p: p.name
     )
-    page, more = paging.page(of_group, params, 50, refused("The NextToken is not valid."))
+    page, more = paging.page(of_group, params, 50, refusal("The NextToken is not valid."))
     return {"PreparedStatements": [{"StatementName": p.name, "LastModifiedTime": p.modified} for p in page], **more}
 
 
@@ -131,7 +131,7 @@ def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
     return {}
 
 
-def _described(prepared: Prepared) -> dict[str, Any]:
+def _description(prepared: Prepared) -> dict[str, Any]:
     return {
         "StatementName": prepared.name,
         "QueryStatement": prepared.query,

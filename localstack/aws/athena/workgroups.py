@@ -7,7 +7,7 @@ from typing import Any
 from moto.athena.models import athena_backends
 
 from ..registry import Context, handles
-from .catalogs import refused
+from .catalogs import refusal
 
 MANAGED = "ManagedQueryResultsConfiguration"
 
@@ -16,7 +16,7 @@ def find(ctx: Context, name: str) -> Any:
     """Moto's WorkGroup. InvalidRequestException when there is none."""
     group = athena_backends[ctx.account][ctx.region].work_groups.get(name)
     if group is None:
-        raise refused(f"WorkGroup {name} is not found.")
+        raise refusal(f"WorkGroup {name} is not found.")
     return group
 
 
@@ -27,7 +27,7 @@ def is_managed(configuration: dict[str, Any]) -> bool:
 
 def _check_results(configuration: dict[str, Any]) -> None:
     if is_managed(configuration) and (configuration.get("ResultConfiguration") or {}).get("OutputLocation"):
-        raise refused("A workgroup cannot have an OutputLocation when ManagedQueryResultsConfiguration is enabled.")
+        raise refusal("A workgroup cannot have an OutputLocation when ManagedQueryResultsConfiguration is enabled.")
 
 
 @handles("athena", "CreateWorkGroup")

@@ -23,7 +23,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     settle(ctx)
     wanted = params.get("ResourceId")
     activities = [activity for activity in reversed(ctx.store(Scaling).activities) if wanted in (None, activity.resource)]
-    return page(activities, params, "ScalingActivities", _described)
+    return page(activities, params, "ScalingActivities", _description)
 
 
 def live(ctx: Context, target: Target) -> Variant | None:
@@ -112,7 +112,7 @@ def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
         activity.message = f"Failed to set desired instance count to {activity.wanted}. {reason}"
 
 
-def _described(activity: Activity) -> dict[str, Any]:
+def _description(activity: Activity) -> dict[str, Any]:
     return {
         "ActivityId": activity.id,
         **common(activity.resource),

@@ -18,7 +18,7 @@ from .records import Policy, Scaling, Target
 _COOLDOWN = 300  # seconds, where a policy does not say
 
 
-def triggered(ctx: Context, arn: str, firing: Firing) -> None:
+def scale(ctx: Context, arn: str, firing: Firing) -> None:
     """The alarm names this policy among its actions."""
     store = ctx.store(Scaling)
     policy = next((policy for policy in list(store.policies.values()) if policy.arn == arn), None)
@@ -30,16 +30,16 @@ def triggered(ctx: Context, arn: str, firing: Firing) -> None:
     if variant is None:
         return
     count = variant.desired_count
-    wanted = _wanted(ctx, policy, target, firing, count)
+    wanted = _desired_count(ctx, policy, target, firing, count)
     within = min(max(wanted, target.least), target.most)
-    if within != count and (within > count) == (wanted > count) and not _suspended(target, out=within > count):
+    if within != count and (within > count) == (wanted > count) and not _is_suspended(target, out=within > count):
         activities.change(ctx, target, count, within, f"monitor alarm {firing.alarm} in state ALARM triggered policy {policy.name}")
 
 
-def _wanted(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
+def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
     """The count that the policy is for; `count`: none other."""
     if policy.kind == "StepScaling":
-        return _stepped(ctx, policy, target, firing, count)
+        return _step_scaling(ctx, policy, target, firing, count)
     if policy.alarms[0] == firing.alarm:
         return _out(ctx, policy, target, firing, count)
     return _in(ctx, policy, target, firing, count)
@@ -52,7 +52,7 @@ def _out(ctx: Context, policy: Policy, target: Target, firing: Firing, count: in
         return count  # the datapoint is what that change was for
     cooling = activities.cooling(ctx, last, policy.settings.get("ScaleOutCooldown", _COOLDOWN))
     base = last.before if cooling and last is not None else count
-    return max(count, _tracked(policy, firing, base))
+    return max(count, _target_tracking(policy, firing, base))
 
 
 def _in(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
@@ -65,15 +65,15 @@ def _in(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
         return count
     if activities.cooling(ctx, activities.last(ctx, target, out=False), policy.settings.get("ScaleInCooldown", _COOLDOWN)):
         return count
-    return min(count, _tracked(policy, firing, count))
+    return min(count, _target_tracking(policy, firing, count))
 
 
-def _tracked(policy: Policy, firing: Firing, count: int) -> int:
+def _target_tracking(policy: Policy, firing: Firing, count: int) -> int:
     target: float = policy.settings["TargetValue"]
     return math.ceil(max(count, 1) * (firing.value or 0.0) / target)
 
 
-def _stepped(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
+def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
     settings = policy.settings
     step = _step(settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below)
     if step is None:
@@ -109,8 +109,8 @@ def adjusted(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
     return count + (int(math.copysign(least, whole)) if whole and abs(whole) < least else whole)
 
 
-def _suspended(target: Target, *, out: bool) -> bool:
+def _is_suspended(target: Target, *, out: bool) -> bool:
     return target.suspended.get("DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False)
 
 
-on_alarm("arn:aws:autoscaling:", triggered)
+on_alarm("arn:aws:autoscaling:", scale)

@@ -13,7 +13,7 @@ from typing import Any
 from ..cloudwatch.queries import try_out
 from ..cloudwatch.sagemaker import NAMESPACE as METRICS
 from ..registry import Context, handles
-from .records import SERVICE, Policy, Scaling, common, missing, not_ours, ours, page, refused
+from .records import SERVICE, Policy, Scaling, common, missing, not_ours, ours, page, refusal
 
 _CONFIGURATION = {"TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration", "StepScaling": "StepScalingPolicyConfiguration"}
 _PREDEFINED = {"SageMakerVariantInvocationsPerInstance": ("InvocationsPerInstance", "Sum")}
@@ -47,7 +47,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         store.policies[resource, name] = policy
     for alarm in _alarms(policy):
         ctx.client("cloudwatch").put_metric_alarm(**alarm)
-    return {"PolicyARN": arn, "Alarms": _named(ctx, policy)}
+    return {"PolicyARN": arn, "Alarms": _alarm_list(ctx, policy)}
 
 
 @handles(SERVICE, "DescribeScalingPolicies")
@@ -60,7 +60,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         for policy in list(ctx.store(Scaling).policies.values())
         if resource in (None, policy.resource) and (wanted is None or policy.name in wanted or policy.arn in wanted)
     ]
-    return page(policies, params, "ScalingPolicies", lambda policy: _described(ctx, policy))
+    return page(policies, params, "ScalingPolicies", lambda policy: _description(ctx, policy))
 
 
 @handles(SERVICE, "DeleteScalingPolicy")
@@ -80,41 +80,41 @@ def _settings(params: dict[str, Any], before: Policy | None) -> tuple[str, dict[
     """Kind and configuration."""
     kind = params.get("PolicyType") or (before.kind if before else "StepScaling")
     if kind not in _CONFIGURATION:
-        raise refused(f"The local stack has no policies of type {kind}: use {' or '.join(_CONFIGURATION)}.")
+        raise refusal(f"The local stack has no policies of type {kind}: use {' or '.join(_CONFIGURATION)}.")
     if before is not None and kind != before.kind:
-        raise refused("The type of a scaling policy cannot be changed: delete it first.")
+        raise refusal("The type of a scaling policy cannot be changed: delete it first.")
     settings = params.get(_CONFIGURATION[kind]) or (before.settings if before else None)
     if settings is None:
-        raise refused(f"{_CONFIGURATION[kind]} is required for a policy of type {kind}.")
+        raise refusal(f"{_CONFIGURATION[kind]} is required for a policy of type {kind}.")
     (_check_tracking if kind == "TargetTrackingScaling" else _check_steps)(settings)
     return kind, settings
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
     if not 0 < settings["TargetValue"] < math.inf:
-        raise refused(f"TargetValue must be a number greater than 0, not {settings['TargetValue']}.")
+        raise refusal(f"TargetValue must be a number greater than 0, not {settings['TargetValue']}.")
     if sum(key in settings for key in _METRIC) != 1:
-        raise refused(f"Exactly one of {' and '.join(_METRIC)} must be specified.")
+        raise refusal(f"Exactly one of {' and '.join(_METRIC)} must be specified.")
     predefined = (settings.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
     if predefined is not None and predefined not in _PREDEFINED:
-        raise refused(f"The local stack tracks {', '.join(_PREDEFINED)} of the predefined metrics, not {predefined}.")
+        raise refusal(f"The local stack tracks {', '.join(_PREDEFINED)} of the predefined metrics, not {predefined}.")
     custom = settings.get("CustomizedMetricSpecification")
     if custom is not None and not custom.get("Metrics") and not {"MetricName", "Namespace", "Statistic"} <= custom.keys():
-        raise refused("CustomizedMetricSpecification needs MetricName, Namespace and Statistic, or Metrics.")
+        raise refusal("CustomizedMetricSpecification needs MetricName, Namespace and Statistic, or Metrics.")
     try_out((custom or {}).get("Metrics") or [])
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
     if "AdjustmentType" not in settings or not settings.get("StepAdjustments"):
-        raise refused("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
+        raise refusal("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if "MinAdjustmentMagnitude" in settings and settings["AdjustmentType"] != "PercentChangeInCapacity":
-        raise refused("MinAdjustmentMagnitude can only be specified with PercentChangeInCapacity.")
+        raise refusal("MinAdjustmentMagnitude can only be specified with PercentChangeInCapacity.")
     steps = settings["StepAdjustments"]
     bounds = sorted((step.get("MetricIntervalLowerBound", -math.inf), step.get("MetricIntervalUpperBound", math.inf)) for step in steps)
     if any(lower >= upper for lower, upper in bounds):
-        raise refused("MetricIntervalLowerBound must be less than MetricIntervalUpperBound.")
+        raise refusal("MetricIntervalLowerBound must be less than MetricIntervalUpperBound.")
     if any(first[1] != second[0] for first, second in pairwise(bounds)):
-        raise refused("The intervals of StepAdjustments must neither overlap nor leave a gap.")
+        raise refusal("The intervals of StepAdjustments must neither overlap nor leave a gap.")
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
@@ -122,7 +122,7 @@ def _check_others(store: Scaling, policy: Policy) -> None:
         return
     for other in store.of(policy.resource):
         if other.kind == policy.kind and other.name != policy.name and _metric(other) == _metric(policy):
-            raise refused("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
+            raise refusal("Only one TargetTrackingScaling policy for a given metric specification is allowed.")
 
 
 def _metric(policy: Policy) -> Any:
@@ -165,17 +165,17 @@ def _query(query: dict[str, Any]) -> dict[str, Any]:
     return {**query, "MetricStat": {**query["MetricStat"], "Period": _PERIOD}} if "MetricStat" in query else query
 
 
-def _named(ctx: Context, policy: Policy) -> list[dict[str, str]]:
+def _alarm_list(ctx: Context, policy: Policy) -> list[dict[str, str]]:
     return [{"AlarmName": name, "AlarmARN": f"arn:aws:cloudwatch:{ctx.region}:{ctx.account}:alarm:{name}"} for name in policy.alarms]
 
 
-def _described(ctx: Context, policy: Policy) -> dict[str, Any]:
+def _description(ctx: Context, policy: Policy) -> dict[str, Any]:
     return {
         "PolicyARN": policy.arn,
         "PolicyName": policy.name,
         **common(policy.resource),
         "PolicyType": policy.kind,
         _CONFIGURATION[policy.kind]: policy.settings,
-        "Alarms": _named(ctx, policy),
+        "Alarms": _alarm_list(ctx, policy),
         "CreationTime": policy.created,
     }

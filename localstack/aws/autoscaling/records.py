@@ -84,7 +84,7 @@ class Scaling:
         return [policy for policy in list(self.policies.values()) if policy.resource == resource]
 
 
-def refused(message: str) -> AwsError:
+def refusal(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
@@ -94,7 +94,7 @@ def ours(ctx: Context, params: dict[str, Any]) -> bool:
         return False
     dimension = params.get("ScalableDimension")
     if dimension is not None and dimension != DIMENSION:
-        raise refused(f"The local stack scales {DIMENSION} alone, not {dimension}.")
+        raise refusal(f"The local stack scales {DIMENSION} alone, not {dimension}.")
     return True
 
 
@@ -110,7 +110,7 @@ def names(resource: str) -> tuple[str, str]:
     """Endpoint and variant of a ResourceId."""
     match = _RESOURCE.fullmatch(resource)
     if match is None:
-        raise refused("Unsupported service namespace, resource type or scalable dimension")
+        raise refusal("Unsupported service namespace, resource type or scalable dimension")
     return match[1], match[2]
 
 

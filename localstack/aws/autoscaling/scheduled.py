@@ -14,7 +14,7 @@ import msgspec
 
 from ..registry import Context, handles
 from . import activities, schedules, targets
-from .records import SERVICE, Scaling, Scheduled, Target, common, missing, not_ours, ours, page, refused
+from .records import SERVICE, Scaling, Scheduled, Target, common, missing, not_ours, ours, page, refusal
 
 
 @handles(SERVICE, "PutScheduledAction")
@@ -29,7 +29,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             raise missing("scalable target found", params)
         action = _action(ctx, params, store.scheduled.get(key))
         _due(action)
-        targets.check(ctx, _changed(target, action))
+        targets.check(ctx, _with_limits(target, action))
         store.scheduled[key] = action
     _wait(ctx.without_request(), action)
     return {}
@@ -45,7 +45,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         for action in list(ctx.store(Scaling).scheduled.values())
         if resource in (None, action.resource) and (wanted is None or action.name in wanted or action.arn in wanted)
     ]
-    return page(actions, params, "ScheduledActions", _described)
+    return page(actions, params, "ScheduledActions", _description)
 
 
 @handles(SERVICE, "DeleteScheduledAction")
@@ -68,9 +68,9 @@ def _action(ctx: Context, params: dict[str, Any], before: Scheduled | None) -> S
     numbers = params.get("ScalableTargetAction") or (before.numbers if before else {})
     schedule = params.get("Schedule") or (before.schedule if before else None)
     if schedule is None:
-        raise refused("Schedule is required to create a scheduled action.")
+        raise refusal("Schedule is required to create a scheduled action.")
     if not numbers:
-        raise refused("ScalableTargetAction must specify MinCapacity, MaxCapacity or both.")
+        raise refusal("ScalableTargetAction must specify MinCapacity, MaxCapacity or both.")
     resource, name = params["ResourceId"], params["ScheduledActionName"]
     number = before.arn.split(":")[6] if before else str(uuid.uuid4())
     return Scheduled(
@@ -95,11 +95,11 @@ def _due(action: Scheduled) -> schedules.Due:
     try:
         zone = ZoneInfo(action.zone or "UTC")
     except (KeyError, OSError, ValueError) as error:
-        raise refused(f"Timezone {action.zone!r} is not in the IANA database.") from error
+        raise refusal(f"Timezone {action.zone!r} is not in the IANA database.") from error
     try:
         return schedules.due(action.schedule, zone, action.start or action.created)
     except ValueError as error:
-        raise refused(f"Invalid schedule expression {action.schedule!r}: {error}.") from error
+        raise refusal(f"Invalid schedule expression {action.schedule!r}: {error}.") from error
 
 
 def _wait(ctx: Context, action: Scheduled) -> None:
@@ -120,19 +120,19 @@ def _run(ctx: Context, action: Scheduled) -> None:
             return  # it was changed or deleted meanwhile
         acts = not target.suspended.get("ScheduledScalingSuspended")
         if acts:
-            target = store.targets[action.resource] = _changed(target, action)
+            target = store.targets[action.resource] = _with_limits(target, action)
     if acts:
         activities.keep_within(ctx, target)
     _wait(ctx, action)
 
 
-def _changed(target: Target, action: Scheduled) -> Target:
+def _with_limits(target: Target, action: Scheduled) -> Target:
     return msgspec.structs.replace(
         target, least=action.numbers.get("MinCapacity", target.least), most=action.numbers.get("MaxCapacity", target.most)
     )
 
 
-def _described(action: Scheduled) -> dict[str, Any]:
+def _description(action: Scheduled) -> dict[str, Any]:
     described = {
         "ScheduledActionName": action.name,
         "ScheduledActionARN": action.arn,

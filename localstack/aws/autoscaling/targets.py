@@ -14,7 +14,7 @@ from ..endpoints.checks import arn
 from ..endpoints.records import Endpoint, Fleet, Variant, find
 from ..registry import Context, handles
 from . import activities
-from .records import NAMESPACE, SERVICE, Scaling, Target, common, missing, names, ours, page, refused
+from .records import NAMESPACE, SERVICE, Scaling, Target, common, missing, names, ours, page, refusal
 
 _ROLE = "role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
 _SUSPENDED = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
@@ -32,7 +32,7 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         target = _target(ctx, params, before)
         check(ctx, target)
         if params.get("RoleARN") and ":role/" not in params["RoleARN"]:
-            raise refused(f"RoleARN '{params['RoleARN']}' is no role.")
+            raise refusal(f"RoleARN '{params['RoleARN']}' is no role.")
         store.targets[target.resource] = target
     if before is None and backlog.settings(endpoint) is None:
         variants.emit_zeros(ctx, target.endpoint, target.variant)
@@ -47,7 +47,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     wanted = params.get("ResourceIds") or None
     targets = [target for target in list(ctx.store(Scaling).targets.values()) if wanted is None or target.resource in wanted]
     role = f"arn:aws:iam::{ctx.account}:{_ROLE}"
-    return page(targets, params, "ScalableTargets", lambda target: _described(target, role))
+    return page(targets, params, "ScalableTargets", lambda target: _description(target, role))
 
 
 @handles(SERVICE, "DeregisterScalableTarget")
@@ -90,7 +90,7 @@ def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
         old, new = endpoint.fleet.variants.get(target.variant), fleet.variants.get(target.variant)
         if new is None or (old is not None and old.config.get("InstanceType") != new.config.get("InstanceType")):
             what = "removes it" if new is None else "changes its instance type"
-            raise refused(f"Variant {target.variant} is registered as a scalable target, and the update {what}: deregister it first.")
+            raise refusal(f"Variant {target.variant} is registered as a scalable target, and the update {what}: deregister it first.")
 
 
 def resume(ctx: Context, store: Scaling) -> None:
@@ -107,19 +107,19 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
     name, label = names(resource)
     endpoint = find(ctx, name)
     if endpoint is None:
-        raise refused(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
+        raise refusal(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
     variant = endpoint.fleet.variants.get(label)
     if variant is None:
-        raise refused(f'The variant name(s) "{label}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".')
+        raise refusal(f'The variant name(s) "{label}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".')
     return endpoint, variant
 
 
 def _target(ctx: Context, params: dict[str, Any], before: Target | None) -> Target:
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
     if before is None and (least is None or most is None):
-        raise refused("MinCapacity and MaxCapacity are required to register a new scalable target.")
+        raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")
     if params.get("Tags"):
-        raise refused("The local stack keeps no tags of scalable targets: leave Tags out.")
+        raise refusal("The local stack keeps no tags of scalable targets: leave Tags out.")
     endpoint, variant = names(params["ResourceId"])
     return Target(
         resource=params["ResourceId"],
@@ -139,19 +139,19 @@ def check(ctx: Context, target: Target) -> None:
     machine = variant.config.get("InstanceType") or ""
     floor = 0 if backlog.settings(endpoint) is not None else 1
     if variant.serverless:
-        raise refused("A serverless variant has no instances to scale; the local stack does not scale its provisioned concurrency.")
+        raise refusal("A serverless variant has no instances to scale; the local stack does not scale its provisioned concurrency.")
     if machine.startswith("ml.t2."):
-        raise refused(
+        raise refusal(
             f"You cannot register a variant with {machine} instance type as a scalable target. This is because the burstable performance "
             "of these instances can lead to unpredictable behavior with Auto Scaling."
         )
     if target.least < floor:
-        raise refused(f"MinCapacity must be at least {floor} for {NAMESPACE} endpoints of this kind, not {target.least}.")
+        raise refusal(f"MinCapacity must be at least {floor} for {NAMESPACE} endpoints of this kind, not {target.least}.")
     if target.most < max(target.least, 1):
-        raise refused(f"MaxCapacity must be at least MinCapacity ({target.least}) and 1, not {target.most}.")
+        raise refusal(f"MaxCapacity must be at least MinCapacity ({target.least}) and 1, not {target.most}.")
 
 
-def _described(target: Target, role: str) -> dict[str, Any]:
+def _description(target: Target, role: str) -> dict[str, Any]:
     return {
         **common(target.resource),
         "MinCapacity": target.least,

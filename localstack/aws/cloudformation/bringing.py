@@ -9,14 +9,14 @@ import msgspec
 
 from ..registry import Context
 from . import resources
-from .placeholders import CLASSES, Placeholder, generated
+from .placeholders import CLASSES, Placeholder, physical_name
 from .records import Managed, stack_of
 from .resources import Failure, Properties, Resource
 
 _CUSTOM = "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename {name} and update the stack again."
 
 
-def reconciled(ctx: Context, managed: Managed) -> bool:
+def reconcile(ctx: Context, managed: Managed) -> bool:
     """One look; whether all is there, and serves. Failure."""
     stack = stack_of(ctx, managed.id)
     wanted = list(wanted_of(stack))
@@ -56,7 +56,7 @@ def _bring(ctx: Context, managed: Managed, logical: str, placeholder: Placeholde
         return
     if current is None:
         _make(ctx, managed, placeholder, _resource(placeholder, logical, name or placeholder.name, properties))
-    elif name in (None, current.name) and _untagged(current.properties) == _untagged(properties):
+    elif name in (None, current.name) and _without_tags(current.properties) == _without_tags(properties):
         resources.retag(ctx, placeholder.physical_resource_id, current.properties, properties)
         current.properties = properties
     elif name in (None, current.name) and current.is_endpoint:
@@ -65,7 +65,7 @@ def _bring(ctx: Context, managed: Managed, logical: str, placeholder: Placeholde
         _replace(ctx, managed, current, placeholder, properties)
 
 
-def _untagged(properties: Properties) -> Properties:
+def _without_tags(properties: Properties) -> Properties:
     return {name: value for name, value in properties.items() if name != "Tags"}
 
 
@@ -85,7 +85,7 @@ def _replace(ctx: Context, managed: Managed, current: Resource, placeholder: Pla
     elif name == current.name:
         raise Failure(current.logical, _CUSTOM.format(name=name))
     else:
-        new = _resource(placeholder, current.logical, name or generated(current.logical), properties)
+        new = _resource(placeholder, current.logical, name or physical_name(current.logical), properties)
         _make(ctx, managed, placeholder, new)
     managed.replaced.append(current)
 
@@ -103,7 +103,7 @@ def clean(ctx: Context, managed: Managed) -> None:
     """What an update has replaced or dropped, last made first. What cannot be removed is left, as CloudFormation leaves it."""
     for resource in sorted(managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)):
         try:
-            if not resources.removed(ctx, resource):
+            if not resources.remove(ctx, resource):
                 return
         except Failure:
             pass

@@ -47,7 +47,7 @@ def stack_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles("cloudformation", "ExecuteChangeSet")
 def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     _prepare(ctx, {})
-    described = ctx.moto("cloudformation", "DescribeChangeSet", _named(params))
+    described = ctx.moto("cloudformation", "DescribeChangeSet", _stack_parameters(params))
     stack = stack_of(ctx, described["StackId"])
     new = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
     before = None if new else _before(stack)
@@ -97,7 +97,7 @@ def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> Non
     templates.check(ctx, params, sets=sets)
 
 
-def _named(params: dict[str, Any]) -> dict[str, Any]:
+def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
     return {name: params[name] for name in ("ChangeSetName", "StackName") if name in params}
 
 

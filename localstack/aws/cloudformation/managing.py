@@ -103,13 +103,13 @@ def settle(ctx: Context, managed: Managed) -> None:
             managed.verb = after
 
 
-def _applied(ctx: Context, managed: Managed) -> str | None:
+def _apply(ctx: Context, managed: Managed) -> str | None:
     """One look: None while an endpoint is under way, else what comes after."""
     try:
-        if not bringing.reconciled(ctx, managed):
+        if not bringing.reconcile(ctx, managed):
             return None
     except Failure as failure:
-        return _failed(ctx, managed, failure)
+        return _fail(ctx, managed, failure)
     bringing.clean(ctx, managed)
     if managed.replaced:
         return None
@@ -117,7 +117,7 @@ def _applied(ctx: Context, managed: Managed) -> str | None:
     return ""
 
 
-def _failed(ctx: Context, managed: Managed, failure: Failure) -> str:
+def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
     _event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
@@ -148,14 +148,14 @@ def _go_back(ctx: Context, managed: Managed) -> None:
         stack.events, stack.status = events, managed.status
 
 
-def _removed(ctx: Context, managed: Managed) -> str | None:
+def _remove(ctx: Context, managed: Managed) -> str | None:
     """Everything that the stack has, what refers to others first: None while an endpoint goes."""
     there = [*managed.replaced, *managed.resources.values()]
     for resource in sorted(there, key=lambda resource: -list(CLASSES).index(resource.resource_type)):
         if managed.verb == "DELETE" and resource.logical in managed.retained:
             continue
         try:
-            if not resources.removed(ctx, resource):
+            if not resources.remove(ctx, resource):
                 return None
         except Failure as failure:
             _event(ctx, managed, failure.logical, "DELETE_FAILED", failure.reason)
@@ -163,10 +163,10 @@ def _removed(ctx: Context, managed: Managed) -> str | None:
             return ""
         managed.resources.pop(resource.logical, None)
     managed.replaced.clear()
-    return _gone(ctx, managed)
+    return _remove_from_moto(ctx, managed)
 
 
-def _gone(ctx: Context, managed: Managed) -> str:
+def _remove_from_moto(ctx: Context, managed: Managed) -> str:
     """The rest is moto's to remove."""
     try:
         if managed.verb == "DELETE":
@@ -188,11 +188,11 @@ def _empty(stack: Any) -> None:
 
 
 _STEPS: dict[str, Callable[[Context, Managed], str | None]] = {
-    "CREATE": _applied,
-    "UPDATE": _applied,
-    "UPDATE_ROLLBACK": _applied,
-    "ROLLBACK": _removed,
-    "DELETE": _removed,
+    "CREATE": _apply,
+    "UPDATE": _apply,
+    "UPDATE_ROLLBACK": _apply,
+    "ROLLBACK": _remove,
+    "DELETE": _remove,
 }
 
 

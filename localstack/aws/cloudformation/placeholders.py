@@ -28,7 +28,7 @@ def only_in(stack: str) -> Iterator[None]:
         _stack.reset(before)
 
 
-def refused(kinds: set[str]) -> AwsError:
+def refusal(kinds: set[str]) -> AwsError:
     text = (
         f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; CloudFormation does. Make them by SageMaker's API"
     )
@@ -72,8 +72,8 @@ class Placeholder(CloudFormationModel):
     ) -> Placeholder:
         del resource_name
         if _stack.get() not in (more["StackId"], more["StackId"].split("/")[1]):
-            raise refused({f"{more['ResourceType']} in a nested stack"})
-        return cls(cloudformation_json["Properties"].get(cls.name_property()) or generated(more["LogicalId"]), account_id, region_name)
+            raise refusal({f"{more['ResourceType']} in a nested stack"})
+        return cls(cloudformation_json["Properties"].get(cls.name_property()) or physical_name(more["LogicalId"]), account_id, region_name)
 
     @classmethod
     def update_from_cloudformation_json(
@@ -110,7 +110,7 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 }
 
 
-def generated(logical: str) -> str:
+def physical_name(logical: str) -> str:
     """A name for who gave none."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

@@ -97,16 +97,21 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 def create(ctx: Context, resource: Resource) -> None:
     properties = {name: value for name, value in resource.properties.items() if name not in _OF_UPDATES}
-    _call(ctx, resource, "Create", {**properties, **_named(resource)})
+    _call(ctx, resource, "Create", {**properties, **_name_parameter(resource)})
 
 
 def update(ctx: Context, resource: Resource) -> None:
     """An endpoint's configuration and how it is deployed. Nothing to do for one that has gone back to it."""
-    there = _described(ctx, resource)
+    there = _describe(ctx, resource)
     if there is not None and there.get("EndpointConfigName") == resource.properties.get("EndpointConfigName"):
         return
     taken = _members("UpdateEndpoint")
-    _call(ctx, resource, "Update", {**{name: value for name, value in resource.properties.items() if name in taken}, **_named(resource)})
+    _call(
+        ctx,
+        resource,
+        "Update",
+        {**{name: value for name, value in resource.properties.items() if name in taken}, **_name_parameter(resource)},
+    )
 
 
 def retag(ctx: Context, arn: str, before: Properties, after: Properties) -> None:
@@ -122,7 +127,7 @@ def ready(ctx: Context, resource: Resource) -> bool:
     """Whether an endpoint serves what its properties say; False while it changes. Failure when it does not come to that."""
     if not resource.is_endpoint:
         return True
-    endpoint = _described(ctx, resource)
+    endpoint = _describe(ctx, resource)
     if endpoint is None:
         raise Failure(resource.logical, f"Resource of type '{_ENDPOINT}' with identifier '{resource.name}' was not found.")
     if endpoint["EndpointStatus"] not in _SETTLED:
@@ -134,34 +139,34 @@ def ready(ctx: Context, resource: Resource) -> bool:
     return True
 
 
-def removed(ctx: Context, resource: Resource) -> bool:
+def remove(ctx: Context, resource: Resource) -> bool:
     """Remove it, as far as that is possible now; whether it is gone."""
-    there = _described(ctx, resource)
+    there = _describe(ctx, resource)
     if there is None:
         return True
     if not resource.is_endpoint:
-        _call(ctx, resource, "Delete", _named(resource))
+        _call(ctx, resource, "Delete", _name_parameter(resource))
         return True
     if there["EndpointStatus"] in _SETTLED:
-        _call(ctx, resource, "Delete", _named(resource))
-        return _described(ctx, resource) is None
+        _call(ctx, resource, "Delete", _name_parameter(resource))
+        return _describe(ctx, resource) is None
     return False
 
 
-def _named(resource: Resource) -> Properties:
+def _name_parameter(resource: Resource) -> Properties:
     return {resource.kind.name_property(): resource.name}
 
 
-def _described(ctx: Context, resource: Resource) -> dict[str, Any] | None:
+def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
     try:
-        return _asked(ctx, f"Describe{resource.kind.resource}", _named(resource))
+        return _request(ctx, f"Describe{resource.kind.resource}", _name_parameter(resource))
     except ClientError:
         return None
 
 
 def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> None:
     try:
-        _asked(ctx, f"{verb}{resource.kind.resource}", params)
+        _request(ctx, f"{verb}{resource.kind.resource}", params)
     except ClientError as error:
         message = error.response["Error"].get("Message", "")
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
@@ -170,6 +175,6 @@ def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> No
         ) from error
 
 
-def _asked(ctx: Context, operation: str, params: Properties) -> dict[str, Any]:
+def _request(ctx: Context, operation: str, params: Properties) -> dict[str, Any]:
     answer: dict[str, Any] = getattr(ctx.client("sagemaker"), xform_name(operation))(**params)
     return answer

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from botocore.exceptions import ClientError
 
 from ..registry import AwsError, Context
-from .placeholders import CLASSES, refused
+from .placeholders import CLASSES, refusal
 
 _TYPE = re.compile(r"AWS::SageMaker::\w+")
 
@@ -20,7 +20,7 @@ def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
     kinds = set(_TYPE.findall(_template(ctx, params)))
     others = kinds if sets else kinds - CLASSES.keys()
     if others and not ctx.moto_answers:
-        raise refused(others)
+        raise refusal(others)
 
 
 @cache
@@ -36,7 +36,7 @@ def show_placeholders(*, moto_answers: bool) -> None:
         if kind in CLASSES:
             return CLASSES[kind]
         if _TYPE.fullmatch(kind) and not moto_answers:  # a nested stack's template is only seen when it is made
-            raise refused({kind})
+            raise refusal({kind})
         return class_of(kind)
 
     parsing.resource_class_from_type = known  # type: ignore[assignment]  # it raises where moto's never does

@@ -93,7 +93,7 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     if answer.get("NextToken") or params.get("Namespace") not in (None, sagemaker.NAMESPACE):
         return answer
     wanted = {d["Name"]: d.get("Value") for d in params.get("Dimensions") or ()}
-    ours = [m for m in sagemaker.listed(ctx) if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)]
+    ours = [m for m in sagemaker.metrics(ctx) if params.get("MetricName") in (None, m["MetricName"]) and _has(m, wanted)]
     return {**answer, "Metrics": [*(answer.get("Metrics") or ()), *ours]}
 
 

@@ -88,7 +88,7 @@ def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetim
                 yield moment, value
 
 
-def named(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
+def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
     """Every metric there is, with its dimensions."""
     store = ctx.store(Queues)
     with store.lock:

@@ -50,7 +50,7 @@ def series(
 
 def young(ctx: Context, namespace: str, end: datetime) -> bool:
     """Whether a window ends later than what is to be seen of a namespace."""
-    visible = variants.settled(ctx)
+    visible = variants.settled_until(ctx)
     return namespace == sagemaker.NAMESPACE and visible is not None and end > visible
 
 
@@ -72,10 +72,10 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
 def _points(ctx: Context, wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
     if wanted.namespace == sagemaker.NAMESPACE and wanted.unit in (None, sagemaker.UNITS.get(wanted.name)):
         yield from sagemaker.points(ctx, wanted.name, wanted.dimensions, wanted.start, wanted.end)
-    yield from _put(backend(ctx).metric_data, wanted)
+    yield from _custom_points(backend(ctx).metric_data, wanted)
 
 
-def _put(data: Iterable[Any], wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
+def _custom_points(data: Iterable[Any], wanted: _Wanted) -> Iterator[tuple[datetime, float | Summary]]:
     for datum in list(data):
         if datum.namespace != wanted.namespace or datum.name != wanted.name or (wanted.unit and datum.unit != wanted.unit):
             continue

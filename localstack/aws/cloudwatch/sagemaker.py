@@ -14,19 +14,19 @@ UNITS = {**queues.UNITS, **variants.UNITS}
 
 def points(ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime) -> Iterator[tuple[datetime, float]]:
     """The values of a metric in [start, end) that are to be seen, at the starts of their minutes."""
-    visible = variants.settled(ctx)
+    visible = variants.settled_until(ctx)
     for source in (variants.points, queues.points):
         for moment, value in source(ctx, metric, dimensions, start, end):
             if visible is None or moment + timedelta(minutes=1) <= visible:
                 yield moment, value
 
 
-def listed(ctx: Context) -> list[dict[str, object]]:
+def metrics(ctx: Context) -> list[dict[str, object]]:
     """Every metric with something to be seen, as ListMetrics has it."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return [
         {"Namespace": NAMESPACE, "MetricName": metric, "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()]}
-        for source in (variants.named, queues.named)
+        for source in (variants.metrics, queues.metrics)
         for metric, dimensions in source(ctx)
         if next(points(ctx, metric, dimensions, first, last), None) is not None
     ]

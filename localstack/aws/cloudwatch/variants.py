@@ -85,7 +85,7 @@ def delay(ctx: Context) -> float:
     return 0.0 if ctx.clock.mode == "instant" else 60.0
 
 
-def settled(ctx: Context) -> datetime | None:
+def settled_until(ctx: Context) -> datetime | None:
     """Minutes that end by this moment are to be seen. None: every minute is, the running one too."""
     late = delay(ctx)
     return ctx.clock.now() - timedelta(seconds=late) if late else None
@@ -129,7 +129,7 @@ def _number(moment: datetime) -> int:
     return int(moment.timestamp()) // 60
 
 
-def named(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
+def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
     """Every metric there is, with its dimensions."""
     sources = sorted(ctx.store(Variants).of)
     of_variants = [dict(zip(_DIMENSIONS, source[:2], strict=False)) for source in dict.fromkeys(source[:2] for source in sources)]

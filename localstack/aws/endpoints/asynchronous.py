@@ -114,19 +114,19 @@ def check(params: dict[str, Any]) -> None:
         return
     output = config["OutputConfig"]
     if (output.get("NotificationConfig") or {}).keys() & {"SuccessTopic", "ErrorTopic"}:
-        raise _refused("The local stack sends no notifications of asynchronous invocations: leave NotificationConfig's topics out.")
+        raise _refusal("The local stack sends no notifications of asynchronous invocations: leave NotificationConfig's topics out.")
     if not output.get("S3OutputPath"):
-        raise _refused("AsyncInferenceConfig needs an OutputConfig with an S3OutputPath.")
+        raise _refusal("AsyncInferenceConfig needs an OutputConfig with an S3OutputPath.")
     for key in ("S3OutputPath", "S3FailurePath"):
         if output.get(key) and not output[key].startswith("s3://"):
-            raise _refused(f"{key} '{output[key]}' must be an s3:// URI: the local stack writes to no other.")
+            raise _refusal(f"{key} '{output[key]}' must be an s3:// URI: the local stack writes to no other.")
     if any(variant.get("ServerlessConfig") for variant in params["ProductionVariants"]):
-        raise _refused("A serverless variant cannot be invoked asynchronously: leave AsyncInferenceConfig or ServerlessConfig out.")
+        raise _refusal("A serverless variant cannot be invoked asynchronously: leave AsyncInferenceConfig or ServerlessConfig out.")
     if params.get("ShadowProductionVariants"):
-        raise _refused("Shadow variants are not supported for endpoints with an AsyncInferenceConfig.")
+        raise _refusal("Shadow variants are not supported for endpoints with an AsyncInferenceConfig.")
     if (params.get("DataCaptureConfig") or {}).get("EnableCapture"):
-        raise _refused("The local stack does not capture the data of asynchronous invocations: leave DataCaptureConfig out.")
+        raise _refusal("The local stack does not capture the data of asynchronous invocations: leave DataCaptureConfig out.")
 
 
-def _refused(message: str) -> AwsError:
+def _refusal(message: str) -> AwsError:
     return AwsError("ValidationException", message)

@@ -8,7 +8,7 @@ from typing import Any
 from ..registry import AwsError, Context
 
 
-def refused(message: str) -> AwsError:
+def refusal(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
@@ -18,32 +18,32 @@ def arn(ctx: Context, kind: str, name: str) -> str:
 
 def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[str, Any]]) -> None:
     if shadow and (len(production) != 1 or len(shadow) != 1):
-        raise refused("An endpoint with shadow variants must have exactly one production variant and one shadow variant.")
+        raise refusal("An endpoint with shadow variants must have exactly one production variant and one shadow variant.")
     seen: set[str] = set()
     for variant in (*production, *shadow):
         if variant["VariantName"] in seen:
-            raise refused(f"Variant names must be unique within an endpoint configuration: '{variant['VariantName']}' is there twice.")
+            raise refusal(f"Variant names must be unique within an endpoint configuration: '{variant['VariantName']}' is there twice.")
         seen.add(variant["VariantName"])
         _variant(variant)
 
 
 def capture(config: Mapping[str, Any] | None) -> None:
     if config and not config["DestinationS3Uri"].startswith("s3://"):
-        raise refused(f"DestinationS3Uri '{config['DestinationS3Uri']}' is not an S3 URI.")
+        raise refusal(f"DestinationS3Uri '{config['DestinationS3Uri']}' is not an S3 URI.")
 
 
 def _variant(variant: Mapping[str, Any]) -> None:
     label = variant["VariantName"]
     if not variant.get("ModelName"):
-        raise refused(f"Variant '{label}' names no model; the local stack has no inference components.")
+        raise refusal(f"Variant '{label}' names no model; the local stack has no inference components.")
     pools = ("InstanceType", "ServerlessConfig", "InstancePools")
     if not any(variant.get(key) for key in pools):
-        raise refused(f"Variant '{label}' must specify one of InstanceType and ServerlessConfig.")
+        raise refusal(f"Variant '{label}' must specify one of InstanceType and ServerlessConfig.")
     if variant.get("ServerlessConfig") and variant.get("InstanceType"):
-        raise refused(f"Variant '{label}' cannot specify both InstanceType and ServerlessConfig.")
+        raise refusal(f"Variant '{label}' cannot specify both InstanceType and ServerlessConfig.")
     memory = (variant.get("ServerlessConfig") or {}).get("MemorySizeInMB")
     if memory is not None and memory not in range(1024, 6145, 1024):
-        raise refused(
+        raise refusal(
             f"1 validation error detected: Value '{memory}' at 'MemorySizeInMB' failed to satisfy constraint: "
             "Member must satisfy enum value set: [1024, 2048, 3072, 4096, 5120, 6144]"
         )

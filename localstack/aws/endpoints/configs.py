@@ -25,7 +25,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     store = ctx.store(Endpoints)
     with store.lock:
         if name in store.configs and not ctx.moto_answers:  # moto replaces
-            raise checks.refused(f'Cannot create already existing endpoint configuration "{arn}".')
+            raise checks.refusal(f'Cannot create already existing endpoint configuration "{arn}".')
         fields = {key: value for key, value in params.items() if key not in ("EndpointConfigName", "Tags")}
         store.configs[name] = Config(name=name, created=ctx.clock.now(), params=fields)
     tags.put(ctx, arn, params.get("Tags"))
@@ -68,4 +68,4 @@ def _model(ctx: Context, name: str) -> None:
     try:
         ctx.client("sagemaker").describe_model(ModelName=name)
     except ClientError as error:
-        raise checks.refused(f'Could not find model "{checks.arn(ctx, "model", name)}".') from error
+        raise checks.refusal(f'Could not find model "{checks.arn(ctx, "model", name)}".') from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..cloudwatch.alarms import states
 from ..registry import Context
 from . import backlog, fleets, timing
-from .checks import refused
+from .checks import refusal
 from .records import Endpoint, Fleet
 
 
@@ -30,7 +30,7 @@ def must_exist(ctx: Context, alarms: Sequence[str]) -> None:
     known = states(ctx)
     missing = [name for name in alarms if name not in known]
     if missing:
-        raise refused(f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration.")
+        raise refusal(f"Could not find CloudWatch alarm(s) {', '.join(missing)} of AutoRollbackConfiguration.")
 
 
 def say(ctx: Context, fleet: Fleet, status: str) -> None:
@@ -65,7 +65,7 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
         _watch(ctx, endpoint, fleet, plan.alarms)
 
     def passed() -> None:
-        if plan.alarms and _tripped(ctx, endpoint, fleet, plan.alarms):
+        if plan.alarms and _rolled_back_by_alarm(ctx, endpoint, fleet, plan.alarms):
             return
         if not last:
             _stage(ctx, endpoint, fleet, number + 1, doomed=doomed)
@@ -80,7 +80,7 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
     """Look at the alarms every few seconds for as long as this stage is the current one: once on the instant clock, where none bakes."""
     share = endpoint.share
-    if _tripped(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
+    if _rolled_back_by_alarm(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
         return
 
     def again() -> None:
@@ -90,7 +90,7 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
     ctx.clock.call_after(timing.ALARMS, again)
 
 
-def _tripped(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> bool:
+def _rolled_back_by_alarm(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> bool:
     if endpoint.pending is not fleet or endpoint.status != "Updating":
         return True
     known = states(ctx)

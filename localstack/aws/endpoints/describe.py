@@ -17,7 +17,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with endpoint.lock:
         if endpoint.stale is not None and ctx.clock.now() < endpoint.stale[0]:
             return endpoint.stale[1]
-        return described(endpoint)
+        return description(endpoint)
 
 
 @handles("sagemaker", "ListEndpoints")
@@ -36,7 +36,7 @@ def list_endpoints(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     return {"Endpoints": summaries, **more}
 
 
-def described(endpoint: Endpoint) -> dict[str, Any]:
+def description(endpoint: Endpoint) -> dict[str, Any]:
     fleet = endpoint.fleet
     answer: dict[str, Any] = {
         "EndpointName": endpoint.name,
@@ -69,7 +69,7 @@ def hide(ctx: Context, endpoint: Endpoint) -> None:
     """Before a change: with the fault eventual-consistency, DescribeEndpoint shows what is there now for as long as the fault says."""
     fault = ctx.fault("eventual-consistency", endpoint.name)
     if fault is not None:
-        endpoint.stale = (ctx.clock.now() + timedelta(seconds=fault.seconds), described(endpoint))
+        endpoint.stale = (ctx.clock.now() + timedelta(seconds=fault.seconds), description(endpoint))
 
 
 def _summary(variant: Variant) -> dict[str, Any]:

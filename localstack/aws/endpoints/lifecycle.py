@@ -25,10 +25,10 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with store.lock:
         earlier = store.endpoints.get(name)
         if earlier is not None and (not ctx.moto_answers or earlier.changing):  # moto replaces
-            raise checks.refused(f'Cannot create already existing endpoint "{arn}".')
+            raise checks.refusal(f'Cannot create already existing endpoint "{arn}".')
         alike = next((other.arn for other in store.endpoints.values() if other.name.lower() == name.lower()), None)
         if alike is not None and not ctx.moto_answers:  # API_CreateEndpoint: a name's case tells no two endpoints apart
-            raise checks.refused(f'Cannot create already existing endpoint "{alike}".')
+            raise checks.refusal(f'Cannot create already existing endpoint "{alike}".')
         store.endpoints[name] = endpoint
     if earlier is not None:
         earlier.routing = None
@@ -43,7 +43,7 @@ def begin(ctx: Context, endpoint: Endpoint) -> None:
     """Start its servers; it is InService when all of them answer, Failed when one does not."""
     _say(ctx, endpoint.fleet, "Creating")
     fleets.start(ctx, endpoint.name, endpoint.fleet)
-    timing.later(ctx, timing.changing(ctx), lambda: _created(ctx, endpoint), blocks=True)
+    timing.later(ctx, timing.changing(ctx), lambda: _finish_creation(ctx, endpoint), blocks=True)
 
 
 @handles("sagemaker", "DeleteEndpoint")
@@ -51,7 +51,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     endpoint = records.must(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.changing:
-            raise checks.refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+            raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         describe.hide(ctx, endpoint)
         endpoint.status = "Deleting"
         endpoint.routing = None
@@ -60,11 +60,11 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     backlog.drop(ctx, endpoint)
     targets.drop_of(ctx, endpoint)
     context = ctx.without_request()
-    timing.later(context, timing.changing(context), lambda: _deleted(context, endpoint))
+    timing.later(context, timing.changing(context), lambda: _remove(context, endpoint))
     return {}
 
 
-def _created(ctx: Context, endpoint: Endpoint) -> None:
+def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
     if not fleets.wait(ctx, endpoint.fleet):
         return
     with endpoint.lock:
@@ -80,7 +80,7 @@ def _created(ctx: Context, endpoint: Endpoint) -> None:
     backlog.note(ctx, endpoint)
 
 
-def _deleted(ctx: Context, endpoint: Endpoint) -> None:
+def _remove(ctx: Context, endpoint: Endpoint) -> None:
     ctx.store(Endpoints).endpoints.pop(endpoint.name, None)
     tags.drop(ctx, endpoint.arn)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import paging
 from ..registry import Context
-from .checks import refused
+from .checks import refusal
 
 _BOUNDS = (("CreationTimeAfter", "CreationTime", 1), ("CreationTimeBefore", "CreationTime", -1))
 _MODIFIED = (("LastModifiedTimeAfter", "LastModifiedTime", 1), ("LastModifiedTimeBefore", "LastModifiedTime", -1))
@@ -24,5 +24,5 @@ def page(ctx: Context, rows: list[dict[str, Any]], params: dict[str, Any], name:
     column = {"Name": name, "Status": "EndpointStatus"}.get(params.get("SortBy", ""), "CreationTime")
     rows = sorted(rows, key=lambda row: row[column], reverse=params.get("SortOrder", "Descending") == "Descending")
     size = 100 if ctx.moto_answers else 10  # moto's, the service's
-    part, more = paging.page(rows, params, size, refused("Invalid pagination token."))
+    part, more = paging.page(rows, params, size, refusal("Invalid pagination token."))
     return list(part), more

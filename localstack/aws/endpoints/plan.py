@@ -42,10 +42,10 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
         return AT_ONCE
     blue_green, rolling = config.get("BlueGreenUpdatePolicy"), config.get("RollingUpdatePolicy")
     if blue_green and rolling:
-        raise _refused("Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified in a DeploymentConfig.")
+        raise _refusal("Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be specified in a DeploymentConfig.")
     alarms = tuple(alarm["AlarmName"] for alarm in (config.get("AutoRollbackConfiguration") or {}).get("Alarms") or ())
     if len(alarms) > 10:
-        raise _refused("AutoRollbackConfiguration takes at most 10 alarms.")
+        raise _refusal("AutoRollbackConfiguration takes at most 10 alarms.")
     if rolling:
         deployment = _rolling(rolling, instances)
     elif blue_green:
@@ -54,7 +54,7 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
         deployment = AT_ONCE
     waiting = sum(stage.bake for stage in deployment.stages) + deployment.termination
     if deployment.timeout <= waiting:
-        raise _refused(
+        raise _refusal(
             f"MaximumExecutionTimeoutInSeconds ({deployment.timeout:.0f}) must be larger than "
             f"the deployment's waiting times ({waiting:.0f} s)."
         )
@@ -64,12 +64,12 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
 def check_variants(deployment: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool) -> None:
     """A guarded deployment replaces a fleet by its like."""
     if deployment.same_names and set(old) != set(new):
-        raise _refused(
+        raise _refusal(
             f"The new endpoint configuration must have the variants of the old one for this deployment: {sorted(old)}, not {sorted(new)}."
         )
     if deployment.rolling and (len(new) > 1 or serverless):
         what = "serverless variants" if serverless else "multiple production variants"
-        raise _refused(f"Rolling deployment is not supported for endpoints with {what}.")
+        raise _refusal(f"Rolling deployment is not supported for endpoints with {what}.")
 
 
 def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
@@ -85,10 +85,10 @@ def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
         case "LINEAR":
             stages = _steps(_size(routing, "LinearStepSize", instances, 10, 50), wait)
         case _:
-            raise _refused(f"Traffic routing type {kind} is not ALL_AT_ONCE, CANARY or LINEAR.")
+            raise _refusal(f"Traffic routing type {kind} is not ALL_AT_ONCE, CANARY or LINEAR.")
     for key, needed in (("CanarySize", "CANARY"), ("LinearStepSize", "LINEAR")):
         if kind != needed and routing.get(key):
-            raise _refused(f"{key} can only be specified with traffic routing type {needed}.")
+            raise _refusal(f"{key} can only be specified with traffic routing type {needed}.")
     return Plan(
         stages=stages,
         termination=_seconds(policy, "TerminationWaitInSeconds"),
@@ -114,15 +114,15 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
     """A CapacitySize as a share of the fleet."""
     size = policy.get(key)
     if not size:
-        raise _refused(f"{key} is required for this traffic routing.")
+        raise _refusal(f"{key} is required for this traffic routing.")
     value = size["Value"]
     if size["Type"] == "CAPACITY_PERCENT":
         if not least <= value <= most:
-            raise _refused(f"{key} must be between {least} and {most} percent of the capacity, not {value}.")
+            raise _refusal(f"{key} must be between {least} and {most} percent of the capacity, not {value}.")
         return float(value) / 100
     share = value / max(instances, 1)
     if value < 1 or share > most / 100:
-        raise _refused(
+        raise _refusal(
             f"{key} must be at least 1 instance and at most {most} percent of the {instances} instance(s), not {value} instance(s)."
         )
     return float(share)
@@ -131,7 +131,7 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
 def _seconds(policy: Mapping[str, Any], key: str) -> float:
     value = policy.get(key) or 0
     if not 0 <= value <= 3600:
-        raise _refused(f"{key} must be between 0 and 3600 seconds, not {value}.")
+        raise _refusal(f"{key} must be between 0 and 3600 seconds, not {value}.")
     return float(value)
 
 
@@ -140,9 +140,9 @@ def _timeout(policy: Mapping[str, Any]) -> float:
     if value is None:
         return _TIMEOUT
     if not 600 <= value <= 28_800:
-        raise _refused(f"MaximumExecutionTimeoutInSeconds must be between 600 and 28800, not {value}.")
+        raise _refusal(f"MaximumExecutionTimeoutInSeconds must be between 600 and 28800, not {value}.")
     return float(value)
 
 
-def _refused(message: str) -> AwsError:
+def _refusal(message: str) -> AwsError:
     return AwsError("ValidationException", message)

@@ -14,7 +14,7 @@ from ...serving.model_server import ModelServer
 from ...serving.weights import Choice, choice, two_fleets
 from ..cloudwatch.variants import Source
 from ..registry import Context
-from .checks import arn, refused
+from .checks import arn, refusal
 from .plan import Plan
 
 _choice = random.choice
@@ -182,12 +182,12 @@ def find(ctx: Context, name: str) -> Endpoint | None:
 def must(ctx: Context, name: str) -> Endpoint:
     endpoint = find(ctx, name)
     if endpoint is None:
-        raise refused(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
+        raise refusal(f'Could not find endpoint "{arn(ctx, "endpoint", name)}".')
     return endpoint
 
 
 def config(ctx: Context, name: str) -> Config:
     stored = ctx.store(Endpoints).configs.get(name)
     if stored is None:
-        raise refused(f'Could not find endpoint configuration "{arn(ctx, "endpoint-config", name)}".')
+        raise refusal(f'Could not find endpoint configuration "{arn(ctx, "endpoint-config", name)}".')
     return stored

@@ -13,7 +13,7 @@ def add(ctx: Context, scripted: Minutes) -> None:
     endpoint = records.must(ctx, scripted.endpoint)
     counts = {variant.name: variant.count for variant in endpoint.fleet.all}
     if unknown := sorted({minute.variant for minute in scripted.minutes} - set(counts)):
-        raise checks.refused(f"{endpoint.name} has no variant {', '.join(unknown)}: it has {', '.join(counts)}")
+        raise checks.refusal(f"{endpoint.name} has no variant {', '.join(unknown)}: it has {', '.join(counts)}")
     for minute in scripted.minutes:
         for status, latency in minute.answers:
             instances = counts[minute.variant]

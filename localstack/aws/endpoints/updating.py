@@ -19,7 +19,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with endpoint.lock:
         _may_change(endpoint)
         if config.name == endpoint.fleet.config.name:
-            raise checks.refused(f'Endpoint "{endpoint.arn}" already uses endpoint configuration {config.name}: an update needs a new one.')
+            raise checks.refusal(f'Endpoint "{endpoint.arn}" already uses endpoint configuration {config.name}: an update needs a new one.')
         fleet = _fleet(endpoint.fleet, config, params)
         targets.check_update(ctx, endpoint, fleet)
         deployment = params.get("DeploymentConfig") or (endpoint.deployment if params.get("RetainDeploymentConfig") else None)
@@ -54,12 +54,12 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         missing = [item["VariantName"] for item in wanted if item["VariantName"] not in known]
         if missing:
             absent = ", ".join(missing)
-            raise checks.refused(
+            raise checks.refusal(
                 f'The variant name(s) "{absent}" is/are not present within endpoint configuration "{endpoint.fleet.config.name}".'
             )
         names = [item["VariantName"] for item in wanted]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise checks.refused(f'The variant name "{twice}" was non-unique within the request.')
+            raise checks.refusal(f'The variant name "{twice}" was non-unique within the request.')
         for item in wanted:
             _check(item, least=0 if backlog.settings(endpoint) else 1)
         describe.hide(ctx, endpoint)
@@ -73,12 +73,15 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     context = ctx.without_request()
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
     timing.later(
-        context, timing.changing(context), lambda: _reweighed(context, endpoint, doomed=silently), blocks=fleets.grows(endpoint.fleet)
+        context,
+        timing.changing(context),
+        lambda: _finish_reweighing(context, endpoint, doomed=silently),
+        blocks=fleets.grows(endpoint.fleet),
     )
     return {"EndpointArn": endpoint.arn}
 
 
-def _reweighed(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
+def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
     """An instance that does not come up takes the whole change back."""
     wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
     with endpoint.lock:
@@ -98,16 +101,16 @@ def _check(item: Mapping[str, Any], least: int) -> None:
     """`least`: only an asynchronous endpoint can do without instances."""
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
-        raise checks.refused(f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount.")
+        raise checks.refusal(f"Variant {item['VariantName']}: specify DesiredWeight or DesiredInstanceCount.")
     if count is not None and count < least:
-        raise checks.refused(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least {least}, not {count}.")
+        raise checks.refusal(f"Variant {item['VariantName']}: DesiredInstanceCount must be at least {least}, not {count}.")
 
 
 def _may_change(endpoint: Endpoint) -> None:
     if endpoint.changing:
-        raise checks.refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":
-        raise checks.refused(f'Cannot update endpoint "{endpoint.arn}" with status {endpoint.status}: it can only be deleted.')
+        raise checks.refusal(f'Cannot update endpoint "{endpoint.arn}" with status {endpoint.status}: it can only be deleted.')
 
 
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:

@@ -51,11 +51,11 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         groups.by_name[name] = group
     tags.put(ctx, arn, params.get("Tags"))
     context = ctx.without_request()
-    ctx.clock.call_after(CREATES, lambda: _created(context, group))
+    ctx.clock.call_after(CREATES, lambda: _finish_creation(context, group))
     return {"FeatureGroupArn": arn}
 
 
-def _created(ctx: Context, group: Group) -> None:
+def _finish_creation(ctx: Context, group: Group) -> None:
     if ctx.stopping.is_set():
         return
     try:
@@ -71,11 +71,11 @@ def resume(ctx: Context, group: Group) -> None:
     """Set the timers of a group again, after the stack's restart."""
     group.flushing = False
     if group.status == "Creating":
-        ctx.clock.call_after(CREATES, lambda: _created(ctx, group))
+        ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))
     elif group.status == "Deleting":
-        ctx.clock.call_after(UPDATES, lambda: _deleted(ctx, group))
+        ctx.clock.call_after(UPDATES, lambda: _remove(ctx, group))
     elif (group.update or {}).get("Status") == "InProgress":
-        ctx.clock.call_after(UPDATES, lambda: _updated(ctx, group))
+        ctx.clock.call_after(UPDATES, lambda: _finish_update(ctx, group))
     if group.pending:
         offline.await_flush(ctx, group)
 
@@ -109,7 +109,7 @@ def describe_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "ListFeatureGroups")
 def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    groups = [group for group in list(ctx.store(Groups).by_name.values()) if _listed(group, params)]
+    groups = [group for group in list(ctx.store(Groups).by_name.values()) if _matches(group, params)]
     key = {"Name": lambda g: g.name, "FeatureGroupStatus": lambda g: g.status, "OfflineStoreStatus": lambda g: g.offline is not None}
     groups.sort(key=key.get(params.get("SortBy", "CreationTime"), lambda g: (g.created, g.name)))
     if params.get("SortOrder", "Descending") == "Descending":
@@ -130,7 +130,7 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _listed(group: Group, params: dict[str, Any]) -> bool:
+def _matches(group: Group, params: dict[str, Any]) -> bool:
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
@@ -166,11 +166,11 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
         group.modified = ctx.clock.now()
         group.update = {"Status": "InProgress"}
     context = ctx.without_request()
-    ctx.clock.call_after(UPDATES, lambda: _updated(context, group))
+    ctx.clock.call_after(UPDATES, lambda: _finish_update(context, group))
     return {"FeatureGroupArn": group.arn}
 
 
-def _updated(ctx: Context, group: Group) -> None:
+def _finish_update(ctx: Context, group: Group) -> None:
     if ctx.stopping.is_set():
         return
     offline.widen(ctx, group)
@@ -186,11 +186,11 @@ def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     group.status = "Deleting"
     context = ctx.without_request()
     offline.flush(context, group)
-    ctx.clock.call_after(UPDATES, lambda: _deleted(context, group))
+    ctx.clock.call_after(UPDATES, lambda: _remove(context, group))
     return {}
 
 
-def _deleted(ctx: Context, group: Group) -> None:
+def _remove(ctx: Context, group: Group) -> None:
     groups = ctx.store(Groups)
     with groups.lock:
         if groups.by_name.get(group.name) is group:

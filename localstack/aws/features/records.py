@@ -10,7 +10,7 @@ from ..registry import AwsError, Context, handles
 from . import offline
 from .groups import find
 from .store import Group, Groups, Online, Row
-from .values import Value, event_time, lifetime, parsed_record, refused, stamp
+from .values import Value, event_time, lifetime, parsed_record, refusal, stamp
 
 _SERVICE = "sagemaker-featurestore-runtime"
 _STORES = ("OnlineStore", "OfflineStore")
@@ -27,7 +27,7 @@ def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """An entry that is refused is in Errors; the others are written."""
     if not 1 <= len(params["Entries"]) <= _MOST_WRITTEN:
-        raise refused(f"Value at 'entries' failed to satisfy constraint: 1 to {_MOST_WRITTEN} entries.")
+        raise refusal(f"Value at 'entries' failed to satisfy constraint: 1 to {_MOST_WRITTEN} entries.")
     errors = []
     for entry in params["Entries"]:
         try:
@@ -42,17 +42,17 @@ def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def update_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     if group.online is None or group.storage not in ("Standard_V2", "InMemory"):
-        raise refused("UpdateRecord is available only for the Standard_V2 and InMemory online store types.")
+        raise refusal("UpdateRecord is available only for the Standard_V2 and InMemory online store types.")
     if len(params["Features"]) > _MOST_UPDATED:
-        raise refused(f"At most {_MOST_UPDATED} features can be updated in a call.")
+        raise refusal(f"At most {_MOST_UPDATED} features can be updated in a call.")
     changes = parsed_record(params["Features"], group.features)
     key = params["RecordIdentifierValueAsString"]
     if changes.get(group.identifier, key) != key:
-        raise refused("The record identifier cannot be updated.")
+        raise refusal("The record identifier cannot be updated.")
     if params.get("TtlDuration") and group.event_time not in changes:
-        raise refused("TtlDuration needs the event time in Features.")
+        raise refusal("TtlDuration needs the event time in Features.")
     with ctx.store(Groups).lock:
-        old = _served(ctx, group, key)
+        old = _readable(ctx, group, key)
         if old is None:
             raise AwsError("ResourceNotFound", f"There is no record {key} in FeatureGroup {group.name}.", 404)
         values = {**old.values, **changes}
@@ -69,7 +69,7 @@ def get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     _online(group)
     names = _names(group, params.get("FeatureNames"))
-    row = _served(ctx, group, params["RecordIdentifierValueAsString"])
+    row = _readable(ctx, group, params["RecordIdentifierValueAsString"])
     if row is None:
         return {}
     return {"Record": _record(group, row.values, names), **_expiry(row, params)}
@@ -80,7 +80,7 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """At most 100 records; what is missing or expired is left out, what is refused is in Errors."""
     asked = sum(len(item["RecordIdentifiersValueAsString"]) for item in params["Identifiers"])
     if not 1 <= asked <= _MOST_READ:
-        raise refused(f"Value at 'identifiers' failed to satisfy constraint: 1 to {_MOST_READ} record identifiers, not {asked}.")
+        raise refusal(f"Value at 'identifiers' failed to satisfy constraint: 1 to {_MOST_READ} record identifiers, not {asked}.")
     records: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     for item in params["Identifiers"]:
@@ -94,7 +94,7 @@ def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             errors += [{**of_group, "RecordIdentifierValueAsString": key, **wrong} for key in keys]
             continue
         for key in keys:
-            row = _served(ctx, group, key)
+            row = _readable(ctx, group, key)
             if row is not None:
                 about = {**of_group, "RecordIdentifierValueAsString": key}
                 records.append({**about, "Record": _record(group, row.values, names), **_expiry(row, params)})
@@ -106,8 +106,8 @@ def list_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     group = _ready(ctx, params["FeatureGroupName"])
     online = _online(group)
     soft = params.get("IncludeSoftDeletedRecords", False)
-    keys = [key for key in sorted(online) if (soft and online[key].deleted) or _served(ctx, group, key) is not None]
-    page, more = paging.page(keys, params, 100, refused("The NextToken is not valid."))
+    keys = [key for key in sorted(online) if (soft and online[key].deleted) or _readable(ctx, group, key) is not None]
+    page, more = paging.page(keys, params, 100, refusal("The NextToken is not valid."))
     return {"RecordIdentifiers": page, **more}
 
 
@@ -124,7 +124,7 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             old = _live(ctx, group, key)
             if old is not None and at <= old.event_time:
                 if hard:
-                    raise refused("EventTime: it has to be later than the EventTime of the existing record.")
+                    raise refusal("EventTime: it has to be later than the EventTime of the existing record.")
             elif hard:
                 group.online.pop(key, None)
             elif old is not None:
@@ -138,7 +138,7 @@ def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
     values = parsed_record(params["Record"], group.features)
     for name in (group.identifier, group.event_time):
         if name not in values:
-            raise refused(f"The record has no value for {name}.")
+            raise refusal(f"The record has no value for {name}.")
     at = event_time(group.features[group.event_time], _text(values, group.event_time))
     with ctx.store(Groups).lock:
         _write(ctx, group, values, at, stores=_targets(group, params), ttl=lifetime(params.get("TtlDuration")), force=False)
@@ -164,7 +164,7 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
     return row
 
 
-def _served(ctx: Context, group: Group, key: str) -> Online | None:
+def _readable(ctx: Context, group: Group, key: str) -> Online | None:
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 
@@ -172,13 +172,13 @@ def _served(ctx: Context, group: Group, key: str) -> Online | None:
 def _ready(ctx: Context, name: str) -> Group:
     group = find(ctx, name)
     if group.status != "Created":
-        raise refused(f"FeatureGroup {group.name} is {group.status}: it takes records when it is Created.")
+        raise refusal(f"FeatureGroup {group.name} is {group.status}: it takes records when it is Created.")
     return group
 
 
 def _online(group: Group) -> dict[str, Online]:
     if group.online is None:
-        raise refused(f"FeatureGroup {group.name} has no OnlineStore: records can only be read from an OnlineStore.")
+        raise refusal(f"FeatureGroup {group.name} has no OnlineStore: records can only be read from an OnlineStore.")
     return group.online
 
 
@@ -187,14 +187,14 @@ def _targets(group: Group, params: dict[str, Any]) -> list[str]:
     wanted: list[str] = params.get("TargetStores") or there
     for name in wanted:
         if name not in there:
-            raise refused(f"FeatureGroup {group.name} has no {name}.")
+            raise refusal(f"FeatureGroup {group.name} has no {name}.")
     return wanted
 
 
 def _names(group: Group, wanted: list[str] | None) -> list[str]:
     for name in wanted or ():
         if name not in group.features:
-            raise refused(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
+            raise refusal(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
     return wanted or list(group.features)
 
 
@@ -215,5 +215,5 @@ def _expiry(record: Online, params: dict[str, Any]) -> dict[str, str]:
 def _text(values: dict[str, Value], name: str) -> str:
     value = values[name]
     if not isinstance(value, str):
-        raise refused(f"Feature {name} cannot be a collection.")
+        raise refusal(f"Feature {name} cannot be a collection.")
     return value

@@ -26,7 +26,7 @@ class Feature(msgspec.Struct, frozen=True):
     collection: str | None = None  # List, Set, Vector
 
 
-def refused(message: str) -> AwsError:
+def refusal(message: str) -> AwsError:
     """As the runtime words a bad request."""
     return AwsError("ValidationError", message, 400)
 
@@ -39,16 +39,16 @@ def parsed_record(record: Sequence[Mapping[str, Any]], features: Mapping[str, Fe
         name = item["FeatureName"]
         feature = features.get(name)
         if feature is None:
-            raise refused(f"FeatureName {name} does not exist in the feature group.")
+            raise refusal(f"FeatureName {name} does not exist in the feature group.")
         if name in values:
-            raise refused(f"FeatureName {name} is given more than once.")
+            raise refusal(f"FeatureName {name} is given more than once.")
         value = _value(feature, item)
         if value is None:
             continue  # a feature without a value is one that is left out
         values[name] = value
         size += len(name) + sum(len(part.encode()) for part in ((value,) if isinstance(value, str) else value))
     if size > MAX_RECORD:
-        raise refused(f"The record is {size} bytes; the maximum size of a record is {MAX_RECORD} bytes.")
+        raise refusal(f"The record is {size} bytes; the maximum size of a record is {MAX_RECORD} bytes.")
     return values
 
 
@@ -56,14 +56,14 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
     if feature.collection:
         many = item.get("ValueAsStringList")
         if "ValueAsString" in item:
-            raise refused(f"Feature {feature.name} is a {feature.collection}: use ValueAsStringList.")
+            raise refusal(f"Feature {feature.name} is a {feature.collection}: use ValueAsStringList.")
         if many is None:
             return None
         for text in many:
             _check(feature, text)
         return tuple(many)
     if item.get("ValueAsStringList") is not None:
-        raise refused(f"Feature {feature.name} is not a collection: use ValueAsString.")
+        raise refusal(f"Feature {feature.name} is not a collection: use ValueAsString.")
     text = item.get("ValueAsString")
     if text is not None:
         _check(feature, text)
@@ -72,12 +72,12 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
 
 def _check(feature: Feature, text: str) -> None:
     if feature.kind == "Integral" and not (_INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63):
-        raise refused(f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Integral.")
+        raise refusal(f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Integral.")
     if feature.kind == "Fractional":
         try:
             float(text)
         except ValueError:
-            raise refused(f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Fractional.") from None
+            raise refusal(f"Failed to parse value '{text}' of feature {feature.name}: it is not of type Fractional.") from None
 
 
 def event_time(feature: Feature, text: str) -> datetime:
@@ -90,7 +90,7 @@ def event_time(feature: Feature, text: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     shape = "yyyy-MM-dd'T'HH:mm:ssZ or yyyy-MM-dd'T'HH:mm:ss.SSSZ" if feature.kind == "String" else "seconds since the Unix epoch"
-    raise refused(f"Failed to parse the event time '{text}' of feature {feature.name}: it has to be {shape}.")
+    raise refusal(f"Failed to parse the event time '{text}' of feature {feature.name}: it has to be {shape}.")
 
 
 def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:

@@ -99,7 +99,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
         if count:
             folder = prefix.filled(plan.prefix, min(record.arrived for record in some), dict(group))
             delivered.append(Object(folder + _name(plan, now), data, count))
-    return [*delivered, *_failed(plan, failures, now)]
+    return [*delivered, *_error_objects(plan, failures, now)]
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
@@ -194,7 +194,7 @@ def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
     return f"{plan.name}-{plan.version}-{now:%Y-%m-%d-%H-%M-%S}-{uuid.uuid4()}{ending}"
 
 
-def _failed(plan: Plan, failures: list[Failure], now: datetime) -> list[Object]:
+def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[Object]:
     by_kind: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_kind[failure.kind].append(failure)

@@ -42,7 +42,7 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
     records: list[Record] = []
     while iterator:
         page = client.get_records(ShardIterator=iterator, Limit=10_000)
-        records += [Record(record["Data"], _arrived(record, ctx.clock.now())) for record in page["Records"]]
+        records += [Record(record["Data"], _arrival(record, ctx.clock.now())) for record in page["Records"]]
         if not page["Records"]:
             break
         positions[shard] = page["Records"][-1]["SequenceNumber"]
@@ -50,6 +50,6 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
     return records
 
 
-def _arrived(record: dict[str, Any], now: datetime) -> datetime:
+def _arrival(record: dict[str, Any], now: datetime) -> datetime:
     arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
     return arrival.astimezone(now.tzinfo) if arrival is not None else now

@@ -30,7 +30,7 @@ def columns_of(wanted: object, count: object, names: Sequence[str]) -> tuple[tup
     return columns, int(str(count))
 
 
-def parted(rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int) -> list[tuple[int, pa.Table]]:
+def by_bucket(rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int) -> list[tuple[int, pa.Table]]:
     """Bucket's number (from 0) and rows, with all columns, of each bucket that has any. `indices`: the columns that are hashed, `kinds`
     their types in Glue. QueryFailed for a type that Athena does not bucket by, NotRun for one whose hash is not here.
     """
@@ -60,7 +60,7 @@ def _hash(value: object, kind: str) -> int:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, int):
-        return _folded(value) if kind == "bigint" else value
+        return _fold(value) if kind == "bigint" else value
     if isinstance(value, float):
         return _float(value) if kind == "float" else _double(value)
     if isinstance(value, str):
@@ -78,7 +78,7 @@ def _text(value: str, code: int) -> int:
 
 
 def _double(value: float) -> int:
-    return _folded(struct.unpack(">q", struct.pack(">d", value + 0.0))[0])
+    return _fold(struct.unpack(">q", struct.pack(">d", value + 0.0))[0])
 
 
 def _float(value: float) -> int:
@@ -86,7 +86,7 @@ def _float(value: float) -> int:
     return code
 
 
-def _folded(value: int) -> int:
+def _fold(value: int) -> int:
     """As Java's Long.hashCode."""
     return _int32(value ^ ((value & 0xFFFFFFFFFFFFFFFF) >> 32))
 

@@ -34,7 +34,7 @@ def parts(s3: Any, catalog: Catalog, table: Table, now: datetime, fixed: Mapping
     if not table.partitions:
         yield from (Part(item, ()) for item in _visible(s3, table.location))
     elif table.parameters.get("projection.enabled", "").lower() == "true":
-        yield from _projected(s3, table, now, fixed)
+        yield from _projected_partitions(s3, table, now, fixed)
     else:
         for partition in catalog.partitions(table):
             location = partition["StorageDescriptor"]["Location"]
@@ -45,7 +45,7 @@ def parts(s3: Any, catalog: Catalog, table: Table, now: datetime, fixed: Mapping
 def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
     prefix = location.rstrip("/") + "/"
     try:
-        for item in objects.listed(s3, prefix):
+        for item in objects.objects_below(s3, prefix):
             rest = item.uri.removeprefix(prefix)
             if item.size and not any(part.startswith(("_", ".")) for part in rest.split("/")):
                 yield item
@@ -53,7 +53,7 @@ def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
         raise QueryFailed("HIVE_CANNOT_OPEN_SPLIT", f"The specified bucket does not exist: {error}", category=3) from error
 
 
-def _projected(s3: Any, table: Table, now: datetime, fixed: Mapping[str, frozenset[str]]) -> Iterator[Part]:
+def _projected_partitions(s3: Any, table: Table, now: datetime, fixed: Mapping[str, frozenset[str]]) -> Iterator[Part]:
     """Partition projection, the other way round: the partition is read from the key, then looked for in what is projected."""
     domains = [_domain(table, column, now, fixed) for column in table.partitions]
     template = table.parameters.get("storage.location.template")
@@ -136,7 +136,7 @@ def _integers(table: Table, column: Column) -> Any:
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
     form = joda(pattern).replace("%-", "%")
-    bounds = [_bound(part.strip(), form, now) for part in span.split(",")]
+    bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:
         raise QueryFailed("INVALID_TABLE_PROPERTY", f"the projection's range '{span}' has to be two dates")
     low, high = bounds
@@ -159,7 +159,7 @@ def _floor(moment: datetime, form: str) -> datetime:
 _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
-def _bound(text: str, form: str, now: datetime) -> datetime:
+def _boundary(text: str, form: str, now: datetime) -> datetime:
     match = re.fullmatch(r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper())
     if match is None:
         try:

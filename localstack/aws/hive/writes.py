@@ -95,7 +95,7 @@ def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
 
 def check_empty(s3: Any, location: str, what: str) -> None:
     try:
-        if next(objects.listed(s3, location.rstrip("/") + "/"), None) is not None:
+        if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
                 "HIVE_PATH_ALREADY_EXISTS",
                 f"Target directory for {what} already exists: {location}. You may need to manually clean the data at location before "
@@ -113,7 +113,7 @@ def write(
     what it raises, or what else goes wrong, takes back the files that are written.
     """
     location = location.rstrip("/")
-    groups = list(_bucketed(result, _groups(result, partitioned_by), form))
+    groups = list(_by_bucket(result, _groups(result, partitioned_by), form))
     if len(groups) > MOST_PARTITIONS:
         raise QueryFailed(
             "HIVE_TOO_MANY_OPEN_PARTITIONS", f"Exceeded limit of {MOST_PARTITIONS} open writers for partitions/buckets", category=3
@@ -128,7 +128,7 @@ def write(
             folder = _folder(location, partitioned_by, values)
             if partitioned_by and (values, folder) not in places:
                 places.append((values, folder))
-            data = _encoded(result, rows, form)
+            data = _file_content(result, rows, form)
             ending = uuid.uuid4() if bucket is None else f"bucket-{bucket:05d}"
             uri = f"{folder}/{now:%Y%m%d_%H%M%S}_{len(files):05d}_{uuid.uuid4().hex[:5]}_{ending}{suffix}"
             objects.write(s3, uri, data)
@@ -164,7 +164,7 @@ def _groups(result: Result, partitioned_by: tuple[str, ...]) -> list[tuple[tuple
     return [(key, data.take(some)) for key, some in indices.items()]
 
 
-def _bucketed(
+def _by_bucket(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
     """A partition's values, the bucket's number (None: the table has no buckets) and its rows, with the group's columns. QueryFailed,
@@ -175,12 +175,12 @@ def _bucketed(
     kinds = [types.glue(result.types[index]) for index in indices]
     for values, rows in groups:
         if form.buckets:
-            yield from ((values, number, some) for number, some in buckets.parted(rows, indices, kinds, form.buckets))
+            yield from ((values, number, some) for number, some in buckets.by_bucket(rows, indices, kinds, form.buckets))
         else:
             yield values, None, rows
 
 
-def _encoded(result: Result, rows: pa.Table, form: Format) -> bytes:
+def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
     if form.name in COLUMNAR:
         return _columnar(result, rows, form)
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]

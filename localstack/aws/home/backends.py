@@ -63,7 +63,7 @@ class Backends:
 
     def _save(self, name: str, backend: object) -> None:
         try:
-            record = freeze(backend, left=managed_policies.left(backend) if isinstance(backend, IAMBackend) else _LEFT)
+            record = freeze(backend, left=managed_policies.not_kept(backend) if isinstance(backend, IAMBackend) else _LEFT)
         except (TypeError, AttributeError) as error:  # moto's own state of a service that the stack does not cover
             if name not in self._not_kept:
                 sys.stderr.write(f"the home does not keep {name}: {error}\n")

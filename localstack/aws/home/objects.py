@@ -85,7 +85,7 @@ class Objects:
         try:
             if everything:
                 self._save_buckets()
-                now = {(bucket.name, key): _seen(_versions(bucket, key)) for bucket in _all_buckets() for key in list(bucket.keys)}
+                now = {(bucket.name, key): _fingerprint(_versions(bucket, key)) for bucket in _all_buckets() for key in list(bucket.keys)}
                 keys |= {place for place in now.keys() | self._written.keys() if now.get(place) != self._written.get(place)}
             for place in keys:
                 self._save_key(place)
@@ -140,7 +140,7 @@ class Objects:
             self._bodies.pop(place, None)
             after: set[str] = set()
         else:
-            seen, after = _seen(versions), set()  # a version that comes while this is written is one for the next look
+            seen, after = _fingerprint(versions), set()  # a version that comes while this is written is one for the next look
             tagger = _backend(bucket).tagger
             tags = {v.arn: tagger.tags[v.arn] for v in versions if isinstance(v, FakeKey) and v.arn in tagger.tags}
 
@@ -184,7 +184,7 @@ class Objects:
             return
         bucket.keys.setlist(place[1], versions)
         _backend(bucket).tagger.tags.update(tags)
-        self._written[place], self._bodies[place] = _seen(versions), bodies
+        self._written[place], self._bodies[place] = _fingerprint(versions), bodies
 
 
 def _places(incoming: Incoming) -> Iterator[Place]:
@@ -219,7 +219,7 @@ def _versions(bucket: FakeBucket, key: str) -> list[Any]:
     return list(bucket.keys.getlist(key, []))
 
 
-def _seen(versions: list[Any]) -> tuple[object, ...]:
+def _fingerprint(versions: list[Any]) -> tuple[object, ...]:
     return tuple((id(v), getattr(v, "last_modified", None)) for v in versions)
 
 

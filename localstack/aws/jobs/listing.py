@@ -64,16 +64,16 @@ def page(jobs: list[Job], params: dict[str, Any], *, by_status_last: bool = Fals
             jobs = [job for job in jobs if holds(job, params[key])]
     jobs.sort(key=_SORT[params.get("SortBy", "CreationTime")], reverse=params.get("SortOrder") == "Descending")
     if by_status_last:
-        shown, token = cut(jobs, params)
+        shown, token = page_of(jobs, params)
         return _with_status(shown, params), token
-    return cut(_with_status(jobs, params), params)
+    return page_of(_with_status(jobs, params), params)
 
 
 def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
     return [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
 
 
-def cut(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list[Any], dict[str, str]]:
+def page_of(items: list[Any], params: dict[str, Any], most: int = 100) -> tuple[list[Any], dict[str, str]]:
     """One page. The token is the place of the next item."""
     part, more = paging.page(items, params, most, AwsError("ValidationException", 'Invalid pagination token because "{0}".'))
     return list(part), more

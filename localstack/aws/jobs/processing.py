@@ -129,10 +129,10 @@ def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None
 
 @handles("sagemaker", "DescribeProcessingJob")
 def describe_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    return described(listing.find(ctx, "processing", params["ProcessingJobName"]))
+    return description(listing.find(ctx, "processing", params["ProcessingJobName"]))
 
 
-def described(job: Job) -> dict[str, Any]:
+def description(job: Job) -> dict[str, Any]:
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

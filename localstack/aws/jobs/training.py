@@ -205,10 +205,10 @@ def _publish(ctx: Context, job: Job) -> None:
 @handles("sagemaker", "DescribeTrainingJob")
 def describe_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     job = listing.find(ctx, "training", params["TrainingJobName"])
-    return described(job)
+    return description(job)
 
 
-def described(job: Job) -> dict[str, Any]:
+def description(job: Job) -> dict[str, Any]:
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

@@ -41,7 +41,7 @@ def _walk(ctx: Context, execution: Execution, definition: Definition) -> None:
     states = {name: step.status for name, step in execution.steps.items()}
     running: set[str] = set()
     while True:
-        if not execution.stopping.is_set() and not _halted(definition, states):
+        if not execution.stopping.is_set() and not _is_halted(definition, states):
             _start_all(ctx, execution, definition, states, running)
         if not running:
             break
@@ -153,12 +153,12 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
             continue
 
 
-def _halted(definition: Definition, states: dict[str, str]) -> bool:
+def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
     """After a failure that no step waits for, nothing new starts; what runs goes on."""
-    return any(state in ("Failed", "Stopped") and not _expected(definition, name, state) for name, state in states.items())
+    return any(state in ("Failed", "Stopped") and not _is_awaited(definition, name, state) for name, state in states.items())
 
 
-def _expected(definition: Definition, name: str, state: str) -> bool:
+def _is_awaited(definition: Definition, name: str, state: str) -> bool:
     return any(d.step == name and d.trigger in (state, "Any") for step in definition.steps.values() for d in step.depends)
 
 
@@ -168,7 +168,7 @@ def _conclude(ctx: Context, execution: Execution, definition: Definition, states
         return _end(ctx, execution, "Stopped", None)
     if not bad:
         return _end(ctx, execution, "Succeeded", None)
-    if not _halted(definition, states):
+    if not _is_halted(definition, states):
         return _end(ctx, execution, "CompletedWithFailures", FAILED)
     telling = [execution.steps[name].failure for name in bad if definition.steps[name].type not in _SILENT]
     return _end(ctx, execution, "Failed", telling[0] if telling else FAILED)

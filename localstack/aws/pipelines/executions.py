@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...jobs.images import command_of
-from ..jobs.listing import cut
+from ..jobs.listing import page_of
 from ..registry import AwsError, Context, handles
 from . import engine
 from .definition import Definition, Parameter
@@ -183,7 +183,7 @@ def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[
     """The steps that have started; the latest first unless Ascending is asked for."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     runs = sorted(execution.steps.values(), key=lambda run: run.started, reverse=params.get("SortOrder") != "Ascending")
-    shown, token = cut(runs, params)
+    shown, token = page_of(runs, params)
     return {"PipelineExecutionSteps": [_step(execution, run) for run in shown], **token}
 
 
@@ -216,7 +216,7 @@ def list_pipeline_executions(ctx: Context, params: dict[str, Any]) -> dict[str, 
         executions = [execution for execution in executions if execution.version is version]
     by_arn = params.get("SortBy") == "PipelineExecutionArn"
     executions.sort(key=lambda e: (e.arn if by_arn else "", e.created), reverse=params.get("SortOrder", "Descending") == "Descending")
-    shown, token = cut(executions, params)
+    shown, token = page_of(executions, params)
     return {"PipelineExecutionSummaries": [_summary(execution) for execution in shown], **token}
 
 
@@ -245,5 +245,5 @@ def describe_pipeline_definition_for_execution(ctx: Context, params: dict[str, A
 def list_pipeline_parameters_for_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     execution = _find(ctx, params["PipelineExecutionArn"])
     every = [{"Name": name, "Value": text(value)} for name, value in execution.parameters.items()]
-    shown, token = cut(every, params)
+    shown, token = page_of(every, params)
     return {"PipelineParameters": shown, **token}

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import tags
 from ..jobs import s3
-from ..jobs.listing import cut
+from ..jobs.listing import page_of
 from ..registry import AwsError, Context, handles
 from .definition import Definition, DefinitionError, parse
 from .store import Pipeline, Pipelines, Version
@@ -180,7 +180,7 @@ def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     ]
     by_name = params.get("SortBy") == "Name"
     pipelines.sort(key=lambda p: (p.name if by_name else "", p.created), reverse=params.get("SortOrder", "Descending") == "Descending")
-    shown, token = cut(pipelines, params)
+    shown, token = page_of(pipelines, params)
     return {"PipelineSummaries": [_summary(pipeline) for pipeline in shown], **token}
 
 
@@ -211,7 +211,7 @@ def list_pipeline_versions(ctx: Context, params: dict[str, Any]) -> dict[str, An
     versions = [version for version in pipeline.versions if within(version.created, params)]
     if params.get("SortOrder", "Descending") == "Descending":
         versions.reverse()
-    shown, token = cut(versions, params)
+    shown, token = page_of(versions, params)
     return {"PipelineVersionSummaries": [_version_summary(pipeline, version) for version in shown], **token}
 
 

@@ -96,7 +96,7 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
     """Do the step once. Raises StepFailed or StepStopped."""
     if step.type not in EXECUTED:
-        raise StepFailed(not_executed(step))
+        raise StepFailed(refusal(step))
     where = scope(ctx, execution, job)
     try:
         if step.type == "Condition":
@@ -114,7 +114,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
     _DO[step.type](Work(ctx=ctx, execution=execution, step=step, run=run, arguments=arguments, name=job))
 
 
-def not_executed(step: Step) -> str:
+def refusal(step: Step) -> str:
     return f"the local stack does not execute steps of type {step.type}, only {', '.join(EXECUTED)}: step '{step.name}'"
 
 
@@ -159,7 +159,7 @@ def _training(work: Work) -> None:
     work.run.metadata = {"TrainingJob": {"Arn": create(work.ctx, "CreateTrainingJob", params)["TrainingJobArn"]}}
     job = work.ctx.store(Jobs).training[work.name]
     _follow(work, job)
-    work.run.properties = training.described(job)
+    work.run.properties = training.description(job)
 
 
 def _processing(work: Work) -> None:
@@ -167,7 +167,7 @@ def _processing(work: Work) -> None:
     work.run.metadata = {"ProcessingJob": {"Arn": create(work.ctx, "CreateProcessingJob", params)["ProcessingJobArn"]}}
     job = work.ctx.store(Jobs).processing[work.name]
     _follow(work, job)
-    work.run.properties = processing.described(job)
+    work.run.properties = processing.description(job)
 
 
 def _transform(work: Work) -> None:
@@ -175,7 +175,7 @@ def _transform(work: Work) -> None:
     work.run.metadata = {"TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}}
     job = work.ctx.store(Jobs).transform[work.name]
     _follow(work, job)
-    work.run.properties = transforming.described(job)
+    work.run.properties = transforming.description(job)
 
 
 def _tuning(work: Work) -> None:

@@ -64,7 +64,7 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
     differences: list[Difference] = []
     passing = 0
     for call in _last_looks(calls):
-        here = _asked(client(call.service), call, learnt.translated(call.params))
+        here = _settled_answer(client(call.service), call, learnt.translated(call.params))
         learnt.add(call.answer, here.value)
         if on_its_way(call.answer):
             passing += 1
@@ -169,7 +169,7 @@ def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
     return tuple(reversed(significant))
 
 
-def _asked(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
+def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
     """The answer; of a read once what the recording shows as over is over here, too, or after two minutes."""
     end = time.monotonic() + _PATIENCE
     while True:

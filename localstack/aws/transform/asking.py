@@ -132,11 +132,11 @@ class Asker:
             if 200 <= answer.status < 300:
                 return answer.body
             if last or answer.status < 500:
-                raise JobFailed(_refused(answer))
+                raise JobFailed(_failure_reason(answer))
         raise AssertionError("the last try returns or raises")
 
 
-def _refused(answer: Answer) -> str:
+def _failure_reason(answer: Answer) -> str:
     side = "ClientError" if answer.status < 500 else "AlgorithmError"
     words = answer.body.decode("utf-8", "replace")[:200]
     return f"{side}: Bad HTTP status received from algorithm: {answer.status}: {words}. See job logs for more information"

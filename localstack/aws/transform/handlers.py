@@ -41,7 +41,7 @@ _MOST_MB = 100  # all requests at once
 def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     name = params["TransformJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:transform-job/{name}"
-    as_moto = ctx.moto_answers and not _served(ctx, params["ModelName"])
+    as_moto = ctx.moto_answers and not _is_servable(ctx, params["ModelName"])
     if not as_moto:
         _check(ctx, params)
     job = listing.register(ctx, "transform", name, arn, params)
@@ -55,7 +55,7 @@ def create_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
     return {"TransformJobArn": arn}
 
 
-def _served(ctx: Context, model: str) -> bool:
+def _is_servable(ctx: Context, model: str) -> bool:
     try:
         return command_of(ctx.images, content(ctx, model).image) is not None
     except NoModel:
@@ -171,10 +171,10 @@ def _ending_when_stopped(job: Job, server: ModelServer) -> Generator[None, None,
 
 @handles("sagemaker", "DescribeTransformJob")
 def describe_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    return described(listing.find(ctx, "transform", params["TransformJobName"]))
+    return description(listing.find(ctx, "transform", params["TransformJobName"]))
 
 
-def described(job: Job) -> dict[str, Any]:
+def description(job: Job) -> dict[str, Any]:
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

@@ -136,14 +136,14 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
     if step["name"] is not None:
-        return _children if step["name"] == "*" else _named([step["name"]])
+        return _children if step["name"] == "*" else _by_names([step["name"]])
     inside = step["inside"].replace(" ", "")
     if inside == "*":
         return _children
     if names := _NAMES.findall(inside):
-        return _named(names) if inside == ",".join(f"'{name}'" for name in names) else None
+        return _by_names(names) if inside == ",".join(f"'{name}'" for name in names) else None
     if _NUMBERS.fullmatch(inside):
-        return _numbered([int(number) for number in inside.split(",")])
+        return _by_indices([int(number) for number in inside.split(",")])
     if part := _SLICE.fullmatch(inside):
         first, last = (int(bound) if bound else None for bound in part.groups())
         return lambda value: _array(value)[first:last]
@@ -154,11 +154,11 @@ def _children(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, dict) else list(_array(value))
 
 
-def _named(names: Sequence[str]) -> Callable[[Any], Any]:
+def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
     return lambda value: value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
 
 
-def _numbered(numbers: Sequence[int]) -> Callable[[Any], Any]:
+def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
     return lambda value: _array(value)[numbers[0]] if len(numbers) == 1 else [_array(value)[number] for number in numbers]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from .ranges import Range, Trial, drawn
+from .ranges import Range, Trial, sample
 
 _FIRST = 3  # random trials before there is a model, and one more for each hyperparameter
 _FAR, _NEAR = 200, 100  # candidates of the whole space, and around the best trial
@@ -43,11 +43,11 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
     """The next trial. Random until enough scores are known."""
     known = [trial for trial in trials if trial.score is not None]
     if len(known) < _FIRST + len(ranges):
-        return drawn(ranges, random)
+        return sample(ranges, random)
     tried = [trial.parameters for trial in trials]
     candidates = [candidate for candidate in _candidates(ranges, random, known) if candidate not in tried]
     if not candidates:  # every combination has been tried
-        return drawn(ranges, random)
+        return sample(ranges, random)
     places = _places(ranges, candidates)
     mean, deviation = _believing(ranges, known, [trial for trial in trials if trial.pending]).predict(places)
     return candidates[int(np.argmax(_improvement(mean, deviation, max(_standard(known)))))]
@@ -55,7 +55,7 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
 
 def _candidates(ranges: Sequence[Range], random: Random, known: Sequence[Trial]) -> list[dict[str, str]]:
     best = max(known, key=lambda trial: trial.score or 0.0).parameters
-    far = [drawn(ranges, random) for _ in range(_FAR)]
+    far = [sample(ranges, random) for _ in range(_FAR)]
     return far + [{item.name: item.near(best[item.name], random) for item in ranges} for _ in range(_NEAR)]
 
 

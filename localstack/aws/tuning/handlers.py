@@ -112,14 +112,14 @@ def _find(ctx: Context, params: dict[str, Any]) -> Job:
 
 @handles("sagemaker", "DescribeHyperParameterTuningJob")
 def describe_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    return described(ctx, _find(ctx, params))
+    return description(ctx, _find(ctx, params))
 
 
-def described(ctx: Context, job: Job) -> dict[str, Any]:
+def description(ctx: Context, job: Job) -> dict[str, Any]:
     if job.as_moto is not None:
         return job.as_moto
-    jobs = trials.launched(ctx, job)
-    best = next(iter(trials.ranked(job, jobs)), None)
+    jobs = trials.training_jobs(ctx, job)
+    best = next(iter(trials.by_objective(job, jobs)), None)
     seconds = sum(((each.ended or ctx.clock.now()) - each.started).total_seconds() for each in jobs if each.started)
     optional = {
         "HyperParameterTuningEndTime": job.ended,
@@ -142,14 +142,14 @@ def described(ctx: Context, job: Job) -> dict[str, Any]:
 
 def properties(ctx: Context, job: Job) -> dict[str, Any]:
     """What a pipeline's step tells: the description, and its training jobs, the best first."""
-    best = trials.ranked(job, trials.launched(ctx, job))[:_BEST]
-    return {**described(ctx, job), "TrainingJobSummaries": [trials.summary(job, each) for each in best]}
+    best = trials.by_objective(job, trials.training_jobs(ctx, job))[:_BEST]
+    return {**description(ctx, job), "TrainingJobSummaries": [trials.summary(job, each) for each in best]}
 
 
 @handles("sagemaker", "ListHyperParameterTuningJobs")
 def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     jobs, token = listing.page(list(ctx.store(Jobs).tuning.values()), params)
-    return {"HyperParameterTuningJobSummaries": [_summary(described(ctx, job)) for job in jobs], **token}
+    return {"HyperParameterTuningJobSummaries": [_summary(description(ctx, job)) for job in jobs], **token}
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
@@ -161,11 +161,11 @@ def _summary(description: dict[str, Any]) -> dict[str, Any]:
 @handles("sagemaker", "ListTrainingJobsForHyperParameterTuningJob")
 def list_training_jobs_for_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     tuning = _find(ctx, params)
-    jobs = trials.launched(ctx, tuning)
+    jobs = trials.training_jobs(ctx, tuning)
     if params.get("SortBy") == "FinalObjectiveMetricValue":  # only those that have one (API reference)
-        jobs = sorted(trials.ranked(tuning, jobs), key=lambda job: trials.value(tuning, job) or 0.0)
+        jobs = sorted(trials.by_objective(tuning, jobs), key=lambda job: trials.value(tuning, job) or 0.0)
         jobs = [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
-        shown, token = listing.cut(jobs[:: -1 if params.get("SortOrder") == "Descending" else 1], params)
+        shown, token = listing.page_of(jobs[:: -1 if params.get("SortOrder") == "Descending" else 1], params)
     else:
         shown, token = listing.page(jobs, params)
     return {"TrainingJobSummaries": [trials.summary(tuning, job) for job in shown], **token}

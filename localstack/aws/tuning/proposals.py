@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from random import Random
 
-from .ranges import Range, Trial, drawn, grid
+from .ranges import Range, Trial, grid, sample
 
 STRATEGIES = ("Random", "Grid", "Bayesian")
 
@@ -17,7 +17,7 @@ def propose(strategy: str, ranges: Sequence[Range], *, seed: object, number: int
         return next(itertools.islice(grid(ranges), number, None))
     random = Random(f"{seed}/{number}")  # noqa: S311  a search, not a secret
     if strategy == "Random":
-        return drawn(ranges, random)
+        return sample(ranges, random)
     from . import bayesian  # NumPy, for those who need it
 
     return bayesian.propose(ranges, random, trials)

@@ -112,7 +112,7 @@ def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
     return Numeric(name=name, low=low, high=high, scaling="Linear" if scaling == "Auto" else scaling, integer=integer)
 
 
-def drawn(ranges: Sequence[Range], random: Random) -> dict[str, str]:
+def sample(ranges: Sequence[Range], random: Random) -> dict[str, str]:
     return {item.name: item.at(random.random()) for item in ranges}
 
 

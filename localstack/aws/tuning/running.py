@@ -41,9 +41,9 @@ def _launch(ctx: Context, tuning: Job, ranges: tuple[Range, ...], number: int, a
     """Start the next training job once fewer than `at_once` run; False: none is to start any more."""
     if not _room(ctx, tuning, at_once):
         return False
-    config, earlier = tuning.params["HyperParameterTuningJobConfig"], trials.launched(ctx, tuning)
+    config, earlier = tuning.params["HyperParameterTuningJobConfig"], trials.training_jobs(ctx, tuning)
     seed = config.get("RandomSeed", f"{tuning.arn} {tuning.created}")
-    parameters = propose(config["Strategy"], ranges, seed=seed, number=number, trials=trials.tried(tuning, earlier))
+    parameters = propose(config["Strategy"], ranges, seed=seed, number=number, trials=trials.trials(tuning, earlier))
     training.launch(ctx, request(tuning, f"{tuning.name}-{number + 1:03d}-{secrets.token_hex(4)}", parameters), tuning.arn)
     return True
 
@@ -71,7 +71,7 @@ def resources(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 def _running(ctx: Context, tuning: Job) -> list[Job]:
-    return [job for job in trials.launched(ctx, tuning) if job.status not in ENDED]
+    return [job for job in trials.training_jobs(ctx, tuning) if job.status not in ENDED]
 
 
 def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
@@ -97,12 +97,12 @@ def _stop(ctx: Context, tuning: Job) -> None:
 
 
 def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
-    jobs = trials.launched(ctx, tuning)
+    jobs = trials.training_jobs(ctx, tuning)
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())
     if not any(job.status == "Completed" for job in jobs):
         raise JobFailed("All training jobs failed. Please take a look at the training jobs failures to get more details.")
-    if not trials.ranked(tuning, jobs):
+    if not trials.by_objective(tuning, jobs):
         words = "Please ensure that the custom algorithm is emitting the objective metric as defined by the regular expression provided."
         raise JobFailed(f"No objective metrics found after running {len(jobs)} training jobs. {words}")
     return tuning.ends("Completed", "Completed", "Tuning job completed", ctx.clock.now())

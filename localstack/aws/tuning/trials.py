@@ -27,7 +27,7 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
     return parse(declared, definition.get("StaticHyperParameters") or {})
 
 
-def launched(ctx: Context, tuning: Job) -> list[Job]:
+def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
     """Its training jobs, in the order of their creation. An earlier tuning job of the name, deleted since, had its own."""
     training = list(ctx.store(Jobs).training.values())
     return [job for job in training if job.tuning == tuning.arn and job.created >= tuning.created]
@@ -48,17 +48,17 @@ def score(tuning: Job, job: Job) -> float | None:
     return final if final is None or maximize else -final
 
 
-def ranked(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
+def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
     """The jobs whose objective is known, the best first."""
     known = [(score(tuning, job), job) for job in jobs]
     return [job for _, job in sorted(((points, job) for points, job in known if points is not None), key=lambda pair: -pair[0])]
 
 
-def tried(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
-    return [Trial(parameters=_tuned(tuning, job), score=score(tuning, job), pending=job.status not in ENDED) for job in jobs]
+def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
+    return [Trial(parameters=_hyperparameters(tuning, job), score=score(tuning, job), pending=job.status not in ENDED) for job in jobs]
 
 
-def _tuned(tuning: Job, job: Job) -> dict[str, str]:
+def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
     return {name: text for name, text in job.params["HyperParameters"].items() if name not in static}
 
@@ -96,7 +96,7 @@ def summary(tuning: Job, job: Job) -> dict[str, Any]:
         "TrainingJobArn": job.arn,
         "CreationTime": job.created,
         "TrainingJobStatus": job.status,
-        "TunedHyperParameters": _tuned(tuning, job),
+        "TunedHyperParameters": _hyperparameters(tuning, job),
         "ObjectiveStatus": _verdict(tuning, job),
         **{key: item for key, item in optional.items() if item is not None},
     }

@@ -123,7 +123,7 @@ def _by(name: str) -> Maker:
     return make
 
 
-def _joined(arguments: Arguments) -> exp.Expr:
+def _array_join(arguments: Arguments) -> exp.Expr:
     if len(arguments) == 2:
         return call("array_to_string", *arguments)
     return filled("array_to_string(list_transform($1, lambda x: coalesce(CAST(x AS VARCHAR), $3)), $2)", arguments)
@@ -260,7 +260,7 @@ RULES: dict[str, Rule] = {
     "array_except": Rule(2, 2, "list_filter(list_distinct($1), lambda x: NOT list_contains($2, x))"),
     "array_intersect": Rule(2, 2, "list_intersect(*)"),
     "array_union": Rule(2, 2, "list_distinct(list_concat(*))"),
-    "array_join": Rule(2, 3, _joined),
+    "array_join": Rule(2, 3, _array_join),
     "array_max": Rule(1, 1, "list_max(*)"),
     "array_min": Rule(1, 1, "list_min(*)"),
     "array_position": Rule(2, 2, "coalesce(list_position($1, $2), 0)"),

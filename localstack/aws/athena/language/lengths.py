@@ -28,7 +28,7 @@ class Digits(int):
     """The n of time(n)."""
 
 
-def declared(kind: str) -> Length:
+def length_of_type(kind: str) -> Length:
     """The n of varchar(n), or a Char."""
     match = re.fullmatch(r"(var)?char\((\d+)\)", kind.lower())
     if match is None:
@@ -36,7 +36,7 @@ def declared(kind: str) -> Length:
     return int(match.group(2)) if match.group(1) else Char(match.group(2))
 
 
-def limited(kind: str, length: Length) -> str:
+def type_with_length(kind: str, length: Length) -> str:
     """DuckDB's type with its n."""
     if isinstance(length, Digits):
         return f"TIME({length:d})" if kind == "TIME" else kind
@@ -69,7 +69,7 @@ class Lengths:
         sources = self._sources(select)
         columns: Columns = []
         for item in select.expressions:
-            more = _starred(item, select, sources) if _is_star(item) else [(item.alias_or_name.lower(), _length(item, sources))]
+            more = _star_columns(item, select, sources) if _is_star(item) else [(item.alias_or_name.lower(), _length(item, sources))]
             if more is None:
                 return None
             columns += more
@@ -84,7 +84,9 @@ class Lengths:
             return [("", _of_all(cells, {})) for cells in zip(*rows, strict=False)]
         if isinstance(source, exp.Table):
             table = self._tables.get(source.name)
-            return [(column.name, declared(column.type)) for column in table.every] if table is not None else self._of_cte(_cte(source))
+            return (
+                [(column.name, length_of_type(column.type)) for column in table.every] if table is not None else self._of_cte(_cte(source))
+            )
         return self.of(source) if isinstance(source, exp.Subquery) else None
 
     def _of_cte(self, cte: exp.CTE | None) -> Columns | None:
@@ -105,7 +107,7 @@ def _is_star(item: exp.Expr) -> bool:
     return isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star))
 
 
-def _starred(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
+def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
     if any(join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()):
         return None  # columns that are joined by name stand once
     table = item.table.lower() if isinstance(item, exp.Column) else ""
@@ -164,7 +166,7 @@ def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
 def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
     if cast.to.this == exp.DataType.Type.TIME and isinstance(cast.this, exp.Literal) and cast.to.expressions:
         return Digits(min(6, int(cast.to.expressions[0].name)))  # TIME '13:24:11' is parsed as a cast to TIME(0)
-    return declared(cast.to.sql(dialect="trino"))
+    return length_of_type(cast.to.sql(dialect="trino"))
 
 
 def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:

@@ -68,7 +68,7 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     if name in ("date_add", "date_trunc") and noted.kind == DATE:
         return exp.cast(call, "date")
     if name == "avg" and noted.kind is not None and noted.kind.name == "decimal" and not isinstance(node.parent, (exp.Window, exp.Filter)):
-        return _scaled(call, noted.kind)
+        return _rounded_quotient(call, noted.kind)
     return call
 
 
@@ -85,7 +85,7 @@ def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     return None
 
 
-def _joined(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
+def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
     """An array and an element."""
     if noted.left == ARRAY and _no_array(node.right, noted.right):
         return functions.call("trino_append", node.left.copy(), node.right.copy())
@@ -102,7 +102,7 @@ def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
     return kind not in (None, ARRAY) and not taken
 
 
-def _compared(node: exp.Expr, noted: _Noted) -> None:
+def _pad_char(node: exp.Expr, noted: _Noted) -> None:
     """A char(n) is equal to what differs from it in the spaces at its end."""
     if CHAR not in (noted.left, noted.right):
         return
@@ -117,7 +117,7 @@ def _compared(node: exp.Expr, noted: _Noted) -> None:
 
 
 def _remainder(node: exp.Expr, _noted: _Noted) -> None:
-    if not _nonzero(node.expression) and not _tried(node):
+    if not _nonzero(node.expression) and not _is_in_try(node):
         node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
 
 
@@ -161,11 +161,11 @@ def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if noted.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
-    divided = exp.Div(this=a, expression=b if _nonzero(b) or _tried(node) else functions.call("trino_nonzero", b))
-    return _scaled(divided, noted.kind) if noted.kind is not None and noted.kind.name == "decimal" else exp.Paren(this=divided)
+    divided = exp.Div(this=a, expression=b if _nonzero(b) or _is_in_try(node) else functions.call("trino_nonzero", b))
+    return _rounded_quotient(divided, noted.kind) if noted.kind is not None and noted.kind.name == "decimal" else exp.Paren(this=divided)
 
 
-def _scaled(node: exp.Expr, kind: Kind) -> exp.Expr:
+def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
     """Trino rounds the quotient of decimals half up, to the larger of the two scales."""
     return exp.cast(functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})")
 
@@ -175,7 +175,7 @@ def _nonzero(node: exp.Expr) -> bool:
     return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
 
 
-def _tried(node: exp.Expr) -> bool:
+def _is_in_try(node: exp.Expr) -> bool:
     """Inside TRY, where a division by zero is null; DuckDB's TRY does not take error()."""
     parent = node.parent
     while parent is not None:
@@ -261,17 +261,17 @@ _RULES: dict[type[exp.Expr], Callable[[Any, _Noted], exp.Expr | None]] = {
     exp.Mod: _remainder,
     exp.Add: _sum,
     exp.Sub: _sum,
-    exp.DPipe: _joined,
-    exp.EQ: _compared,
-    exp.NEQ: _compared,
-    exp.NullSafeEQ: _compared,
-    exp.NullSafeNEQ: _compared,
-    exp.GT: _compared,
-    exp.GTE: _compared,
-    exp.LT: _compared,
-    exp.LTE: _compared,
-    exp.In: _compared,
-    exp.Between: _compared,
+    exp.DPipe: _array_concatenation,
+    exp.EQ: _pad_char,
+    exp.NEQ: _pad_char,
+    exp.NullSafeEQ: _pad_char,
+    exp.NullSafeNEQ: _pad_char,
+    exp.GT: _pad_char,
+    exp.GTE: _pad_char,
+    exp.LT: _pad_char,
+    exp.LTE: _pad_char,
+    exp.In: _pad_char,
+    exp.Between: _pad_char,
     exp.Cast: _cast,
     exp.TryCast: _cast,
     exp.CurrentTimestamp: _instant,

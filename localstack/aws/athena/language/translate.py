@@ -14,7 +14,7 @@ from ...hive.errors import NotRun, QueryFailed
 from ...hive.files import HIDDEN
 from . import check, functions, rules, scopes
 from .infer import Types
-from .lengths import Digits, Length, Lengths, limited
+from .lengths import Digits, Length, Lengths, type_with_length
 from .parameters import bind
 
 
@@ -36,8 +36,8 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     query = check.parsed(text)
     bind(text, query, parameters)
     known = _Known(catalog)
-    query = _resolved(text, query, known, database)
-    fixed = _fixed(query)
+    query = _with_tables(text, query, known, database)
+    fixed = _literals_by_column(query)
     hidden = frozenset(node.name.lower() for node in query.find_all(exp.Identifier)) & HIDDEN.keys()
     _hide(query, known.read, hidden)
     _name_columns(query)
@@ -48,10 +48,10 @@ def translate(text: str, catalog: Catalog, database: str, now: datetime, paramet
     types = Types(known.kinds, query)
     rules.rewrite(text, query, types, now)
     _literals(query)
-    probe = _written(_strict(query.copy()))
+    probe = _duckdb_sql(_strict(query.copy()))
     return Translated(
         text=text,
-        sql=_written(query),
+        sql=_duckdb_sql(query),
         probe=probe,
         tables=known.read,
         columns=columns,
@@ -69,7 +69,7 @@ class _Known(msgspec.Struct, frozen=True):
     kinds: dict[str, set[str]] = {}  # column -> Hive's types
 
 
-def _resolved(text: str, query: exp.Query, known: _Known, database: str, *, depth: int = 0) -> exp.Query:
+def _with_tables(text: str, query: exp.Query, known: _Known, database: str, *, depth: int = 0) -> exp.Query:
     """Tables by the names that they get in DuckDB; views by their queries."""
     if depth > 20:
         raise QueryFailed("VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself")
@@ -87,7 +87,7 @@ def _resolved(text: str, query: exp.Query, known: _Known, database: str, *, dept
         alias = read.node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(read.node.name))
         if read.table.view is not None:
             inner = check.parsed(read.table.view)
-            inner = _resolved(read.table.view, inner, known, read.table.database, depth=depth + 1)
+            inner = _with_tables(read.table.view, inner, known, read.table.database, depth=depth + 1)
             _name_columns(inner)
             read.node.replace(exp.Subquery(this=inner, alias=alias.copy()))
             continue
@@ -123,7 +123,7 @@ def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
     return not any(read.table.database == database for read in reads)
 
 
-def _fixed(query: exp.Expr) -> dict[str, frozenset[str]]:
+def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):
         column = node.this
@@ -152,7 +152,7 @@ def _tell_types(query: exp.Expr, limits: Lengths) -> None:
     """Typeof of what has an n, which DuckDB does not know."""
     for call in list(query.find_all(exp.Anonymous)):
         if str(call.this).lower() == "typeof" and len(call.expressions) == 1 and (length := limits.at(call.expressions[0])) is not None:
-            kind = limited("TIME" if isinstance(length, Digits) else "VARCHAR", length).lower()
+            kind = type_with_length("TIME" if isinstance(length, Digits) else "VARCHAR", length).lower()
             call.replace(exp.cast(functions.raw(kind), "varchar"))
 
 
@@ -194,7 +194,7 @@ def _is_count(node: exp.Expr | None) -> bool:
     return isinstance(node, exp.Anonymous) and str(node.this).lower() == "count"
 
 
-def _written(query: exp.Query) -> str:
+def _duckdb_sql(query: exp.Query) -> str:
     """Nobody uses the query afterwards: sqlglot changes it on the way."""
     try:
         return query.sql(dialect="duckdb", identify=True, unsupported_level=ErrorLevel.RAISE, copy=False)
