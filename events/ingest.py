@@ -238,21 +238,28 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """What waits, and whose time and event are there now, is stored; those that wait for these in turn follow. Event -> how many."""
+    warehouse = project.target.warehouse
+    order = [event for event in in_order(project.spec) if warehouse.observe(quarantine_table(event).name) is not None]
     stored: dict[str, int] = {}
-    progress, turn = True, 0
-    while progress:
-        progress, turn = False, turn + 1
-        for event in in_order(project.spec):
-            if project.target.warehouse.observe(quarantine_table(event).name) is None:
-                continue
-            for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
-                waiting = restage(event, late, folder / f"late-{event.name}-{turn}-{part}")
-                with settle(project.spec, project.target.warehouse, event, waiting, connection=connection) as settled:
-                    _quarantine(project, event, settled)  # one that meets another content under its id
-                    _append(project, event, settled, batch=_late_batch(late))
-                if settled.stored:
-                    progress = True
-                    stored[event.name] = stored.get(event.name, 0) + settled.stored
+    due, turn = {event.name for event in order}, 0
+    while due:
+        event = next(event for event in order if event.name in due)
+        due, turn = due - {event.name}, turn + 1
+        if rows := _retried(project, event, folder / f"late-{turn}", connection):
+            stored[event.name] = stored.get(event.name, 0) + rows
+            due |= {other.name for other in order if any(a.event == event.name for a in other.attributes)}
+    return stored
+
+
+def _retried(project: Project, event: Event, folder: Path, connection: duckdb.DuckDBPyConnection) -> int:
+    """How many of an event's waiting rows are stored now."""
+    stored = 0
+    for part, late in enumerate(late_events(project.target.warehouse, event, now=naive(project.now()))):
+        waiting = restage(event, late, folder / str(part))
+        with settle(project.spec, project.target.warehouse, event, waiting, connection=connection) as settled:
+            _quarantine(project, event, settled)  # one that meets another content under its id
+            _append(project, event, settled, batch=_late_batch(late))
+        stored += settled.stored
     return stored
 
 

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,17 +276,22 @@ def killed_ingest():
         process.stdin.close()
 
 
+@pytest.fixture(scope="module")
+def whole_batch(tmp_path_factory):
+    """A project's folder with a batch, three of it bad, that was not ingested yet: to be copied."""
+    folder = tmp_path_factory.mktemp("whole")
+    bad = [impression(1000 + n, item_id=412) for n in range(3)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in WHOLE + bad))
+    with make_project(folder):
+        return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, killed_ingest, place):
-    bad = [impression(1000 + n, item_id=412) for n in range(3)]
+def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, whole_batch, killed_ingest, place):
     ended = False
     for cut in range(1, 12):
-        folder = tmp_path / str(cut)
-        folder.mkdir()
-        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in WHOLE + bad))
-        with make_project(folder):
-            pass
+        folder = shutil.copytree(whole_batch, tmp_path / str(cut))
         code = killed_ingest(folder, cut, place)
         assert code in (0, -signal.SIGKILL)
         ended = code == 0
@@ -301,13 +307,20 @@ def test_killed_at_any_step_and_run_again_nothing_is_lost_and_nothing_doubled(tm
     assert ended
 
 
+@pytest.fixture(scope="module")
+def waiting_clicks(tmp_path_factory):
+    """A project's folder in which three clicks wait for their impressions: to be copied."""
+    folder = tmp_path_factory.mktemp("waiting")
+    with make_project(folder) as project:
+        ingest_rows(project, "click", [click(n) for n in range(3)], folder)
+    return folder
+
+
 @pytest.mark.parametrize(("place", "error"), [("before", Unavailable("cut")), ("after", OutcomeUnknown("cut"))])
-def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, place, error):
+def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_doubled(tmp_path, waiting_clicks, place, error):
     for cut in range(1, 9):
-        folder = tmp_path / str(cut)
-        folder.mkdir()
+        folder = shutil.copytree(waiting_clicks, tmp_path / str(cut))
         with make_project(folder) as project:
-            ingest_rows(project, "click", [click(n) for n in range(3)], folder)
             calls = iter(range(1, 100))
 
             def fail(_call, calls=calls, cut=cut):

@@ -1,30 +1,64 @@
 """What comes too early waits for its reference or its time; what comes too late is refused, or taken as a back-fill."""
 
+import importlib
 from datetime import datetime, timedelta
 
 import msgspec
 
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantined import quarantine, summary
+from isthmus.project.specs import Attribute, Event, ProjectSpec
 
 from .conftest import NOW, SPEC, click, counts, impression, make_project, seen
 
 LIVE = msgspec.structs.replace(SPEC, now=None)
 
 
-def test_a_click_before_its_impression_is_stored_when_the_impression_comes(project, lines):
+def test_a_click_before_its_impression_is_stored_when_the_impression_comes(project, lines, monkeypatch):
     purchase = {"event_id": "p1", "event_timestamp": "2019-11-30T23:59:00Z", "click_id": "c1"}
     ingest(project, event="purchase", data=lines([purchase], "purchases.jsonl"), max_bad=1)
     (report,) = ingest(project, event="click", data=lines([click(1), click(2)], "clicks.jsonl"), max_bad=1)
     assert counts(report) == (2, 0, 0, 2)
     assert [row["retry"] for row in quarantine(project, "click").to_pylist()] == [True, True]
 
+    judged = events_judged(monkeypatch)
     reports = {r.event: r for r in ingest(project, event="impression", data=lines([impression(1)], "i.jsonl"))}
     assert {name: r.retried for name, r in reports.items()} == {"impression": 0, "click": 1, "purchase": 1}
+    assert judged == ["impression", "click", "purchase"], "each once"
     assert [row["event_id"] for row in seen(project, "click")] == ["c1"]
     assert [row["event_id"] for row in seen(project, "purchase")] == ["p1"]
     assert [row["event_id"] for row in quarantine(project, "click").to_pylist()] == ["c2"]
     assert quarantine(project, "purchase").num_rows == 0
+
+
+def events_judged(monkeypatch):
+    """The names of the events whose batches are judged from now on."""
+    module, names = importlib.import_module("isthmus.events.ingest"), []
+    settle = module.settle
+
+    def noted(spec, warehouse, event, staged, **options):
+        names.append(event.name)
+        return settle(spec, warehouse, event, staged, **options)
+
+    monkeypatch.setattr(module, "settle", noted)
+    return names
+
+
+def referring(name, to):
+    return Event(name=name, attributes=(Attribute(name=f"{to}_id", type="string", event=to, required=False),))
+
+
+def test_events_that_wait_for_each_other_by_turns_are_all_stored_once_the_first_is_there(tmp_path, lines):
+    spec = ProjectSpec(name="shop", now=NOW, events={"ask": referring("ask", "reply"), "reply": referring("reply", "ask")})
+    moment = {"event_timestamp": stamped(NOW - timedelta(hours=1))}
+    asks = [moment | {"event_id": "a3", "reply_id": "r2"}, moment | {"event_id": "a1", "reply_id": "r0"}]
+    replies = [moment | {"event_id": "r2", "ask_id": "a1"}, moment | {"event_id": "r0"}]
+    with make_project(tmp_path, spec) as project:
+        ingest(project, event="ask", data=lines(asks), max_bad=1)
+        reports = ingest(project, event="reply", data=lines(replies, "replies.jsonl"), max_bad=1)
+        assert {report.event: (report.stored, report.retried) for report in reports} == {"reply": (1, 1), "ask": (0, 2)}
+        assert [[row["event_id"] for row in seen(project, name)] for name in spec.events] == [["a1", "a3"], ["r0", "r2"]]
+        assert quarantine(project, "ask").num_rows == quarantine(project, "reply").num_rows == 0
 
 
 def stamped(moment):
