@@ -38,17 +38,25 @@ EVENTS = {
 
 def emit(event: str, /, **fields: object) -> None:
     """Log one of EVENTS."""
-    if (logging := sys.modules.get("logging")) is None:
-        return
-    logger, level = logging.getLogger(LOGGER), LEVELS[EVENTS[event][0]]
-    if logger.isEnabledFor(level):
+    logger, level = _logger(), LEVELS[EVENTS[event][0]]
+    if logger is not None and logger.isEnabledFor(level):
         logger.log(level, "%s", _text(event, fields), extra={"event": event, "fields": fields})
 
 
 def listening(event: str) -> bool:
     """Whether somebody wants records of this event: what costs something to find out is found out only then."""
-    logging = sys.modules.get("logging")
-    return logging is not None and bool(logging.getLogger(LOGGER).isEnabledFor(LEVELS[EVENTS[event][0]]))
+    logger = _logger()
+    return logger is not None and logger.isEnabledFor(LEVELS[EVENTS[event][0]])
+
+
+def _logger() -> logging.Logger | None:
+    """Looked up once, as every call of a provider asks; None while nobody has imported `logging`."""
+    if not _looked_up and (logging := sys.modules.get("logging")) is not None:
+        _looked_up.append(logging.getLogger(LOGGER))
+    return _looked_up[0] if _looked_up else None
+
+
+_looked_up: list[logging.Logger] = []
 
 
 def as_json() -> bool:
