@@ -79,6 +79,18 @@ class _Expected(msgspec.Struct):
     behaviour: Behaviour = Behaviour()  # the newest
 
 
+@lru_cache(maxsize=4096)
+def _stretch(
+    per_minute: int, percent: Decimal, span: timedelta, most: int | None, behaviour: Behaviour
+) -> tuple[Fraction, Fraction, Fraction]:
+    """Requests, and the errors of callers and of the server among them. Exact, and so slow: a world asks for few different ones."""
+    minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
+    requests = per_minute * minutes * Fraction(percent) / 100
+    answered = requests if most is None else min(requests, most * minutes)
+    server_errors = answered * Fraction(str(behaviour.error_rate)) + requests - answered
+    return requests, answered * Fraction(str(behaviour.client_error_rate)), server_errors
+
+
 @final
 class Traffic:
     """`per_minute` requests reach the endpoint; `behaviours` say how each variant answers. Both may be changed at any time."""
@@ -90,17 +102,16 @@ class Traffic:
 
     def add(self, shares: Mapping[str, Decimal], span: timedelta, *, room: Mapping[str, int] | None = None) -> None:
         """A stretch of one minute, served by these percents. `room`: the most requests a minute that a variant answers; the rest fail."""
-        minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
         for variant, percent in shares.items():
             if not percent:
                 continue
-            requests = self.per_minute * minutes * Fraction(percent) / 100
-            answered = requests if room is None or variant not in room else min(requests, room[variant] * minutes)
+            most = None if room is None else room.get(variant)
             expected = self._expected.setdefault(variant, _Expected())
             expected.behaviour = behaviour = self.behaviour_of(variant)
+            requests, client_errors, server_errors = _stretch(self.per_minute, percent, span, most, behaviour)
             expected.requests += requests
-            expected.client_errors += answered * Fraction(str(behaviour.client_error_rate))
-            expected.server_errors += answered * Fraction(str(behaviour.error_rate)) + requests - answered
+            expected.client_errors += client_errors
+            expected.server_errors += server_errors
 
     def close(self, start: datetime) -> dict[str, Minute]:
         """End the minute that began at `start`: whole counts by variant, none for who had no request. The remainders stay."""
