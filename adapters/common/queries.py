@@ -31,7 +31,7 @@ def bound(
     statement = statements[0]
     values = parameters(params, set(statement.named_parameters))
     # without parameters the relation stays lazy and the result is not copied
-    relation = connection.sql(statement.query, params=values) if values else connection.sql(statement.query)
+    relation = connection.sql(statement, params=values) if values else connection.sql(statement)
     assert relation is not None  # noqa: S101  a SELECT always gives a relation
     return relation, values
 
