@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from isthmus.feature_store.as_known import examine
@@ -22,6 +22,7 @@ from isthmus.project.specs import Description, FeatureView, Objective, ProjectSp
 from isthmus.runtime import Project
 from isthmus.times import wall_clock
 
+from ..sampled import costly
 from . import shop
 
 START = shop.START.replace(tzinfo=None)
@@ -157,7 +158,7 @@ HONEST = {
 
 
 @pytest.mark.parametrize("name", HONEST)
-@settings(max_examples=6, deadline=None, phases=QUICK)
+@costly(4, of=12, phases=QUICK)
 @given(log=logs, back=st.sampled_from([1, 10, 60, 600]))
 def test_no_honest_view_is_blamed_at_any_moment(name, log, back):
     report = at_every_moment(log, HONEST[name].replace("{back}", str(back)))
@@ -236,7 +237,7 @@ PEEKS = {
 
 
 @pytest.mark.parametrize("name", PEEKS)
-@settings(max_examples=6, deadline=None, phases=QUICK)
+@costly(4, of=12, phases=QUICK)
 @given(log=logs, back=st.sampled_from([1, 10, 60]), depth=st.sampled_from([1, 7, 30]))
 def test_a_peek_is_found_exactly_when_it_changes_a_value_or_a_row(name, log, back, depth):
     sql, changes = PEEKS[name]

@@ -3,6 +3,7 @@
 import itertools
 import tempfile
 from datetime import timedelta
+from shutil import copytree
 
 import pyarrow as pa
 import pytest
@@ -269,10 +270,10 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_cut_at_any_call_and_run_again_later_nothing_is_lost_or_doubled(side, tmp_path, monkeypatch):
-    clean = cut_at(tmp_path / "clean", side, None, monkeypatch)
+def test_cut_at_any_call_and_run_again_later_nothing_is_lost_or_doubled(side, twice_filled, tmp_path, monkeypatch):
+    clean = cut_at(copytree(twice_filled, tmp_path / "clean"), side, None, monkeypatch)
     for number in itertools.count(1):
-        found = cut_at(tmp_path / str(number), side, number, monkeypatch)
+        found = cut_at(copytree(twice_filled, tmp_path / str(number)), side, number, monkeypatch)
         if found is None:
             break
         rows, served = found
@@ -284,14 +285,21 @@ def test_cut_at_any_call_and_run_again_later_nothing_is_lost_or_doubled(side, tm
     assert number > 5  # intent, batch, watermark, sync, what was synced
 
 
-def cut_at(folder, side, number, monkeypatch):
-    """A second materialize (with a late event in it) cut at its n-th mutating call; then a third, an hour later."""
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def twice_filled(tmp_path_factory):
+    """A shop's folder, to be copied: materialized once, and then more came, a late event among it."""
+    folder = tmp_path_factory.mktemp("twice")
     with open_shop(folder, clock=(clock := Clock())) as shop:
         put(shop, "b1", impressions=[(1, 0, 0), (2, 26, 1), (3, 30, 0)])
         clock.to(40)
         materialize(shop, ["item_history"])
         put(shop, "b2", impressions=[(4, 1, 0), (5, 41, 1), (6, 70, 0)])
+    return folder
+
+
+def cut_at(folder, side, number, monkeypatch):
+    """A second materialize (with a late event in it) cut at its n-th mutating call; then a third, an hour later."""
+    with open_shop(folder, clock=(clock := Clock())) as shop:
         clock.to(80)
         calls = itertools.count(1)
 

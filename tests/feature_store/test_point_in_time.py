@@ -91,50 +91,71 @@ def joined(spine, history, rendering, **options):
     return [tuple(row[name] for name in ("number", "word", "stamp") if name in row) for row in rows]
 
 
-keys = st.one_of(st.none(), st.integers(0, 2))
+KEYS, CASES = 3, 3  # of one case; cases in a query: it costs more than its rows
+
+
+def side_by_side(rows):
+    """Several cases' rows, each case with keys of its own."""
+
+    def apart(cases):
+        return [(None if key is None else key + KEYS * case, *rest) for case, listed in enumerate(cases) for key, *rest in listed]
+
+    return st.lists(rows, min_size=CASES, max_size=CASES).map(apart)
+
+
+keys = st.one_of(st.none(), st.integers(0, KEYS - 1))
 times = st.one_of(st.none(), st.integers(0, 8))
-spines = st.lists(st.tuples(keys, times), max_size=8)
+spines = side_by_side(st.lists(st.tuples(keys, times), max_size=8))
 values = st.tuples(st.sampled_from([None, -1.5, 0.0, 2.0]), st.sampled_from([None, "", "a", "b"]))
-histories = st.lists(
-    st.builds(lambda k, e, lag, v: (k, e, max(0, e + lag), *v), st.integers(0, 2), st.integers(0, 8), st.integers(-1, 4), values),
-    max_size=10,
+histories = side_by_side(
+    st.lists(
+        st.builds(
+            lambda k, e, lag, v: (k, e, max(0, e + lag), *v), st.integers(0, KEYS - 1), st.integers(0, 8), st.integers(-1, 4), values
+        ),
+        max_size=10,
+    )
 )
 steady_histories = st.builds(
-    lambda rows, lag: [(k, e, e + lag, *v) for (k, e), v in rows.items()],
-    st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 8)), values, max_size=10),
+    lambda rows, lag: [(k, e, e + lag, *v) for k, e, *v in rows],
+    side_by_side(
+        st.dictionaries(st.tuples(st.integers(0, KEYS - 1), st.integers(0, 8)), values, max_size=10).map(
+            lambda rows: [(k, e, *v) for (k, e), v in rows.items()]
+        )
+    ),
     st.integers(0, 3),
 )
 
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(spine=spines, history=histories, ttl=st.sampled_from([None, timedelta(0), TTL]), known_until=st.sampled_from([None, 3, 6]))
 def test_the_join_agrees_with_the_oracle_on_corrections_ties_nulls_and_ttl(rendering, spine, history, ttl, known_until):
     expected = oracle(spine, history, ttl=ttl, known_until=known_until, stamp=True)
     assert joined(spine, history, rendering, ttl=ttl, known_until=known_until, stamp="stamp") == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=27, deadline=None)
 @given(spine=spines, history=steady_histories, ttl=st.sampled_from([None, TTL]))
 def test_a_steady_unique_history_needs_no_window_in_the_asof_rendering(spine, history, ttl):
     assert joined(spine, history, "asof", ttl=ttl, steady=True, unique=True) == oracle(spine, history, ttl=ttl)
 
 
-unique_histories = st.builds(
-    lambda rows: [(k, e, e + lag, *v) for (k, e, lag), v in rows.items()],
-    st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(0, 5)), values, max_size=12),
+unique_histories = side_by_side(
+    st.dictionaries(st.tuples(st.integers(0, KEYS - 1), st.integers(0, 8), st.integers(0, 5)), values, max_size=12).map(
+        lambda rows: [(k, e, e + lag, *v) for (k, e, lag), v in rows.items()]
+    )
 )
 
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=27, deadline=None)
 @given(spine=spines, history=unique_histories, ttl=st.sampled_from([None, TTL]), known_until=st.sampled_from([None, 5]))
 def test_a_unique_history_with_corrections_needs_no_order_of_its_features(rendering, spine, history, ttl, known_until):
     expected = oracle(spine, history, ttl=ttl, known_until=known_until)
     assert joined(spine, history, rendering, ttl=ttl, known_until=known_until, unique=True, steady=False) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(spine=spines, history=histories, steady=steady_histories, unique=unique_histories)
 def test_the_target_chooses_a_rendering_that_is_right_for_the_history_it_finds(spine, history, steady, unique):
     for rows in (history, steady, unique):
@@ -157,10 +178,14 @@ def target_with(asof, spine, history):
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
 def test_the_order_of_the_history_file_changes_nothing(rendering):
+    """Every order of five rows, each under keys of its own, in one file."""
     history = [(1, 2, 3, 1.0, "a"), (1, 2, 3, None, "z"), (1, 2, 5, 7.0, None), (1, 1, 4, 9.0, "late"), (2, 0, 0, 0.0, "other")]
     spine = [(1, t) for t in range(7)]
-    answers = {tuple(joined(spine, rows, rendering)) for rows in itertools.permutations(history)}
-    assert answers == {tuple(oracle(spine, history))}
+    orders = [*itertools.permutations(history)]
+    rows = [(10 * order + key, *row) for order, listed in enumerate(orders) for key, *row in listed]
+    answers = joined([(10 * order + key, t) for order in range(len(orders)) for key, t in spine], rows, rendering)
+    assert {tuple(answers[start : start + 7]) for start in range(0, len(answers), 7)} == {tuple(oracle(spine, history))}
+    assert len(answers) == 7 * len(orders) == 840
 
 
 @pytest.mark.parametrize("rendering", ["portable", "asof"])
