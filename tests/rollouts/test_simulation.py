@@ -9,6 +9,7 @@ from .simulation import episode
 
 EPISODES = 60 if EVERY else 30  # of 100 looks
 MOST = 1_000  # until a missing precaution is seen
+HURTS = {"without touch": 10, "without watch": 58, "no data as good": 12, "judging to the bake's end only": 36}  # seeds to begin with
 
 
 def test_no_weather_breaks_a_promise():
@@ -21,11 +22,17 @@ def test_no_weather_breaks_a_promise_of_a_sticky_endpoint():
     assert [line for line in broken if len(line) > 1] == []
 
 
+def seeds(name):
+    """All, from the one at which it was seen when this was written: where the engine has changed since, the others follow."""
+    first = HURTS.get(name, 0)
+    return [*range(first, MOST), *range(first)]
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_missing_precaution_is_seen(name):
-    """Late calls are rare: some take a few hundred rollouts, ten seconds, to hurt."""
+    """Late calls are rare: without the seeds that are known to hurt, some take dozens of rollouts."""
     with mutated(name):
-        seed = next((seed for seed in range(MOST) if episode(seed, looks=150).violations), None)
+        seed = next((seed for seed in seeds(name) if episode(seed, looks=150).violations), None)
     assert seed is not None
     assert not episode(seed, looks=150).violations  # with it the same weather breaks nothing
