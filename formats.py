@@ -70,8 +70,13 @@ def schema(kind: type[msgspec.Struct]) -> int:
 
 
 def schema_of(data: bytes) -> int:
-    """The format in which a document was written. msgspec.DecodeError: no object of JSON, or not a number."""
-    return decoder(_Number).decode(data).schema
+    """The format in which a document was written. msgspec.DecodeError: not JSON, or not a number."""
+    try:
+        return decoder(_Number).decode(data).schema
+    except msgspec.ValidationError:
+        if isinstance(msgspec.json.decode(data), dict):
+            raise
+        return 0  # a counter was a number alone
 
 
 def refuse_newer(what: str, written: int, known: int) -> None:
