@@ -2,16 +2,21 @@
 
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
 
+from isthmus.localstack.aws.athena.databases import Databases
 from isthmus.localstack.aws.athena.language import allowed, check, functions, parameters, rules, statements, translate
 from isthmus.localstack.aws.athena.language.errors import Malformed
 from isthmus.localstack.aws.hive import types
 from isthmus.localstack.aws.hive.errors import NotRun, QueryFailed
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
+FOLDER = TemporaryDirectory()
+DATABASES = Databases(Path(FOLDER.name), 1 << 30)
 
 
 class NoCatalog:
@@ -22,10 +27,7 @@ class NoCatalog:
 def value(sql, *parameters):
     """One value of a query without tables, as Athena would compute it."""
     translated = translate.translate(sql, NoCatalog(), "db", NOW, parameters)
-    with duckdb.connect() as connection:
-        from isthmus.localstack.aws.athena.engine import _settle
-
-        _settle(connection)
+    with DATABASES.session() as connection:
         connection.execute(f"EXPLAIN {translated.probe}")
         return connection.execute(translated.sql).fetchone()[0]
 

@@ -13,7 +13,7 @@ from ..hive.catalog import Catalog, Column, Table
 from ..hive.errors import QueryFailed
 from ..hive.result import Result
 from ..registry import Context
-from .language import rules, translate
+from .language import translate
 from .language.lengths import Length, type_with_length
 from .running import Exhausted, Running
 
@@ -61,7 +61,6 @@ def _answer(
     translated: translate.Translated,
     connection: duckdb.DuckDBPyConnection,
 ) -> Result:
-    _settle(connection)
     s3 = ctx.client("s3")
     scanned = read_rows = 0
     for name, table in translated.tables.items():
@@ -118,17 +117,6 @@ def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> p
             raise Exhausted
         batches.append(batch)
     return pa.Table.from_batches(batches, reader.schema)
-
-
-def _settle(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET integer_division = true")
-    connection.execute("SET ieee_floating_point_ops = true")
-    connection.execute("SET error_on_division_by_zero = false")
-    connection.execute("SET enable_external_access = false")
-    for statement in rules.PRELUDE.split(";\n"):
-        if statement.strip():
-            connection.execute(statement)
 
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:

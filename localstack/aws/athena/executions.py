@@ -82,7 +82,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         submitted=ctx.clock.now(),
         token=params.get("ClientRequestToken"),
         reuse=((params.get("ResultReuseConfiguration") or {}).get("ResultReuseByAgeConfiguration")) or {"Enabled": False},
-        running=Running(memory=ctx.query_memory, folder=ctx.home / "athena" / id_),
+        running=Running(memory=ctx.query_memory, folder=ctx.home / "athena"),
     )
 
 

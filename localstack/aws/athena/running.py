@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..hive.errors import QueryFailed
+from . import databases
 
 if TYPE_CHECKING:
     import duckdb
 
 SECONDS = 30 * 60.0  # Athena's quota "DML query timeout"
-_SPILL = 4  # times its memory is what a query may put on the disk
 _AGAIN = 0.05  # seconds between two interrupts
 
 
@@ -40,9 +39,9 @@ class TimedOut(QueryFailed):
 
 
 class Running:
-    """One query's limits and its off switch. A database of its own, so that no query can use up what another one needs.
+    """One query's limits and its off switch. A database of its own while it runs, so that no query can use up what another one needs.
 
-    `memory`: bytes for DuckDB, and once more for the result that leaves it. `folder`: where DuckDB spills, four times as much.
+    `memory`: bytes for DuckDB, and once more for the result that leaves it. `folder`: below it the stack's queries spill.
     """
 
     def __init__(self, *, memory: int, folder: Path) -> None:
@@ -58,35 +57,31 @@ class Running:
 
     @contextmanager
     def database(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """An empty DuckDB. Exhausted when a statement in it needs more than the query may use."""
+        """A connection to an empty DuckDB. Exhausted when a statement in it needs more than the query may use."""
         import duckdb
 
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": 2,
-            "memory_limit": f"{self.memory}B",
-            "temp_directory": str(self.folder),
-            "max_temp_directory_size": f"{self.memory * _SPILL}B",
-        }
         with self._lock:
             self.check()
             self.loaded = True
-        self.folder.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(":memory:", config=config)
         try:
-            with self._lock:
-                self._connection = connection
-            self.check()
-            yield connection
+            with databases.of(self.folder, self.memory).session() as connection, self._interruptible(connection):
+                yield connection
         except (duckdb.Error, OSError) as error:  # OSError: of a result that is being streamed
             self.check()
             if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error):
                 raise Exhausted from error
             raise
+
+    @contextmanager
+    def _interruptible(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        try:
+            with self._lock:
+                self._connection = connection
+            self.check()
+            yield
         finally:
             with self._lock:
                 self._connection = None
-            connection.close()
-            shutil.rmtree(self.folder, ignore_errors=True)
 
     def check(self) -> None:
         """Raise what the query was stopped with."""
