@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, final
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar, final
 
 import msgspec
 
@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-_LEAST, _MOST = 512 << 20, 1 << 30  # bytes of memory; a query that needs more spills, however long a history is
+_MEMORY = "512MiB"  # a query that needs more spills, however long a history is
+_AT_MOST = "33%"  # of the machine's memory (the container's, where one limits it): for what DuckDB cannot spill
+_SPILLED = "max_temp_directory_size"  # in DuckDB's error: it spills no more than the disk has room for
 _THREADS = 8  # each needs some of the memory
+
+T = TypeVar("T")
 
 
 class _Registered(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,25 +62,43 @@ class Engine:
 
     def query(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object], *, compare: bool = True) -> pa.Table:
         """Canonical rows. Invalid with the position, or naming a file that is not what was written (`compare`)."""
-        import duckdb
 
-        try:
+        def run() -> pa.Table:
             base = self._refreshed(documents, needed(documents, sql), compare=compare)
             return results.canonical(bound(self._cursor(base), sql, params)[0].to_arrow_table())
-        except duckdb.Error as error:
-            raise self.explained(error, documents, sql, params) from error
+
+        try:
+            return self._run(run, documents, sql, params)
         except KeyboardInterrupt:
             self._local.pair = None  # its cursor may have half a result
             raise
 
-    @contextmanager
-    def stream(self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> Iterator[duckdb.DuckDBPyRelation]:
-        """Bound, not yet run, on a cursor of its own: one with a half-read result takes no other query."""
+    def stream(
+        self, documents: Mapping[str, Document], sql: str, params: Mapping[str, object], into: Callable[[duckdb.DuckDBPyRelation], None]
+    ) -> None:
+        """Give `into` a query, bound and not yet run, on a cursor of its own: one with a half-read result takes no other query.
+
+        Twice, where the first try ran out of memory.
+        """
+
+        def run() -> None:
+            with self._refreshed(documents, needed(documents, sql), compare=True).cursor() as cursor:
+                into(bound(cursor, sql, params)[0])
+
+        self._run(run, documents, sql, params)
+
+    def _run(self, run: Callable[[], T], documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> T:
+        """What runs a query; once more with more memory, as DuckDB cannot spill all (some groups and windows beside a join)."""
         import duckdb
 
         try:
-            with self._refreshed(documents, needed(documents, sql), compare=True).cursor() as cursor:
-                yield bound(cursor, sql, params)[0]
+            try:
+                return run()
+            except duckdb.OutOfMemoryException as error:
+                if _SPILLED in str(error):
+                    raise
+                self._open().execute(f"SET memory_limit = '{_AT_MOST}'")
+            return run()
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
 
@@ -104,11 +126,10 @@ class Engine:
         if base is None or self._owner != os.getpid():
             import duckdb
 
-            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
             base = duckdb.connect(
                 ":memory:",
                 config={
-                    "memory_limit": f"{min(max(memory // 3, _LEAST), _MOST) >> 20}MiB",
+                    "memory_limit": _MEMORY,
                     "threads": min(os.cpu_count() or 1, _THREADS),
                     "preserve_insertion_order": "false",
                     "temp_directory": str(self._spill),
@@ -185,7 +206,7 @@ class Engine:
         text = str(error)
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self._base = None  # DuckDB refuses everything after such an error; a new one starts clean
-        if "No space left on device" in text or "max_temp_directory_size" in text:  # DuckDB spills no more than the disk has room for
+        if "No space left on device" in text or _SPILLED in text:
             place = f"{self._folder}: what does not fit into memory waits there"
             return LimitExceeded(f"running a query: {FULL} ({place})", remedy="free some space and run this again")
         if isinstance(error, duckdb.OutOfMemoryException):

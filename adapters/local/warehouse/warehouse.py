@@ -92,9 +92,12 @@ class LocalWarehouse:
         """Streams: never more than some 100,000 rows in Python; DuckDB sorts beyond its memory limit on the disk."""
         check_batch_name(batch)
         document = self._existing(table)
-        with self._engine.stream(self._documents(), sql, params) as relation:
+
+        def into(relation: duckdb.DuckDBPyRelation) -> None:
             check_columns(document, relation.columns)
             self._write("warehouse.save", document, batch, _chunks(relation, document))
+
+        self._engine.stream(self._documents(), sql, params, into)
 
     def _write(self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]) -> None:
         if not self._swept:

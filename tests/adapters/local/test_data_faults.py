@@ -196,18 +196,49 @@ def test_a_full_disk_is_said_and_nothing_is_visible(home, local, monkeypatch, ve
     assert count(local) == 36
 
 
-def test_a_query_that_finds_no_room_to_spill_says_that_the_disk_is_full(home, local, monkeypatch):
+@pytest.fixture
+def small_engine(local, monkeypatch):
+    """The warehouse with three rows and 32 MiB of memory for its queries, before any ran; give it more of DuckDB's settings."""
     import duckdb
 
-    local.warehouse.apply(SPEC)
-    local.warehouse.append("clicks_raw", rows(3), batch="first")
-    small = {"memory_limit": "32MiB", "max_temp_directory_size": "1MiB", "threads": 1}  # the latter is the disk's room, unless it is set
-    connect = duckdb.connect
-    monkeypatch.setattr("duckdb.connect", lambda path, config: connect(path, config=config | small))
+    def small(**settings):
+        local.warehouse.apply(SPEC)
+        local.warehouse.append("clicks_raw", rows(3), batch="first")
+        connect = duckdb.connect
+        monkeypatch.setattr("duckdb.connect", lambda path, config: connect(path, config=config | {"memory_limit": "32MiB", **settings}))
+        return local.warehouse
+
+    return small
+
+
+def test_a_query_that_finds_no_room_to_spill_says_that_the_disk_is_full(home, small_engine):
+    warehouse = small_engine(max_temp_directory_size="1MiB", threads=1)  # it is the disk's room, unless it is set
     with pytest.raises(LimitExceeded, match="the disk is full") as error:
-        local.warehouse.query("SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER BY digest", {})
+        warehouse.query("SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER BY digest", {})
     assert str(home / "warehouse") in str(error.value)
-    assert local.warehouse.query("SELECT 1 AS n", {})["n"].to_pylist() == [1]
+    assert warehouse.query("SELECT 1 AS n", {})["n"].to_pylist() == [1]
+
+
+LISTED = "(SELECT list(md5(CAST(i AS VARCHAR))) AS digests FROM range(600000) AS t(i))"  # DuckDB does not spill a list
+
+
+@pytest.mark.parametrize("verb", ["query", "save"])
+def test_what_cannot_be_spilled_gets_more_memory(small_engine, verb):
+    warehouse = small_engine()
+    if verb == "query":
+        assert warehouse.query(f"SELECT len(digests) AS n FROM {LISTED}", {})["n"].to_pylist() == [600_000]
+    else:
+        columns = (
+            "CAST(len(digests) AS VARCHAR) AS event_id, TIMESTAMP '2026-01-01 00:00:00' AS event_timestamp, digests[1] AS payload_digest"
+        )
+        warehouse.save("clicks_raw", f"SELECT {columns} FROM {LISTED}", {}, batch="b")
+        assert warehouse.query("SELECT count(*) AS n FROM clicks_raw WHERE event_id = '600000'", {})["n"].to_pylist() == [1]
+
+
+def test_what_does_not_fit_into_that_either_is_refused(small_engine, monkeypatch):
+    monkeypatch.setattr("isthmus.adapters.local.warehouse.engine._AT_MOST", "48MiB")
+    with pytest.raises(LimitExceeded, match="memory is used up"):
+        small_engine().query(f"SELECT len(digests) AS n FROM {LISTED}", {})
 
 
 def test_a_full_disk_while_a_blob_is_written_keeps_the_old_one(local, home, monkeypatch):
