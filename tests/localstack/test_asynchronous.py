@@ -74,6 +74,12 @@ def served(process):
     return kit
 
 
+@pytest.fixture
+def gate(tmp_path):
+    """What the model is asked for and cannot answer before the test opens it."""
+    return tmp_path / "gate"
+
+
 def refusal(call, **arguments):
     with pytest.raises(ClientError) as caught:
         call(**arguments)
@@ -112,27 +118,29 @@ def test_a_failure_is_an_object_with_what_the_model_said_and_a_line_in_the_data_
     assert any(name.startswith("red/i-") and name.endswith("/data-log") for name in streams)
 
 
-def test_an_instance_has_as_many_requests_as_it_may_and_the_others_wait(served):
-    slow = [served.ask(b"sleep 0.4", key=f"in/{number}") for number in range(3)]
+def test_an_instance_has_as_many_requests_as_it_may_and_the_others_wait(served, gate):
+    slow = [served.ask(body, key=f"in/{number}") for number, body in enumerate((b"until %b" % bytes(gate), b"sleep 0.4", b"sleep 0.4"))]
     assert served.statistics("ApproximateBacklogSize", "Maximum") >= 2
+    gate.touch()
     for answer in slow:
         served.object(answer["OutputLocation"])
     written = [served.object(answer["OutputLocation"])["LastModified"] for answer in slow]
     assert written == sorted(written)
-    until(lambda: (served.statistics("TotalProcessingTime", "Maximum", variant="red") or 0) >= 1200)
-    assert served.statistics("TimeInBacklog", "Maximum", variant="red") >= 700_000
+    until(lambda: (served.statistics("TotalProcessingTime", "Maximum", variant="red") or 0) >= 800)
+    assert served.statistics("TimeInBacklog", "Maximum", variant="red") >= 400_000
     assert served.statistics("Invocations", "Sum", variant="red") is None
     names = {metric["MetricName"] for metric in served.cloudwatch.list_metrics(Namespace="AWS/SageMaker")["Metrics"]}
     assert {"ApproximateBacklogSizePerInstance", "HasBacklogWithoutCapacity", "InvocationsProcessed", "ModelLatency"} <= names
 
 
-def test_what_waits_or_is_processed_for_too_long_fails(served):
-    busy = served.ask(b"sleep 2", key="in/busy", InvocationTimeoutSeconds=1)
+def test_what_waits_or_is_processed_for_too_long_fails(served, gate):
+    busy = served.ask(b"until %b" % bytes(gate), key="in/busy", InvocationTimeoutSeconds=1)
     waits = served.ask(b"{}", key="in/waits", RequestTTLSeconds=60)
     served.stack.advance(61)
     assert b"RequestTTLSeconds (60)" in served.object(waits["FailureLocation"])["Body"].read()
     assert b"InvocationTimeoutSeconds (1)" in served.object(busy["FailureLocation"])["Body"].read()
     assert served.statistics("ExpiredRequests", "Sum", variant="red") == 1.0
+    gate.touch()
     served.seen(served.ask(b"{}", key="in/after"))  # the instance has room again
     assert not {"answers/" + answer["InferenceId"] + ".out" for answer in (busy, waits)} & served.stored()
 
@@ -174,7 +182,7 @@ def test_a_configuration_that_cannot_be_kept_is_refused_by_name(served, config, 
         served.config("other", asynchronous=config, red=1)
 
 
-def test_what_waits_ends_with_the_endpoint_and_without_instances_everything_waits(served):
+def test_what_waits_ends_with_the_endpoint_and_without_instances_everything_waits(served, gate):
     served.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="ranker", DesiredWeightsAndCapacities=[{"VariantName": "red", "DesiredInstanceCount": 0}]
     )
@@ -186,9 +194,10 @@ def test_what_waits_ends_with_the_endpoint_and_without_instances_everything_wait
     )
     served.seen(waits)
     served.settled()
-    slow = [served.ask(b"sleep 0.5", key=f"in/last-{number}") for number in range(4)]
+    slow = [served.ask(b"until %b" % bytes(gate), key=f"in/last-{number}") for number in range(4)]
     assert served.statistics("ApproximateBacklogSizePerInstance", "Maximum") >= 2
     served.sagemaker.delete_endpoint(EndpointName="ranker")
+    gate.touch()
     served.object(slow[0]["OutputLocation"])
     served.object(slow[1]["OutputLocation"])  # two instances had one each
     assert not {f"answers/{answer['InferenceId']}.out" for answer in slow[2:]} & served.stored()

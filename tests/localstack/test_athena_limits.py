@@ -104,7 +104,7 @@ def test_a_running_query_that_is_stopped_gives_its_memory_back(large, large_proc
     wait(lambda: resident(large_process.pid) > before + 300 * MB, "the query takes memory")
     large.athena.stop_query_execution(QueryExecutionId=started)
     assert large.athena.get_query_execution(QueryExecutionId=started)["QueryExecution"]["Status"]["State"] == "CANCELLED"
-    wait(lambda: resident(large_process.pid) < before + 150 * MB, "its memory is free", seconds=10)
+    wait(lambda: resident(large_process.pid) < before + 150 * MB, "its memory is free")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from isthmus.localstack import keys as stack_keys
 from isthmus.localstack import peers
 from isthmus.localstack.run import start_aws
+from isthmus.storage import wait
 from isthmus.tests.localstack.keys_kit import fetched, keys, signed
 
 REGION = "us-east-1"
@@ -322,13 +323,14 @@ def test_the_owner_of_a_connection_is_the_same_asked_of_the_kernel_and_found_in_
 
 
 def test_a_connection_that_its_client_has_closed_is_nobodys():
+    """The kernel calls it root's once the end has been acknowledged."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         accepted, peer = server.accept()
         with accepted:
             client.sendall(b"a request")
             client.close()
-            assert not peers.is_own(peer, server.getsockname()[1]), "the kernel calls it root's once the end has been acknowledged"
+            wait(lambda: peers.is_own(peer, server.getsockname()[1]), lambda own: not own, deadline=timedelta(seconds=60))
             assert not peers.is_own(peer, 1), "by the list, too"
 
 

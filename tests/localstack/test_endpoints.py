@@ -7,13 +7,13 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.storage import wait
 from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus.tests.localstack.jobkit import alive
 
 pytestmark = pytest.mark.slow
 
@@ -357,6 +357,6 @@ def test_the_model_servers_die_with_a_stack_that_is_killed():
 
 def gone(pid):
     deadline = time.monotonic() + 60
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    while alive(pid):
         assert time.monotonic() < deadline, f"process {pid} is still there"
         time.sleep(0.02)

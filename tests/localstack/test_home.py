@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 import urllib.request
 
 import boto3
@@ -195,7 +194,13 @@ def test_what_was_put_into_a_stream_is_delivered_by_the_next_stack_when_this_one
     assert set(lines) == {"before0", "before1", "before2", "after"}
 
 
-def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_they_were(life):
+def is_kept(home, word):
+    """Whether the home's stores know of it: what no request told of is written once a second."""
+    records = [path for path in (home / "stores").rglob("*") if path.is_file() and path.suffix != ".new"]
+    return any(word.encode() in path.read_bytes() for path in records)
+
+
+def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_they_were(life, tmp_path):
     aws = life(clock="real", images=IMAGES)
     aws.s3.create_bucket(Bucket="bucket")
     aws.sm.create_training_job(TrainingJobName="done", **training_request("echo done > /opt/ml/model/m"))
@@ -213,7 +218,7 @@ def test_jobs_and_executions_that_ran_have_failed_and_those_that_ended_are_as_th
     aws.training("running", until=("InProgress",))
     until(lambda: aws.steps(execution).get("slow", {}).get("Metadata"))
     until(lambda: aws.sm.describe_training_job(TrainingJobName="running")["SecondaryStatus"] == "Training")
-    time.sleep(1.5)  # what no request told of is written once a second: the step's job is known to the home then
+    until(lambda: is_kept(tmp_path / "home", aws.steps(execution)["slow"]["Metadata"]["ProcessingJob"]["Arn"]))
     aws = life(clock="real", images=IMAGES)
     running = aws.sm.describe_training_job(TrainingJobName="running")
     assert (running["TrainingJobStatus"], "the local stack ended" in running["FailureReason"]) == ("Failed", True)

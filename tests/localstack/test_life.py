@@ -52,7 +52,7 @@ def with_a_job(tmp_path, script, **options):
 def test_a_job_that_ignores_sigterm_and_what_it_started_die_when_the_stack_is_killed(tmp_path):
     stack, pid = with_a_job(tmp_path, "trap '' TERM; sh -c 'echo $$ > $PID.new; mv $PID.new $PID; sleep 600'; sleep 600")
     os.kill(stack.pid, signal.SIGKILL)
-    until(lambda: not alive(pid), seconds=10)
+    until(lambda: not alive(pid))
     stack.stop()
 
 
@@ -170,4 +170,4 @@ def test_a_stack_ends_with_the_process_that_started_it(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL
-    until(lambda: not alive(int(done.stdout)), seconds=10)
+    until(lambda: not alive(int(done.stdout)))

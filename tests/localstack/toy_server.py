@@ -28,6 +28,8 @@ class Handler(BaseHTTPRequestHandler):
         status = int(body.split()[1]) if body.startswith(b"status ") else 200
         if body.startswith(b"sleep "):
             time.sleep(float(body.split()[1]))
+        while body.startswith(b"until ") and not Path(body.decode().removeprefix("until ")).exists():
+            time.sleep(0.01)
         if body == b"die":
             os._exit(9)
         custom = self.headers.get("x-amzn-sagemaker-custom-attributes")

@@ -186,6 +186,7 @@ def test_a_view_syncs_by_cron(gcp, warehouse, admin, fetch):
         admin.create_feature_view(
             parent=STORE, feature_view_id="hourly", feature_view={"big_query_source": source, "sync_config": {"cron": "every hour"}}
         )
+    gcp.advance((90 - gcp.now().minute) % 60 * 60)  # half past, or the hour may begin by itself within this test
     view = admin.create_feature_view(
         parent=STORE, feature_view_id="hourly", feature_view={"big_query_source": source, "sync_config": {"cron": "0 * * * *"}}
     ).result()

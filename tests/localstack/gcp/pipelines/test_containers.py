@@ -49,6 +49,11 @@ def sleep(seconds: int):
     return dsl.ContainerSpec(image="alpine", command=["sleep"], args=[seconds])
 
 
+@dsl.container_component
+def wait(file: str):
+    return dsl.ContainerSpec(image="alpine", command=["sh", "-c", 'until [ -e "$0" ]; do sleep 0.05; done'], args=[file])
+
+
 def spec_of(pipeline, tmp_path):
     path = tmp_path / "pipeline.yaml"
     compiler.Compiler().compile(pipeline, str(path))
@@ -195,16 +200,21 @@ def test_a_failure_spares_other_branches_and_an_exit_handler_hears_of_it(jobs):
     assert "exit-handler-1" in job.error.message
 
 
-def test_the_fast_failure_policy_starts_nothing_more(jobs):
+def test_the_fast_failure_policy_starts_nothing_more(jobs, tmp_path):
+    gate = tmp_path / "gate"
+
     @dsl.pipeline(name="fast")
     def fast():
         broken = fail()
-        held = sleep(seconds=2)
+        held = wait(file=str(gate))
         say(text="later").after(held)
         say(text="ignores").after(broken).ignore_upstream_failure()
 
-    job = jobs.run(fast, config={"failure_policy": 2})
-    assert states(job) == {"fail": "FAILED", "sleep": "SUCCEEDED", "say-2": "SUCCEEDED"}
+    jobs.start(fast, config={"failure_policy": 2})
+    jobs.until(lambda job: states(job).get("fail") == "FAILED")
+    gate.touch()
+    job = jobs.until(lambda job: job.state in ENDED)
+    assert states(job) == {"fail": "FAILED", "wait": "SUCCEEDED", "say-2": "SUCCEEDED"}
 
 
 def test_a_task_is_tried_again_as_often_as_it_may(jobs):
