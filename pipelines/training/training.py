@@ -60,7 +60,10 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
     """[start, end) of a configuration's rows: as it says, else its length back from now."""
-    return model.window or (project.now() - model.window_length, project.now())
+    if model.window:
+        return model.window
+    now = project.now()
+    return now - model.window_length, now
 
 
 def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:

@@ -2,9 +2,10 @@
 
 import shutil
 import socket
-from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -107,11 +108,12 @@ def test_the_registered_model_loads_and_serves(project, logistic):
 
 def test_the_same_again_trains_nothing_and_is_the_same_version_also_where_mlflow_is_away(project, logistic, monkeypatch):
     pytest.importorskip("mlflow")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        away = f"http://127.0.0.1:{free.getsockname()[1]}"
-    monkeypatch.setattr(server, "uri", lambda _project: away)
-    with pytest.warns(IsthmusWarning, match=f"run r3 is not in MLflow: MLflow at {away} does not answer.*isthmus runs export"):
-        again = training.train(project, "models/logistic.yaml")
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setattr(server, "uri", lambda _project: away)
+        with pytest.warns(IsthmusWarning, match=f"run r3 is not in MLflow: MLflow at {away} does not answer.*isthmus runs export"):
+            again = training.train(project, "models/logistic.yaml")
     assert (again.version, again.code, again.evaluation) == (logistic.version, logistic.code, logistic.evaluation)
     cached = [step.name for step in observe(project, again.name).steps if (step.reason or "").startswith("cached")]
     assert cached == ["dataset", "fit", "evaluate"]
@@ -247,6 +249,13 @@ def test_who_may_not_remove_such_a_run_is_told_of_it_and_trains(project, logisti
         with pytest.warns(IsthmusWarning, match=f"run {name} was written and never started"):
             remove_unstarted(project)
     assert name in written(project)
+
+
+def test_a_window_back_from_now_is_as_long_as_it_says_also_where_a_millisecond_begins():
+    moments = (datetime(2026, 1, 31, 23, 59, 59, 999_000, tzinfo=UTC) + timedelta(milliseconds=number) for number in count())
+    model = SimpleNamespace(window=None, window_length=timedelta(days=28))
+    start, end = training.window(SimpleNamespace(now=lambda: next(moments)), model)
+    assert end - start == timedelta(days=28)
 
 
 def test_an_unknown_configuration_says_what_there_is(project):
