@@ -24,6 +24,7 @@ import yaml
 
 from isthmus.endpoints.gateway.live_document import LIVE
 from isthmus.endpoints.gateway.streams import STREAMS
+from isthmus.localstack.ports import free_port
 from isthmus.tests.cli.running import CHILD
 from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import mini, shop
@@ -164,11 +165,6 @@ def test_the_commands_of_the_compose_file_serve_with_a_token(folder):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait(timeout=60)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def token_status(port, headers):

@@ -16,6 +16,7 @@ import pytest
 import isthmus
 from isthmus import logs
 from isthmus.endpoints import server
+from isthmus.localstack.ports import free_port
 from isthmus.pipelines.models import predictor
 from isthmus.tests.conformance.toy_models import model_folder, until
 from isthmus.tests.endpoints.served import PING, Caller, loaded, post, running
@@ -254,9 +255,7 @@ def entrypoint():
 @pytest.mark.slow
 def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_ends_on_sigterm(folder):
     """Also while nothing can be written of what goes wrong."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environ = os.environ | {"AIP_HTTP_PORT": str(port), "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict"}
     environ |= {"ISTHMUS_TOKEN": "a secret", "ISTHMUS_DIGEST": predictor.whole(folder).digest, "ISTHMUS_VERSION": "3"}
     with Path("/dev/full").open("w") as full:

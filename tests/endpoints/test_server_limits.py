@@ -32,10 +32,14 @@ def caller(live):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Time-outs in tenths of a second."""
+    """impatient(names): these time-outs in tenths of a second, and no others, which a busy machine would not keep."""
     monkeypatch.setattr(connections, "SWEEP", 0.02)
-    for name in ("HEADERS_WITHIN", "BODY_WITHIN", "READ_WITHIN", "IDLE", "_LINGER"):
-        monkeypatch.setattr(connection, name, 0.1)
+
+    def shorten(*names):
+        for name in names:
+            monkeypatch.setattr(connection, name, 0.1)
+
+    return shorten
 
 
 def ping(url=b"/ping", headers=b""):
@@ -131,32 +135,36 @@ def test_who_sends_on_without_reading_is_made_to_wait(live):
     caller.close()
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
-    ("part", "words"), [(b"GET /ping HTT", "headers did not come"), (post(b"[{}]")[:-1], "body did not come")], ids=["headers", "body"]
+    ("part", "limit", "words"),
+    [(b"GET /ping HTT", "HEADERS_WITHIN", "headers did not come"), (post(b"[{}]")[:-1], "BODY_WITHIN", "body did not come")],
+    ids=["headers", "body"],
 )
-def test_a_request_that_does_not_come_whole_is_408(folder, part, words):
+def test_a_request_that_does_not_come_whole_is_408(folder, impatient, part, limit, words):
     with running(loaded(folder)) as live:
         caller = Caller(live.port).send(PING)
         assert caller.answer()[0] == 200
+        impatient(limit, "_LINGER")
         status, _, answer = caller.send(part).answer()
         assert status == 408
         assert words in answer["message"]
         assert caller.is_ended()
 
 
-@pytest.mark.usefixtures("impatient")
-def test_an_idle_connection_is_closed_and_one_that_waits_for_its_prediction_is_not(folder):
+def test_an_idle_connection_is_closed_and_one_that_waits_for_its_prediction_is_not(folder, impatient):
     gate = Gate()
     with running(loaded(folder, gate)) as live:
         waits = Caller(live.port).post()
+        assert gate.begun.wait(120)
+        impatient("IDLE", "HEADERS_WITHIN", "BODY_WITHIN", "READ_WITHIN")
         assert Caller(live.port).is_ended()
         gate.open.set()
         assert waits.answer()[0] == 200
 
 
-@pytest.mark.usefixtures("impatient")
-def test_who_does_not_read_its_answer_is_dropped(folder):
+def test_who_does_not_read_its_answer_is_dropped(folder, impatient):
+    impatient("READ_WITHIN")
+
     class Long:
         def predict(self, rows):
             return ["a" * 9_000_000 for _ in rows]

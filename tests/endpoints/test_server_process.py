@@ -59,7 +59,7 @@ def test_300_idle_connections_on_128_descriptors_lock_nobody_out(process):
 
 
 def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_process_ends(process):
-    one, port = process("--predict-timeout", "1")
+    one, port = process("--predict-timeout", "3")
     assert Caller(port).post().answer()[0] == 200
     hangs = Caller(port).post(b'[{"sleep": 600}]')
     behind = Caller(port).post()
@@ -69,7 +69,7 @@ def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_p
     assert one.wait(120) == 70
     told = one.stderr.read()
     assert "toy_ranker.py" in told  # where it hangs
-    assert told.splitlines()[-1] == "error: a prediction took longer than 1 s, so this process ends"
+    assert told.splitlines()[-1] == "error: a prediction took longer than 3 s, so this process ends"
 
 
 def test_a_process_whose_predicting_thread_has_failed_ends_and_leaves_nobody_waiting(process):

@@ -61,13 +61,14 @@ def servers(home):
 
 
 def watcher(home):
-    return next((member.pid for member in members(address(home).group) if "watcher.py" in member.command), 0)
+    """Its pid, also just after the one before has died. Never 0, which is everybody's whom `kill` would end with it."""
+    return until(lambda: next((member.pid for member in members(address(home).group) if "watcher.py" in member.command), 0))
 
 
 def runs(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before it is opened, before it is read
         return False
 
 
@@ -141,7 +142,7 @@ def test_a_process_that_was_taken_over_is_replaced_when_it_dies(ready, home):
 def test_a_watcher_that_is_killed_is_replaced_and_the_next_one_does_its_work(ready, home):
     first, pid, running = watcher(home), address(home).pid, servers(home)
     os.kill(first, signal.SIGKILL)
-    until(lambda: watcher(home) not in (0, first), what="another watcher")
+    until(lambda: watcher(home) != first, what="another watcher")
     os.kill(pid, signal.SIGKILL)
     until(lambda: address(home).pid != pid, what="another supervisor")
     assert call(ready) == (2.0,)
