@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from isthmus.localstack.ports import free_port
 from isthmus.tests.cli.running import isthmus, start
 from isthmus.tests.conformance.toy_models import until
 
@@ -16,11 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def url(served):
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     child = start(served, "endpoints", "serve", "home", "--port", port)
     line = child.stdout.readline()
     assert re.fullmatch(rf"gateway of home on http://127\.0\.0\.1:{port}/rank   Ctrl-C stops it\n", line)

@@ -107,4 +107,11 @@ def test_a_rehearsal_removes_what_a_killed_one_left(project):
 
 
 def serving_from(folder):
-    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in path.read_bytes()]
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(folder).encode() in command_of(path)]
+
+
+def command_of(path):
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # some other process, which has ended meanwhile
+        return b""

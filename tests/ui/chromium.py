@@ -29,8 +29,7 @@ class Chromium:
         os.close(from_browser)
         self._write, self._read, self._buffer, self._number = write, read, b"", 0
         self.events, self._session = [], None
-        (page,) = (target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=self._page(), flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -42,6 +41,14 @@ class Chromium:
         self._process.wait()
         os.close(self._write)
         os.close(self._read)
+
+    def _page(self):
+        """The one that the browser begins with, once it is there."""
+        deadline = time.monotonic() + _PATIENCE
+        while not (pages := [target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page"]):
+            assert time.monotonic() < deadline, "the browser has no page"
+            time.sleep(0.02)
+        return pages[0]["targetId"]
 
     def call(self, method, **parameters):
         self._number += 1

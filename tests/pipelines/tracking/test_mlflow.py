@@ -2,13 +2,11 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 
@@ -20,6 +18,7 @@ if find_spec("mlflow") is None:  # not imported here: that is 1.2 s of CPU in ea
 
 import isthmus
 from isthmus.errors import Invalid
+from isthmus.localstack.ports import free_port
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import notes, records
@@ -36,8 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 def server(tmp_path_factory):
     """`mlflow server` on a free port: its URI."""
     folder = tmp_path_factory.mktemp("mlflow")
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     uri = f"http://127.0.0.1:{port}"
     command = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     places = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]

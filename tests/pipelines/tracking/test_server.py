@@ -1,7 +1,6 @@
 """An MLflow server that is not there, or not to be told; no server is needed for it."""
 
 import socket
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -16,9 +15,9 @@ from isthmus.tests.pipelines import trained
 
 @pytest.fixture
 def away():
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    return f"http://127.0.0.1:{port}"
+    with socket.socket() as taken:  # and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture
