@@ -71,7 +71,7 @@ def weights(kit):
 
 def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, callers):
     callers(b"{}")
-    done = shift(kit, "--steps", "25,100", "--min-requests", "20")
+    done = shift(kit, "--steps", "25,100", "--min-requests", "5")
     assert done.returncode == 0, done.stderr
     assert [line.split("   ")[1:3] for line in done.stdout.splitlines() if "read back" in line] == [
         ["old 75 %", "new 25 %"],
@@ -82,7 +82,7 @@ def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, callers):
 
 def test_a_variant_that_fails_loses_the_traffic_again(kit, callers):
     callers(b"status 500")
-    done = shift(kit, "--steps", "50,100", "--min-requests", "20")
+    done = shift(kit, "--steps", "50,100", "--min-requests", "5")
     assert done.returncode == 1
     assert "requests failed, more than 1 %. The traffic was taken back: old 90 %   new 10 %" in done.stderr
     assert weights(kit) == {"old": 90, "new": 10}

@@ -80,7 +80,7 @@ def test_a_job_passes_through_the_statuses_of_the_real_one_in_order(aws):
 
 
 def test_a_running_job_is_in_progress_and_tells_no_artifacts(aws):
-    aws.sm.create_training_job(TrainingJobName="job", **training_request("sleep 60"))
+    aws.sm.create_training_job(TrainingJobName="job", **training_request("sleep 600"))
     found = aws.wait(aws.sm.describe_training_job, "SecondaryStatus", until=("Training",), TrainingJobName="job")
     assert found["TrainingJobStatus"] == "InProgress"
     assert "ModelArtifacts" not in found

@@ -6,7 +6,6 @@ Ours may say more than moto; what moto says, ours says too. Moments and random i
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from botocore.response import StreamingBody
 
 from isthmus.localstack.aws.coverage import moto_has
 from isthmus.localstack.client import Stack
+from isthmus.localstack.ports import free_port
 from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.moto_scenarios import SCENARIOS
 
@@ -80,9 +80,7 @@ _IDS = (
 @pytest.fixture(scope="module")
 def moto():
     """moto's server, in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy()) as process:
         try:

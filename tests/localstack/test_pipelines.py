@@ -72,7 +72,7 @@ def test_a_steps_properties_flow_into_the_next(aws):
 
 
 def test_branches_run_at_the_same_time(aws):
-    meet = "touch {folder}/$ME; for i in $(seq 500); do test -e {folder}/$OTHER && exit 0; sleep 0.02; done; exit 1"
+    meet = "touch {folder}/$ME; for i in $(seq 6000); do test -e {folder}/$OTHER && exit 0; sleep 0.02; done; exit 1"
     folder = aws.sm.meta.endpoint_url.rpartition(":")[2]
     script = f"mkdir -p /tmp/meet-{folder}; " + meet.format(folder=f"/tmp/meet-{folder}")
     execution, steps = run(

@@ -116,7 +116,7 @@ def test_a_grid_tries_every_combination_and_the_greatest_value_is_the_best_to_ma
 
 
 def test_as_many_training_jobs_run_at_once_as_is_asked_for_and_a_stop_stops_them(aws):
-    aws.ask(script="sleep 60", jobs=5, at_once=2)
+    aws.ask(script="sleep 600", jobs=5, at_once=2)
     until(lambda: [trial for trial in aws.trials() if "TrainingStartTime" in trial][1:])
     job = aws.described()
     assert (job["HyperParameterTuningJobStatus"], job["TrainingJobStatusCounters"]["InProgress"]) == ("InProgress", 2)

@@ -19,7 +19,7 @@ def test_traffic_follows_the_weights(bucket):
     deploy_ab.deploy("ab", counted=90, smoothed=10)
     at_90 = deploy_ab.calls("ab", 400)
     deploy_ab.shift("ab", counted=0, smoothed=100)
-    assert 360 - 24 <= at_90["counted"] <= 360 + 24  # four sigma of 400 at 90 %
+    assert 360 - 36 <= at_90["counted"] <= 360 + 36  # six sigma of 400 at 90 %
     assert deploy_ab.calls("ab", 50) == {"smoothed": 50}
 
 
