@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -161,9 +162,15 @@ def silent(folder, monkeypatch):
     monkeypatch.setattr(apart, "_STOPS", 2.0)
     monkeypatch.setattr(apart, "_HEALTH", 0.2)
     os.kill(pid, signal.SIGSTOP)
+    until(lambda: is_stopped(pid))  # its threads go on until the one that got the signal has run
     yield url, pid
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+def is_stopped(pid):
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").glob("*")]
+    return all(state == "T" for state in states)  # without /proc there is none to see
 
 
 def answer_in_time(monkeypatch):
