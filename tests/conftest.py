@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from isthmus.adapters.common import price_list
-from isthmus.tests import bytecode
+from isthmus.tests import workers
 from isthmus.tests.cli import running
-from isthmus.tests.localstack import forked
+from isthmus.tests.localstack import forked as forked_stacks
+from isthmus.tests.pipelines import forked as forked_steps
 
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
 # writing bytecode, and leave it among users' files where it does not. So would every worker, for all that its tests import.
@@ -30,7 +31,9 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # An example, or the making of it, may take long because the machine is busy.
 settings.register_profile("isthmus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("isthmus")
-forked.install()
+gc.disable()  # what is imported and collected stays: see pytest_collection_finish
+forked_stacks.install()
+forked_steps.install()
 
 collect_ignore = []
 collect_ignore_glob = []
@@ -83,8 +86,8 @@ def price_folder(tmp_path_factory):
 
 def pytest_configure(config):
     if not hasattr(config, "workerinput") and config.getoption("numprocesses", None):  # before the workers start
-        bytecode.compile_once(sys.pycache_prefix)
         running.shared()
+        workers.install()
 
 
 def pytest_collection_modifyitems(config, items):
@@ -114,6 +117,7 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 def pytest_runtest_logreport(report):

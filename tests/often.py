@@ -24,6 +24,7 @@ MORE = {
     "ISTHMUS_EVERY_CHECKER": "1",
     "ISTHMUS_EVERY_EXAMPLE": "1",
 }  # what `make test` has no time for
+WORKERS = "2"
 ENDED = (0, 1, 5)  # pytest's codes for a run that went to its end: all passed, some failed, no test is of this kind
 
 
@@ -69,7 +70,7 @@ def _round(marks: str, seed: int, report: Path, arguments: list[str]) -> None:
         "-p",
         "no:cacheprovider",
         "--numprocesses",
-        "2",
+        WORKERS,
         "--dist",
         "loadscope",
     ]

@@ -32,6 +32,7 @@ def test_failures_are_counted_and_rounds_that_ended_are_kept(tmp_path, monkeypat
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     monkeypatch.setattr(often, "ROOT", tmp_path)
     monkeypatch.setattr(often, "_loaded_core", contextlib.nullcontext)  # it took as much of a core as all the rest
+    monkeypatch.setattr(often, "WORKERS", "0")  # so did the workers, two a round
     monkeypatch.setattr(often, "ROUNDS", (("quick", "not slow", 2), ("slow", "slow", 1)))
 
     assert often.main([]) == 1

@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.localstack.process import options
 from isthmus.tests.cli.running import shared
-from isthmus.tests.localstack import forked
+from isthmus.tests import forking
 
 
 @pytest.mark.parametrize(
@@ -36,17 +36,17 @@ def test_a_cloud_takes_the_options_that_it_has():
 
 @pytest.mark.slow
 def test_the_process_that_forks_the_stacks_outlives_a_worker_that_is_killed_before_it_hears_the_pid():
-    forked._template("aws")
+    forking._template("aws")
     with Path(os.devnull).open("r+b") as nothing, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as worker:
         worker.connect(str(shared() / "aws.socket"))
         worker.shutdown(socket.SHUT_RD)
-        start = msgspec.json.encode(forked.Start(["--help"], dict(os.environ), str(Path.cwd())))
+        start = msgspec.json.encode(forking.Start("isthmus.localstack.aws", ["--help"], dict(os.environ), str(Path.cwd())))
         ended, ending = os.pipe()
         socket.send_fds(worker, [start], [*[nothing.fileno()] * 3, ending])
         os.close(ending)
         with os.fdopen(ended, "rb") as code:
             assert code.read() == bytes(4), "its stack has ended, and the end was told"
         command = [sys.executable, "-m", "isthmus.localstack.aws", "--help"]
-        stack = forked.Forked(command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=os.environ)
+        stack = forking.Forked("aws", command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=os.environ)
         with stack.stdin:
             assert stack.wait(60) == 0

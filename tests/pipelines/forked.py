@@ -1,0 +1,39 @@
+"""Runners and steps of the laptop that are forked from one process, which has imported what each would (tests/forking.py).
+
+The genuine processes are judged by test_step.py, test_training.py, and by all that runs `isthmus` in a process of its own.
+"""
+
+import contextlib
+import importlib
+import subprocess
+from types import SimpleNamespace
+
+from isthmus.adapters.local.pipelines import engine
+from isthmus.tests.forking import starter
+
+RUNNER, STEP = "isthmus.adapters.local.pipelines.runner", "isthmus.pipelines.step"
+USED = """duckdb numpy pandas pyarrow.compute pyarrow.csv pyarrow.json pyarrow.pandas_compat pyarrow.parquet sklearn.linear_model
+sklearn.pipeline sklearn.compose sqlglot yaml isthmus.adapters.local.blobs isthmus.adapters.local.registry isthmus.adapters.local.state
+isthmus.adapters.local.warehouse.warehouse isthmus.adapters.targets isthmus.feature_store.training_set isthmus.feature_store.sql
+isthmus.pipelines.training_steps isthmus.pipelines.evaluation.forward_evaluation isthmus.pipelines.evaluation.leak_alarm
+isthmus.pipelines.models.predictor isthmus.pipelines.models.trainers isthmus.pipelines.run_pages.records
+isthmus.pipelines.run_pages.report isthmus.pipelines.training.dataset isthmus.pipelines.training.registering isthmus.project.load"""
+
+
+def install():
+    """From now on the laptop's engine forks its runners in this process, and these their steps."""
+    engine.subprocess = _subprocess()
+
+
+def _subprocess():
+    popen = starter("steps", {RUNNER, STEP})
+    return SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE)
+
+
+def steps():
+    runner, step = importlib.import_module(RUNNER), importlib.import_module(STEP)
+    for name in USED.split():
+        with contextlib.suppress(ImportError):  # not everybody has scikit-learn
+            importlib.import_module(name)
+    runner.subprocess = _subprocess()
+    return {RUNNER: runner.main, STEP: step.main}
