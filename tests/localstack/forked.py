@@ -27,6 +27,25 @@ def popen(command, **options):
 
 
 def aws():
+    return _loaded("aws", _import_aws)
+
+
+def gcp():
+    return _loaded("gcp", _import_gcp)
+
+
+def _loaded(cloud, load):
+    """The module -> what is run for it. A stack ends without waiting for its threads: see `leave`."""
+    from isthmus.localstack.process import leave
+
+    main = importlib.import_module(f"isthmus.localstack.{cloud}.__main__").main
+    load()
+    for name in FIRST_ASKED:
+        importlib.import_module(name)
+    return {f"isthmus.localstack.{cloud}": lambda arguments: leave(main(arguments))}
+
+
+def _import_aws():
     from moto.backends import get_backend
     from moto.core.base_backend import AccountSpecificBackend
     from moto.core.routing import get_service_router
@@ -44,10 +63,9 @@ def aws():
                 get_service_router(service)._get_router(protocol)
         in_process._service_model(service)
     AccountSpecificBackend.get_session().get_available_regions("sagemaker")
-    return _main("aws")
 
 
-def gcp():
+def _import_gcp():
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as the stack itself says, before it imports Arrow
     from isthmus.localstack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401  likewise
 
@@ -58,14 +76,3 @@ def gcp():
     importlib.import_module("isthmus.localstack.gcp.googlesql.analyzer")
     for package in handler_modules.MODULES:
         handler_modules.load(package)
-    return _main("gcp")
-
-
-def _main(cloud):
-    """The module -> what is run for it. A stack ends without waiting for its threads: see `leave`."""
-    from isthmus.localstack.process import leave
-
-    main = importlib.import_module(f"isthmus.localstack.{cloud}.__main__").main
-    for name in FIRST_ASKED:
-        importlib.import_module(name)
-    return {f"isthmus.localstack.{cloud}": lambda arguments: leave(main(arguments))}

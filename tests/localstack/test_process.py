@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from isthmus.localstack.process import options
-from isthmus.tests.cli.running import shared
 from isthmus.tests import forking
+from isthmus.tests.cli.running import shared
 
 
 @pytest.mark.parametrize(
