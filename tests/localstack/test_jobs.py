@@ -88,17 +88,18 @@ def test_a_running_job_is_in_progress_and_tells_no_artifacts(aws):
 
 
 def test_the_last_value_of_each_metric_is_read_from_the_lines_and_published(aws):
-    specification = training_request("echo 'auc=0.5;'; echo 'auc=0.75; loss=1e-3;'; echo 'auc=high;'")
+    specification = training_request("echo 'auc=0.5;'; printf 'auc=0.75; loss=1e-3;\\ttab:2;\\n'; echo 'auc=high;'")
     specification["AlgorithmSpecification"]["MetricDefinitions"] = [
         {"Name": "auc", "Regex": "auc=(.*?);"},
         {"Name": "loss", "Regex": "loss=([-0-9.e]+);"},
+        {"Name": "tab", "Regex": "#011tab:(.*?);"},
         {"Name": "never", "Regex": "never=(.*)"},
     ]
     aws.sm.create_training_job(TrainingJobName="job", **specification)
     found = aws.training("job")
-    assert {metric["MetricName"]: metric["Value"] for metric in found["FinalMetricDataList"]} == {"auc": 0.75, "loss": 0.001}
+    assert {metric["MetricName"]: metric["Value"] for metric in found["FinalMetricDataList"]} == {"auc": 0.75, "loss": 0.001, "tab": 2.0}
     listed = aws.client("cloudwatch").list_metrics(Namespace=TRAINING_LOGS)["Metrics"]
-    assert {metric["MetricName"] for metric in listed} == {"auc", "loss"}
+    assert {metric["MetricName"] for metric in listed} == {"auc", "loss", "tab"}
 
 
 def test_both_outputs_of_a_job_are_in_its_log_stream(aws):

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from isthmus.localstack.aws.jobs.logs import Metrics, metric_definitions
 from isthmus.localstack.aws.tuning.proposals import propose
 from isthmus.localstack.aws.tuning.ranges import Categorical, RangeError, Trial, grid, parse, sample, size_of_grid
 
@@ -141,3 +142,11 @@ def test_a_bayesian_search_of_few_combinations_tries_all_before_it_repeats_one()
     trials = [Trial(parameters=tried, score=float(number), pending=False) for number, tried in enumerate(grid(ranges))]
     left = trials.pop(2).parameters
     assert propose("Bayesian", ranges, seed=1, number=5, trials=trials) == left
+
+
+def test_built_in_xgboost_has_its_metrics_without_definitions_and_a_script_in_its_image_has_not():
+    image = {"TrainingImage": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.0-1-cpu-py3"}
+    line = "[3]#011train-rmse:2.5#011validation-rmse:3.5e-1"
+    assert Metrics(metric_definitions(image, {"num_round": "5"})).read(line) == {"train:rmse": 2.5, "validation:rmse": 0.35}
+    assert metric_definitions(image, {"sagemaker_program": "train.py"}) == []
+    assert metric_definitions({"TrainingImage": "example/ranker:1"}, {}) == []

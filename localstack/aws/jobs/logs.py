@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -58,6 +58,24 @@ class LogStream:
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceAlreadyExistsException":
                     raise
+
+
+# What built-in XGBoost computes (developer guide, "Metrics Computed by the XGBoost Algorithm"), of training and of validation
+_XGBOOST = (
+    *("accuracy", "auc", "aucpr", "balanced_accuracy", "error", "f1", "logloss", "mae"),
+    *("map", "merror", "mlogloss", "mse", "ndcg", "r2", "rmse"),
+)
+_NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
+
+
+def metric_definitions(specification: Mapping[str, Any], hyperparameters: Mapping[str, str]) -> list[dict[str, str]]:
+    """A training job's MetricDefinitions, with those that SageMaker itself has for XGBoost's images where they run no user's script."""
+    own = list(specification.get("MetricDefinitions") or ())
+    repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]
+    if repository not in ("xgboost", "sagemaker-xgboost") or "sagemaker_program" in hyperparameters:
+        return own
+    names = [(part, name) for part in ("train", "validation") for name in _XGBOOST]
+    return own + [{"Name": f"{part}:{name}", "Regex": rf"\[[0-9]+\].*#011{part}-{name}:{_NUMBER}"} for part, name in names]
 
 
 class Metrics:

@@ -95,6 +95,8 @@ def contain(ctx: Context, job: Job, container: Container, command: list[str], va
         log.write(remark)
 
     def line(text: str) -> None:
+        if job.kind == "training":  # SageMaker writes a tab so, and metrics are read from what it writes
+            text = text.replace("\t", "#011")
         log.write(text)
         for name, value in metrics.read(text).items():
             job.metrics[name] = (value, ctx.clock.now())

@@ -10,7 +10,7 @@ from ...jobs.images import command_of
 from .. import tags
 from ..registry import AwsError, Context, handles
 from . import contract, listing, s3
-from .logs import Metrics
+from .logs import Metrics, metric_definitions
 from .record import ENDED, Job, Jobs
 from .runner import argv, contain, program_of, start, verdict
 
@@ -96,7 +96,7 @@ def train(ctx: Context, job: Job, container: Container) -> None:
     job.started = now()
     job.moves("Training", "Training image download completed. Training in progress.", job.started)
     variables = contract.training_variables(container, job.name, job.arn, params.get("HyperParameters") or {}, channels)
-    metrics = Metrics(specification.get("MetricDefinitions") or ())
+    metrics = Metrics(metric_definitions(specification, params.get("HyperParameters") or {}))
     ended = contain(ctx, job, container, command, {**variables, **(params.get("Environment") or {})}, metrics=metrics)
     if ended.why == "reset":
         return None

@@ -10,6 +10,7 @@ from typing import Any
 from ...jobs.images import command_of
 from .. import tags
 from ..jobs import listing, training
+from ..jobs.logs import metric_definitions
 from ..jobs.record import ENDED, Job, Jobs
 from ..jobs.runner import start
 from ..registry import AwsError, Context, handles
@@ -79,7 +80,7 @@ def _check_definition(params: dict[str, Any]) -> None:
     if not (definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")):
         raise AwsError("ValidationException", "The TrainingJobDefinition needs a ResourceConfig or a HyperParameterTuningResourceConfig.")
     training.check({**definition, "ResourceConfig": resources(definition)})
-    metrics = definition["AlgorithmSpecification"].get("MetricDefinitions") or ()
+    metrics = metric_definitions(definition["AlgorithmSpecification"], definition.get("StaticHyperParameters") or {})
     for metric in metrics:
         listing.check_regex(metric["Regex"])
     if aim is None or aim["MetricName"] not in [metric["Name"] for metric in metrics]:
