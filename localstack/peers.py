@@ -13,6 +13,7 @@ _NOBODY = 65534  # how Linux writes a user of another namespace
 _HOST = "127.0.0.1"  # where a stack listens
 _SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST = 4, 20, 1  # linux/netlink.h, linux/sock_diag.h
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr
+_PATIENCE = struct.pack("@ll", 1, 0)  # timeval: a second
 _ANY = 0xFFFFFFFF  # state; cookie
 _OWNER = _HEADER.size + 4 + 48 + 8 + 4  # user and inode in inet_diag_msg: after the family, the addresses, expires and the two queues
 
@@ -76,7 +77,7 @@ class _Kernel:
 
     def _opened(self) -> socket.socket:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
-        self._socket.settimeout(1.0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)  # Python's own would ask poll() before each call
         return self._socket
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,13 +17,12 @@ READS = re.compile(
 )
 
 
-class Asked(msgspec.Struct, kw_only=True):
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What the log and the faults know of a call."""
 
     service: str
     operation: str
     names: tuple[str, ...]
-    headers: Mapping[str, str]
     mutating: bool
 
 
@@ -40,9 +39,9 @@ def not_there(name: str) -> Callable[..., Any]:
     return refuse
 
 
-def asked_of(method: table.Method, message: Any, headers: Mapping[str, str]) -> Asked:
+def asked_of(method: table.Method, message: Any) -> Asked:
     operation, mutating = _operation(method.name)
-    return Asked(service=method.api.service, operation=operation, names=_names(message), headers=headers, mutating=mutating)
+    return Asked(service=method.api.service, operation=operation, names=_names(message), mutating=mutating)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import binascii
 import secrets
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -146,6 +146,7 @@ class _Led(Pipe):
         super().connection_lost(exc)
 
 
+@lru_cache(maxsize=256)
 def peer_of(name: str) -> tuple[str, int] | None:
     """What gRPC calls a peer, ipv4:127.0.0.1:53412, as an address."""
     kind, _, address = name.partition(":")

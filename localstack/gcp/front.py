@@ -35,7 +35,7 @@ class Front:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.calls = Calls()
-        self.grpc_address = ""
+        self.grpc_address, self.grpc_port = "", 0
         self.used = Used()
         self.routes: Mapping[str, Callable[[], object]] = {
             "GET environment": self.environment,
@@ -132,7 +132,7 @@ class Front:
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
         """Answer what is one of Google's APIs. Cut where the connection is to be closed."""
-        api = api_of(request)
+        api = api_of(request.host, request.path)
         if api is None:
             return refusal(GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server."))
         try:
@@ -141,20 +141,20 @@ class Front:
             if (routed := route_of(api, request)) is None:
                 return await asyncio.to_thread(self._transcoded, api, request)
             asked, handler = routed
-            result = await self.answer(asked, handler, request)
+            result = await self.answer(asked, handler, request, request.headers)
             return result if isinstance(result, HttpAnswer) else _http_answer(result)
         except GcpError as error:
             return refusal(error)
 
     def inside(self, request: HttpRequest) -> HttpAnswer:
         """Answer a request that another one carries, in this thread: it meets its own faults, and is in the log. Cut."""
-        api = api_of(request)
+        api = api_of(request.host, request.path)
         routed = None if api is None else route_of(api, request)
         if routed is None:
             return refusal(GcpError("NOT_FOUND", f"{request.method} {request.path} cannot be a part of a batch", reason="notFound"))
         asked, handler = routed
         try:
-            return _http_answer(self.answer_here(asked, handler, request))
+            return _http_answer(self.answer_here(asked, handler, request, request.headers))
         except GcpError as error:
             return refusal(error)
 
@@ -162,11 +162,11 @@ class Front:
         routed = table.rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"
-            asked = Asked(service=api.service, operation=name, names=(), headers=request.headers, mutating=False)
-            return _http_answer(self.answer_here(asked, not_there(name), request))
+            asked = Asked(service=api.service, operation=name, names=(), mutating=False)
+            return _http_answer(self.answer_here(asked, not_there(name), request, request.headers))
         method, rule, match = routed
         message = message_of(method, rule, match, request)
-        result = self.answer_here(asked_of(method, message, request.headers), handler_of(method), message)
+        result = self.answer_here(asked_of(method, message), handler_of(method), message, request.headers)
         return stream_of(result, request) if method.server_streams else answer_of(result, request)
 
     @staticmethod
@@ -177,27 +177,29 @@ class Front:
 
     # Faults, the effect, the log.
 
-    async def answer(self, asked: Asked, handler: Callable[..., Any], request: Any) -> Any:
+    async def answer(self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str]) -> Any:
         """A handler's result: in the loop where it is a coroutine function, else in a thread. GcpError, Cut."""
         if not _in_loop(handler):
-            return await asyncio.get_running_loop().run_in_executor(None, self.answer_here, asked, handler, request)
+            return await asyncio.get_running_loop().run_in_executor(None, self.answer_here, asked, handler, request, headers)
         with Meeting(self.stack, self.calls, asked) as meeting:
-            if meeting.seconds:
+            if meeting.faults:
                 await asyncio.sleep(meeting.seconds)
-            meeting.refuse()
+                meeting.refuse()
             self.used.note(asked.service, asked.operation, request)
-            result = await handler(Call(self, asked.service, asked.operation, asked.headers), request)
+            result = await handler(Call(self, asked.service, asked.operation, headers), request)
             meeting.end(result)
             return result
 
-    def answer_here(self, asked: Asked, handler: Callable[..., Any], request: Any, call: Call | None = None) -> Any:
+    def answer_here(
+        self, asked: Asked, handler: Callable[..., Any], request: Any, headers: Mapping[str, str], call: Call | None = None
+    ) -> Any:
         """A handler's result, in this thread. GcpError, Cut."""
         with Meeting(self.stack, self.calls, asked) as meeting:
-            if meeting.seconds:
+            if meeting.faults:
                 self.stack.state.stopping.wait(meeting.seconds)
-            meeting.refuse()
+                meeting.refuse()
             self.used.note(asked.service, asked.operation, request)
-            call = call or Call(self, asked.service, asked.operation, asked.headers)
+            call = call or Call(self, asked.service, asked.operation, headers)
             with self.stack.clock.request():
                 result = handler(call, request)
                 if inspect.iscoroutine(result):

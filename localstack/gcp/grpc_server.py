@@ -102,8 +102,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             try:
                 headers = _admit(front, context)
                 message = _message(method, content)
-                asked = asked_of(method, message, headers)
-                result: bytes = (await front.answer(asked, handler_of(method), message)).SerializeToString()
+                result: bytes = (await front.answer(asked_of(method, message), handler_of(method), message, headers)).SerializeToString()
             except (GcpError, Cut) as error:
                 await _abort(context, error)
                 raise
@@ -184,8 +183,8 @@ class _Stream:
         request = messages if self._method.client_streams else next(messages, None)
         if request is None:
             raise GcpError("INVALID_ARGUMENT", "Request contains an invalid argument: no message came.")
-        asked = asked_of(self._method, None if self._method.client_streams else request, self._call.headers)
-        result = self._front.answer_here(asked, handler_of(self._method), request, self._call)
+        asked = asked_of(self._method, None if self._method.client_streams else request)
+        result = self._front.answer_here(asked, handler_of(self._method), request, self._call.headers, self._call)
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
@@ -208,7 +207,7 @@ def _admit(front: Front, context: Any) -> Mapping[str, str]:
     headers = _headers(context)
 
     def is_own() -> bool:
-        return front.callers.is_own(peer_of(context.peer()), int(front.grpc_address.rpartition(":")[2]))
+        return front.callers.is_own(peer_of(context.peer()), front.grpc_port)
 
     if (refused := front.callers.refusal(headers.get("authorization", ""), is_own)) is not None:
         raise refused

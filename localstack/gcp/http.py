@@ -7,12 +7,11 @@ import re
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 import httptools
 
@@ -33,7 +32,6 @@ _BODY = 1 << 30  # an upload in one request; the SDKs send larger objects in par
 _CONTROL = ThreadPoolExecutor(4, thread_name_prefix="control")  # whatever the handlers wait for, the stack is steered
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "host.docker.internal", "")
 _LINE_BREAKS = re.compile(r"[\r\n\0]")  # in a header's value they would end it
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="https://accounts.google.com/"')
 _STRANGER = "this stack belongs to another user of this machine"
@@ -47,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._inside = inside  # the door has led here
         self._transport: Any = None
-        self._waiting: deque[tuple[HttpRequest, bool]] = deque()
+        self._waiting: deque[tuple[heads.Head, bytes]] = deque()
         self._answering = False
         self._work: object = None  # held, or the garbage collector could take it
         self._writable = asyncio.Event()
@@ -96,7 +94,7 @@ class Connection(asyncio.Protocol):
         if self._size >= head.size:
             body = b"".join(self._body)
             self._head, self._body, self._size = None, [], 0
-            self._take("POST", head.target, head.headers, body[: head.size], keep=head.keep)
+            self._take(head, body[: head.size])
             if len(body) > head.size:
                 self._parse(body[head.size :])
         return True
@@ -143,14 +141,14 @@ class Connection(asyncio.Protocol):
             return
         target, headers, body = self._target, self._headers, b"".join(self._body)
         self._target, self._headers, self._body, self._size, self._read = b"", {}, [], 0, 0
-        self._take(self._parser.get_method().decode(), target, headers, body, keep=self._parser.should_keep_alive())
+        self._take(heads.head_of(self._parser.get_method().decode(), target, headers, keep=self._parser.should_keep_alive()), body)
 
     # Answers.
 
-    def _take(self, method: str, target: bytes, headers: Mapping[str, str], body: bytes, *, keep: bool) -> None:
+    def _take(self, head: heads.Head, body: bytes) -> None:
         if self._transport is None:
             return
-        self._waiting.append((_request(method, target, headers, body), keep))
+        self._waiting.append((head, body))
         if not self._answering:
             self._answering = True
             self._work = begin(self._answer())
@@ -160,15 +158,23 @@ class Connection(asyncio.Protocol):
     async def _answer(self) -> None:
         try:
             while self._waiting and self._transport is not None:
-                request, keep = self._waiting.popleft()
+                head, body = self._waiting.popleft()
                 self._transport.resume_reading()
                 try:
-                    answer = await self._answered(request)
+                    answer = self._answered(head, body)
+                    if not isinstance(answer, HttpAnswer):
+                        answer = await answer
                 except Cut:
                     self._transport.abort() if self._transport is not None else None
                     return
-                await self._write(request, answer, keep=keep)
-                if not keep and self._transport is not None:
+                if self._transport is not None:
+                    if isinstance(answer.body, bytes):
+                        self._write(head, answer, answer.body)
+                    else:
+                        await self._stream(head, answer, answer.body)
+                if not self._writable.is_set():
+                    await self._writable.wait()
+                if not head.keep and self._transport is not None:
                     self._transport.close()
                     return
         except Exception:  # noqa: BLE001  our own mistake: the client sees a closed connection, not a hang
@@ -178,19 +184,22 @@ class Connection(asyncio.Protocol):
         finally:
             self._answering = False
 
-    async def _answered(self, request: HttpRequest) -> HttpAnswer:
-        if not _programs_only(request):
+    def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
+        if not head.programs:
             text = b"this is a local GCP stack for programs on this machine; it does not answer web pages or other host names\n"
             return HttpAnswer(status=403, headers=(("Content-Type", "text/plain"),), body=text)
+        request = HttpRequest(
+            method=head.method, host=head.host, path=head.path, query_lists=head.query_lists, headers=head.headers, body=body
+        )
         if request.path.startswith("/_stack/"):
-            return await self._loop.run_in_executor(_CONTROL, self._front.control, request, self._peer())
+            return self._loop.run_in_executor(_CONTROL, self._front.control, request, self._peer())
         if request.path == "/token" and request.method == "POST":
             return self._front.callers.token(request)
         refused = self._front.callers.refusal(request.headers.get("authorization", ""), self._is_own)
         if refused is not None:
             done = refusal(refused)
             return HttpAnswer(status=done.status, headers=(*done.headers, _CHALLENGE), body=done.body)
-        return await self._front.http(request)
+        return self._front.http(request)
 
     def _is_own(self) -> bool:
         """Asked once a connection: it stays whose it is."""
@@ -205,24 +214,15 @@ class Connection(asyncio.Protocol):
     def _port(self) -> int:
         return int(self._front.stack.url.rpartition(":")[2])
 
-    async def _write(self, request: HttpRequest, answer: HttpAnswer, *, keep: bool) -> None:
-        if self._transport is None:
-            return
-        head, counted = _head(answer.status, tuple(answer.headers))
-        if not keep:
-            head += b"Connection: close\r\n"
-        if not isinstance(answer.body, bytes):
-            await self._stream(head, answer.body)
-            return
+    def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
+        lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
-            head += b"Content-Length: %d\r\n" % len(answer.body)
-        body = b"" if request.method == "HEAD" else answer.body
-        self._transport.write(b"%b\r\n%b" % (head, body))
-        if not self._writable.is_set():
-            await self._writable.wait()
+            lines += b"Content-Length: %d\r\n" % len(body)
+        self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
-    async def _stream(self, head: bytes, parts: Iterable[bytes]) -> None:
-        self._transport.write(head + b"Transfer-Encoding: chunked\r\n\r\n")
+    async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
+        lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
+        self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
         while (part := await asyncio.to_thread(next, iterator, end)) is not end:
             if self._transport is None:
@@ -267,38 +267,18 @@ class Connection(asyncio.Protocol):
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
-def _request(method: str, target: bytes, headers: Mapping[str, str], body: bytes) -> HttpRequest:
-    path, query_lists = _path_and_query(target)
-    host = _without_port(headers.get("host", ""))
-    return HttpRequest(method=method, host=host, path=path, query_lists=query_lists, headers=headers, body=body)
-
-
 @lru_cache(maxsize=512)
 def _small(name: bytes) -> str:
     """A header's name, in small letters: clients send the same ones with every request."""
     return name.decode("latin-1").lower()
 
 
-@lru_cache(maxsize=256)  # programs ask for the same ones again and again
-def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
-    """The path and the parameters of what a request's first line names."""
-    url = httptools.parse_url(target) if target.startswith(b"/") or b"://" in target else None
-    path = (url.path if url is not None else target).decode("latin-1")
-    query = url.query.decode("latin-1") if url is not None and url.query else ""
-    return path, parse_qs(query, keep_blank_values=True) if query else {}
-
-
 @lru_cache(maxsize=256)
-def _without_port(host: str) -> str:
-    name, _, port = host.lower().rpartition(":")
-    return name if port.isdigit() else host.lower()
-
-
-@lru_cache(maxsize=256)
-def _head(status: int, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, bool]:
+def _head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> tuple[bytes, bool]:
     """The first lines of an answer, and whether they have its length."""
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Answer')}\r\n"]
     lines += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in headers]
+    lines += [] if keep else ["Connection: close\r\n"]
     return _encoded("".join(lines)), any(name.lower() == "content-length" for name, _ in headers)
 
 
@@ -308,13 +288,3 @@ def _encoded(head: str) -> bytes:
         return head.encode("latin-1")
     except UnicodeEncodeError:
         return head.encode()
-
-
-def _programs_only(request: HttpRequest) -> bool:
-    """Not a web page in somebody's browser: this server runs commands."""
-    return _is_ours(request.host) and "origin" not in request.headers and "sec-fetch-site" not in request.headers
-
-
-@lru_cache(maxsize=256)
-def _is_ours(host: str) -> bool:
-    return host in _LOOPBACK or host.endswith(".localhost") or door.leads_here(host)

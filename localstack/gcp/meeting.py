@@ -14,17 +14,19 @@ from ..wsgi import Cut
 from .asked import Asked
 from .registry import GcpError, HttpAnswer
 
+_NONE: dict[Kind, Fault] = {}
+
 
 class Meeting:
     """Of one call, from its faults to its line in the log. Within it a handler's own mistake becomes a GcpError that no SDK tries again."""
 
-    __slots__ = ("_asked", "_calls", "_faults", "_stack", "_status")
+    __slots__ = ("_asked", "_calls", "_stack", "_status", "faults")
 
     def __init__(self, stack: Stack, calls: Calls, asked: Asked) -> None:
         self._stack = stack
         self._calls = calls
         self._asked = asked
-        self._faults = _take_faults(stack, asked) if stack.faults else None
+        self.faults = _take_faults(stack, asked) if stack.faults else _NONE
         self._status = 200
 
     def __enter__(self) -> Self:
@@ -44,24 +46,22 @@ class Meeting:
     @property
     def seconds(self) -> float:
         """How late the call is to be."""
-        return self._faults["latency"].seconds if self._faults and "latency" in self._faults else 0.0
+        return self.faults["latency"].seconds if "latency" in self.faults else 0.0
 
     def refuse(self) -> None:
         """Before the effect."""
-        if not self._faults:
-            return
-        if "throttle" in self._faults:
+        if "throttle" in self.faults:
             raise _throttled(self._asked.service)
-        if "error" in self._faults:
-            raise _error(self._faults["error"])
-        if "cut-before" in self._faults:
+        if "error" in self.faults:
+            raise _error(self.faults["error"])
+        if "cut-before" in self.faults:
             raise Cut
 
     def end(self, result: Any) -> None:
         """After it."""
         if isinstance(result, HttpAnswer):
             self._status = result.status
-        if self._faults and "cut-after" in self._faults:
+        if "cut-after" in self.faults:
             raise Cut
 
     def _log(self, status: int, error: str | None) -> None:
@@ -73,7 +73,7 @@ class Meeting:
             names=asked.names,
             status=status,
             error=error,
-            fault=next(reversed(self._faults), None) if self._faults else None,
+            fault=next(reversed(self.faults), None) if self.faults else None,
             mutating=asked.mutating,
         )
 

@@ -28,18 +28,9 @@ _OF_SERVICE = {api.service: api for api in table.APIS}
 
 
 @functools.lru_cache(maxsize=256)
-def _api_of_host(host: str) -> table.Api | None:
-    return next((api for api in table.APIS if host.endswith(api.hosts)), None)
-
-
-def api_of(request: HttpRequest) -> table.Api | None:
-    if (api := _api_of_host(request.host)) is not None:
+def api_of(host: str, path: str) -> table.Api | None:
+    if (api := next((api for api in table.APIS if host.endswith(api.hosts)), None)) is not None:
         return api
-    return _api_of_path(request.path)
-
-
-@functools.lru_cache(maxsize=256)
-def _api_of_path(path: str) -> table.Api | None:
     service = next((service for pattern, service in _PATHS if pattern.match(path)), None)
     return _OF_SERVICE[service] if service is not None else None
 
@@ -50,18 +41,15 @@ def route_of(api: table.Api, request: HttpRequest) -> tuple[Asked, Callable[...,
     if place is None:
         return None
     request.params = dict(place.params)
-    asked = Asked(service=api.service, operation=place.operation, names=place.names, headers=request.headers, mutating=place.mutating)
-    return asked, place.handler
+    return place.asked, place.handler
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
     """A route, and what a path says in it."""
 
-    operation: str
+    asked: Asked
     handler: Callable[..., Any]
     params: Mapping[str, str]
-    names: tuple[str, ...]
-    mutating: bool
 
 
 @functools.lru_cache(maxsize=256)  # programs ask for the same paths: a model's, a table's
@@ -71,13 +59,13 @@ def _place(service: str, method: str, path: str) -> _Place | None:
         if _serves(route, api):
             params = values_of(match, route.names)
             names = tuple(params.values())
-            return _Place(
+            asked = Asked(
+                service=service,
                 operation=route.operation,
-                handler=route.handler,
-                params=params,
                 names=(*names, *(name.rpartition("/")[2] for name in names if "/" in name)),
                 mutating=method != "GET" and not READS.match(route.operation.partition(".")[2]),
             )
+            return _Place(asked=asked, handler=route.handler, params=params)
     return None
 
 

@@ -35,7 +35,7 @@ class Server:
 
     async def _start(self, host: str) -> None:
         self._grpc, port = await grpc_server.serve(self._front, host)
-        self._front.grpc_address = f"{host}:{port}"
+        self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
         await self._loop.create_server(lambda: Connection(self._front, self._loop), sock=self._socket)
 
     def run(self) -> None:

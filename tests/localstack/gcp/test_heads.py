@@ -14,9 +14,12 @@ POST = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n
 
 def test_a_head_that_has_been_read_says_the_same_again_and_leaves_the_body():
     head, body = heads.beginning(POST + b"{}")
-    assert (head.target, head.headers["host"], head.size, head.keep, body) == (b"/v1/x?a=1", "localhost", 2, True, b"{}")
+    assert (head.method, head.host, head.path, head.query_lists) == ("POST", "localhost", "/v1/x", {"a": ["1"]})
+    assert (head.headers["host"], head.size, head.keep, head.programs, body) == ("localhost", 2, True, True, b"{}")
     assert heads.beginning(POST)[0] is head
     assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))[0].keep
+    assert not heads.beginning(POST.replace(b"localhost", b"other.example"))[0].programs
+    assert not heads.beginning(POST.replace(b"\r\n\r\n", b"\r\nOrigin: http://localhost\r\n\r\n"))[0].programs
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,7 @@ def test_a_head_that_has_been_read_says_the_same_again_and_leaves_the_body():
         POST.replace(b"Content-Length: 2", b"Content-Length: 100000"),
         POST.replace(b"Content-Length: 2", b"X: y"),
         POST.replace(b"localhost", b"x" * 5000),
+        POST.replace(b"/v1/x?a=1", b"http://:x/"),
         b"\r\n" + POST,
     ],
 )
