@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import botocore.awsrequest
 import botocore.parsers
 import botocore.serialize
 import botocore.session
+from botocore import UNSIGNED
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.model import OperationModel, ServiceModel
@@ -22,6 +24,7 @@ from .environment import ACCOUNT, ANY
 from .registry import AwsError
 
 _HERE = "http://127.0.0.1"
+_OF_A_CONNECTION = frozenset({"CONTENT_LENGTH", "TRANSFER_ENCODING", "EXPECT"})
 
 
 class Clients:
@@ -40,13 +43,12 @@ class Clients:
             return self._made[key]
 
     def _make(self, service: str, account: str, region: str) -> Any:
-        session = _session()
-        session.set_credentials(*_keys(account))
-        client = session.create_client(
+        client = _session().create_client(
             service,
             region_name=region,
             endpoint_url=_HERE,
             config=Config(
+                signature_version=UNSIGNED,  # nobody would check it
                 retries={"total_max_attempts": 1},
                 parameter_validation=False,
                 s3={"addressing_style": "path"},
@@ -54,11 +56,13 @@ class Clients:
                 response_checksum_validation="when_required",
             ),
         )
-        client.meta.events.register("before-send", self._answer)
+        authorization = _authorization(account, region, client.meta.service_model)
+        client.meta.events.register("before-send", partial(self._answer, authorization))
         return client
 
-    def _answer(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        done = self._send(_environ(request.method, request.url, dict(request.headers.items()), _body(request.body)))
+    def _answer(self, authorization: str, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        headers = {**request.headers, "Authorization": authorization}
+        done = self._send(_environ(request.method, request.url, headers, _body(request.body)))
         return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))
 
 
@@ -77,9 +81,7 @@ def environ_of_call(service: str, operation: str, params: Mapping[str, Any], acc
     wire: dict[str, Any] = serializer.serialize_to_request(dict(params), model)
     query = wire.get("query_string") or {}
     headers = {str(k): str(v) for k, v in wire["headers"].items()}
-    headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={_keys(account)[0]}/20200101/{region}/{model.service_model.signing_name}/aws4_request"
-    )
+    headers["Authorization"] = _authorization(account, region, model.service_model)
     request = botocore.awsrequest.AWSRequest(
         method=wire["method"], url=_HERE + wire["url_path"], params=query, data=wire["body"], headers=headers
     ).prepare()
@@ -121,8 +123,10 @@ def operation_model(service: str, operation: str) -> OperationModel:
     return _service_model(service).operation_model(operation)
 
 
-def _keys(account: str) -> tuple[str, str]:
-    return ANY.access_key if account == ACCOUNT else account, ANY.secret_key
+def _authorization(account: str, region: str, model: ServiceModel) -> str:
+    """As much of a signature as says who asks which service."""
+    key = ANY.access_key if account == ACCOUNT else account
+    return f"AWS4-HMAC-SHA256 Credential={key}/20200101/{region}/{model.signing_name}/aws4_request"
 
 
 def _body(body: Any) -> bytes:
@@ -134,20 +138,32 @@ def _body(body: Any) -> bytes:
 
 
 def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> dict[str, Any]:
-    from werkzeug.test import EnvironBuilder
-
+    """What a server would make of the request (PEP 3333)."""
     parts = urlsplit(url)
-    sent = {
-        k: v.decode() if isinstance(v, bytes) else str(v) for k, v in headers.items() if k.lower() not in ("transfer-encoding", "expect")
+    path = parts.path or "/"
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(path, "latin-1"),
+        "QUERY_STRING": parts.query,
+        "RAW_URI": f"{path}?{parts.query}" if parts.query else path,
+        "SERVER_NAME": parts.hostname,
+        "SERVER_PORT": str(parts.port or 80),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "HTTP_HOST": parts.netloc,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": parts.scheme,
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
     }
-    environ: dict[str, Any] = EnvironBuilder(
-        path=parts.path or "/",
-        query_string=parts.query,
-        base_url=f"{parts.scheme}://{parts.netloc}",
-        method=method,
-        headers=list(sent.items()),
-        data=body,
-    ).get_environ()
-    environ["CONTENT_LENGTH"] = str(len(body))
-    environ["RAW_URI"] = environ["REQUEST_URI"] = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return environ
+    for name, value in headers.items():
+        variable = name.upper().replace("-", "_")
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if variable == "CONTENT_TYPE":
+            environ[variable] = text
+        elif variable not in _OF_A_CONNECTION:
+            environ[f"HTTP_{variable}"] = text
+    return environ | {"REQUEST_URI": environ["RAW_URI"], "CONTENT_LENGTH": str(len(body))}

@@ -7,12 +7,13 @@ import threading
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 from moto.backend_index import backend_url_patterns
 from moto.backends import list_of_moto_modules
+from moto.core import responses
 from moto.core.config import default_user_config
 from moto.iam.models import IAMBackend
 from moto.moto_api._internal.models import moto_api_backend
@@ -47,6 +48,10 @@ class _ObjectsRequest(BackendRequest):
     def want_form_data_parsed(self) -> bool:
         """An object's content is its own, also where its type is a form's, as curl and urllib say of what they send: moto kept nothing."""
         return self.method == "POST" and super().want_form_data_parsed
+
+
+# moto goes through all that a class has, for every request
+responses.method_names_from_class = cache(responses.method_names_from_class)
 
 
 def _backend_app(service: Any) -> Any:

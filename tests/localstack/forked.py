@@ -51,7 +51,7 @@ def _import_aws():
     from moto.core.routing import get_service_router
     from werkzeug.exceptions import NotFound
 
-    from isthmus.localstack.aws import front, handler_modules, http, in_process  # noqa: F401  so that a stack finds them imported
+    from isthmus.localstack.aws import front, handler_modules, http, in_process, moto_server, patterns  # noqa: F401  a stack finds them imported
     from isthmus.localstack.aws.home import keeper  # noqa: F401  likewise
 
     handler_modules.load()
@@ -62,6 +62,11 @@ def _import_aws():
             with contextlib.suppress(NotFound):  # moto answers others
                 get_service_router(service)._get_router(protocol)
         in_process._service_model(service)
+    clients = in_process.Clients(None)
+    for service in MOTO:
+        moto_server._dispatcher.app_instances[service] = moto_server._backend_app(service)
+        clients.get(service, "123456789012", "us-east-1")
+    patterns._ranges()
     AccountSpecificBackend.get_session().get_available_regions("sagemaker")
 
 
