@@ -232,6 +232,7 @@ class Target:
         self.capabilities = adapter.capabilities
         self.calls = calls or CallLog()
         self.clock = clock
+        self.shared: list[object] = []  # by the ports that were built: closed after them
 
     def _build(self, port: str) -> Any:
         if not self.adapter.ports:
@@ -312,7 +313,7 @@ class Target:
 
     def close(self) -> None:
         """Close what was built and can be closed."""
-        for value in list(self.__dict__.values()):
+        for value in [*self.__dict__.values(), *self.shared]:
             closing = getattr(value, "close", None)
             if callable(closing):
                 closing()

@@ -1,4 +1,4 @@
-"""One session a Target: what the files of an adapter share for it, made at the first question and gone with the Target."""
+"""One session a Target: what the files of an adapter share for it, made at the first question, closed and gone with the Target."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def one_for_each(make: Callable[[Target], S]) -> Callable[[Target], S]:
             session = sessions.get(target)
             if session is None:
                 session = sessions[target] = make(target)
+                target.shared.append(session)
             return session
 
     return of

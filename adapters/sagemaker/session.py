@@ -84,6 +84,13 @@ class Aws:
                 self._clients[service, retrying, within, region] = client
             return client
 
+    def close(self) -> None:
+        """Close the clients' connections, which would be open until memory is tidied. A client that is asked once more connects anew."""
+        with self._lock:
+            clients = list(self._clients.values())
+        for client in clients:
+            client.close()
+
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
         """An effect: only in the pinned account, in the call log, errors translated (a lost reply is OutcomeUnknown)."""

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -55,6 +58,30 @@ def test_offline_the_stacks_keys_are_found_in_its_users_file_and_a_jobs_are_its_
     monkeypatch.setenv("ISTHMUS_STACK_ROLE", "arn:aws:iam::123456789012:role/job")
     assert session._offline_keys(url) == {"aws_access_key_id": "ASIA", "aws_secret_access_key": "s", "aws_session_token": "t"}
     assert session._offline_keys("http://127.0.0.1:9")["aws_access_key_id"] == "offline"
+
+
+def connections(url):
+    """The sockets of this process that lead to a port."""
+    port = f":{urlsplit(url).port:04X}"
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    there = {f"socket:[{row[9]}]" for row in rows if row[2].endswith(port)}
+    own = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            own.add(str(descriptor.readlink()))
+    return there & own
+
+
+def test_a_closed_target_leaves_no_connection_open_and_connects_anew_when_it_is_asked_once_more(profile):
+    url = profile.options["endpoint_url"]
+    target = opened(profile)
+    before = connections(url)
+    target.state.put("k", b"", expect=None)
+    assert connections(url) - before
+    target.close()
+    assert connections(url) <= before
+    assert target.state.get("k").value == b""
+    target.close()
 
 
 def test_a_call_that_changes_an_endpoint_is_sent_once_and_given_up_within_15_s(target):
