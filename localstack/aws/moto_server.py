@@ -15,6 +15,7 @@ from moto.backend_index import backend_url_patterns
 from moto.backends import list_of_moto_modules
 from moto.core import responses
 from moto.core.config import default_user_config
+from moto.core.utils import method_names_from_class
 from moto.iam.models import IAMBackend
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
@@ -48,10 +49,6 @@ class _ObjectsRequest(BackendRequest):
     def want_form_data_parsed(self) -> bool:
         """An object's content is its own, also where its type is a form's, as curl and urllib say of what they send: moto kept nothing."""
         return self.method == "POST" and super().want_form_data_parsed
-
-
-# moto goes through all that a class has, for every request
-responses.method_names_from_class = cache(responses.method_names_from_class)
 
 
 def _backend_app(service: Any) -> Any:
@@ -153,8 +150,13 @@ def _no_answer(done: Answer) -> bool:
     return not done.body or (kind.get("content-type", "").startswith("text/html") and b"<title>404" in done.body) or done.status == 405
 
 
+_methods = cache(method_names_from_class)  # moto goes through all that a class has, for every request
+
+
 def configure(*, moto_answers: bool) -> None:
     """No containers; state machines really run. The role is there whose session the stack's own pair is."""
+    dispatching: Any = responses
+    dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
     iam.initialize_service_roles = _no_roles if moto_answers else _notebook_role  # moto's own place for them: empty, and called
     default_user_config["batch"] = {"use_docker": False}
