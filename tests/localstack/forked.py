@@ -51,7 +51,7 @@ def _import_aws():
     from moto.core.routing import get_service_router
     from werkzeug.exceptions import NotFound
 
-    from isthmus.localstack.aws import front, handler_modules, http, in_process, moto_server, patterns  # noqa: F401  a stack finds them imported
+    from isthmus.localstack.aws import front, handler_modules, http, in_process, patterns  # noqa: F401  a stack finds them imported
     from isthmus.localstack.aws.home import keeper  # noqa: F401  likewise
 
     handler_modules.load()
@@ -64,7 +64,6 @@ def _import_aws():
         in_process._service_model(service)
     clients = in_process.Clients(None)
     for service in MOTO:
-        moto_server._dispatcher.app_instances[service] = moto_server._backend_app(service)
         clients.get(service, "123456789012", "us-east-1")
     patterns._ranges()
     AccountSpecificBackend.get_session().get_available_regions("sagemaker")
