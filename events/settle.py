@@ -27,6 +27,7 @@ from .stage import Staged, good_schema
 if TYPE_CHECKING:
     from ..feature_store.port import Warehouse
 
+_JUDGED = 4_000_000  # rows, staged and stored, that are judged at a time
 _SAMPLE = 10_000  # ids that show how a batch's ids are spread
 CONFLICTING = "conflict"
 WAITING = ":waits"  # a name cannot hold a colon, so no attribute's state can be mistaken for another
@@ -71,13 +72,13 @@ def settle(
         return
     good = _rows_of(staged.good)
     _note_missing(spec, warehouse, event, days=staged.days, connection=connection, good=good)
-    _note_stored(warehouse, event, _ids(connection, good), staged.days, connection)
-    states = staged.folder / "states.parquet"
-    connection.execute(f"COPY ({_judge(event, good, corrects=corrects)}) TO '{_quoted(states)}' (FORMAT parquet)")
+    existing, states = staged.folder / "existing.parquet", staged.folder / "states.parquet"
+    _note_stored(warehouse, event, _ids(connection, good), staged.days, connection=connection, to=existing)
+    _judge_all(connection, event, staged, corrects=corrects, existing=existing, to=states)
     counts = dict(connection.execute(f"SELECT _state, count(*) FROM '{_quoted(states)}' GROUP BY _state").fetchall())
     corrected = connection.execute(f"SELECT count(*) FROM '{_quoted(states)}' WHERE _state = 'new' AND correction > 0").fetchall()
     connection.unregister("isthmus_part")
-    connection.execute("DROP TABLE isthmus_missing; DROP TABLE isthmus_existing; DROP TABLE IF EXISTS isthmus_wanted")  # memory
+    connection.execute("DROP TABLE isthmus_missing; DROP TABLE IF EXISTS isthmus_wanted")  # memory
 
     def selected(state: str, schema: pa.Schema | None = None) -> Iterator[pa.Table]:
         return _selected(connection, staged, states, state, schema or good_schema(event)) if state in counts else iter(())
@@ -95,22 +96,39 @@ def _stored_before(warehouse: Warehouse, event: Event, staged: Staged, connectio
     """How many of the old ones are stored: they were in time then, or came as a back-fill. The others go to `unstored`."""
     late, lateness = _rows_of(staged.late), staged.lateness
     days = (f"{lateness.first:%Y-%m-%d}", f"{lateness.last:%Y-%m-%d}")
-    _note_stored(warehouse, event, _ids(connection, late), days, connection)
+    _note_stored(warehouse, event, _ids(connection, late), days, connection=connection, to=staged.folder / "existing_late.parquet")
     known = (
         "SELECT 1 FROM isthmus_existing WHERE isthmus_existing.dt = isthmus_late.dt AND isthmus_existing.event_id = isthmus_late.event_id "
         "AND isthmus_existing.payload_digest = isthmus_late.payload_digest"
     )
     rest = f"SELECT * EXCLUDE (file_row_number) FROM {late} AS isthmus_late WHERE NOT EXISTS ({known}) ORDER BY file_row_number"
     connection.execute(f"COPY ({rest}) TO '{_quoted(unstored)}' (FORMAT parquet)")
-    return lateness.count - pq.read_metadata(unstored).num_rows
+    return lateness.count - _count(unstored)
 
 
-def _judge(event: Event, good: str, *, corrects: bool) -> str:
-    """Of each staged row, in order, a state: new, there, conflict, or the name of the attribute whose reference is unresolved.
+def _judge_all(connection: duckdb.DuckDBPyConnection, event: Event, staged: Staged, *, corrects: bool, existing: Path, to: Path) -> None:
+    """Write the state of each staged row, in order. DuckDB cannot spill all of two joins and a window: of many rows some ids at a time."""
+    parts = -(-(_count(staged.good) + _count(existing)) // _JUDGED)
+    judge = partial(_judge, event, _rows_of(staged.good), corrects=corrects)
+    rows = f"({judge()})"
+    if parts > 1:
+        paths = [to.with_name(f"states-{part}.parquet") for part in range(parts)]
+        for part, path in enumerate(paths):
+            sql = judge(among=f"hash(event_id) % {parts} = {part}")
+            connection.execute(f"COPY ({sql}) TO '{_quoted(path)}' (FORMAT parquet)")
+        files = ", ".join(f"'{_quoted(path)}'" for path in paths)
+        rows = f"read_parquet([{files}])"
+    ordered = f"SELECT * EXCLUDE (file_row_number) FROM {rows} ORDER BY file_row_number"
+    connection.execute(f"COPY ({ordered}) TO '{_quoted(to)}' (FORMAT parquet)")
+
+
+def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> str:
+    """Of each staged row `among`, a condition of its id: new, there, conflict, or the name of the attribute whose reference is unresolved.
 
     `correction` is that of the new ones. A content that stood until it was corrected is there: its file may come again.
     """
     references = [a.name for a in event.attributes if a.event is not None]
+    columns = ", ".join(("file_row_number", "dt", "event_id", "payload_digest", *references))
     unresolved = " ".join(
         "WHEN EXISTS (SELECT 1 FROM isthmus_missing "
         f"WHERE isthmus_missing.attribute = '{name}' AND isthmus_missing.id = isthmus_good.{name}) THEN '{name}'"
@@ -119,17 +137,18 @@ def _judge(event: Event, good: str, *, corrects: bool) -> str:
     waiting = f"CASE {unresolved} END" if references else "CAST(NULL AS VARCHAR)"
     winner = "_first" if corrects else "coalesce(_standing, _first)"
     return f"""
-        WITH isthmus_good AS (SELECT {", ".join(("file_row_number", "dt", "event_id", "payload_digest", *references))} FROM {good}),
+        WITH isthmus_good AS (SELECT {columns} FROM {good} WHERE {among}),
+        isthmus_here AS (SELECT * FROM isthmus_existing WHERE {among}),
         isthmus_awaited AS (SELECT file_row_number, dt, event_id, payload_digest, {waiting} AS _waits_for FROM isthmus_good),
         isthmus_standing AS (
-            SELECT dt, event_id, payload_digest, correction FROM isthmus_existing
+            SELECT dt, event_id, payload_digest, correction FROM isthmus_here
             QUALIFY row_number() OVER (PARTITION BY dt, event_id ORDER BY {winning_order()}) = 1
         ),
         isthmus_corrected AS (
             SELECT DISTINCT dt, event_id, payload_digest FROM (
-                SELECT * FROM isthmus_existing
-                WHERE EXISTS (SELECT 1 FROM isthmus_existing AS later
-                              WHERE later.dt = isthmus_existing.dt AND later.event_id = isthmus_existing.event_id AND later.correction > 0)
+                SELECT * FROM isthmus_here
+                WHERE EXISTS (SELECT 1 FROM isthmus_here AS later
+                              WHERE later.dt = isthmus_here.dt AND later.event_id = isthmus_here.event_id AND later.correction > 0)
                 QUALIFY correction < max(correction) OVER (PARTITION BY dt, event_id)
                     AND row_number() OVER (PARTITION BY dt, event_id, correction ORDER BY {winning_order()}) = 1)
         ),
@@ -148,16 +167,14 @@ def _judge(event: Event, good: str, *, corrects: bool) -> str:
                 PARTITION BY isthmus_awaited.dt, isthmus_awaited.event_id
                 ORDER BY isthmus_awaited.payload_digest, isthmus_awaited.file_row_number)
         )
-        SELECT * EXCLUDE (file_row_number) FROM (
-            SELECT file_row_number, correction,
-                   CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
-                        WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
-                        ELSE '{CONFLICTING}' END AS _state
-            FROM isthmus_ranked
-            UNION ALL
-            SELECT file_row_number, NULL AS correction, _waits_for || '{WAITING}' AS _state
-            FROM isthmus_awaited WHERE _waits_for IS NOT NULL)
-        ORDER BY file_row_number"""
+        SELECT file_row_number, correction,
+               CASE WHEN payload_digest = {winner} AND _nth = 1 AND _standing IS DISTINCT FROM payload_digest THEN 'new'
+                    WHEN payload_digest IN ({winner}, _standing) OR _corrected THEN 'there'
+                    ELSE '{CONFLICTING}' END AS _state
+        FROM isthmus_ranked
+        UNION ALL
+        SELECT file_row_number, NULL AS correction, _waits_for || '{WAITING}' AS _state
+        FROM isthmus_awaited WHERE _waits_for IS NOT NULL"""
 
 
 def _note_missing(
@@ -183,13 +200,14 @@ def _note_missing(
         connection.execute(f"INSERT INTO isthmus_missing SELECT '{attribute.name}', event_id FROM isthmus_wanted")
 
 
-def _note_stored(warehouse: Warehouse, event: Event, ids: lookup.Ids, days: lookup.Days, connection: duckdb.DuckDBPyConnection) -> None:
-    """Table isthmus_existing, as lookup.STORED says."""
-    connection.register("isthmus_part", lookup.STORED.empty_table())
-    connection.execute("CREATE OR REPLACE TABLE isthmus_existing AS SELECT * FROM isthmus_part")
-    for part in lookup.stored(warehouse, event, ids, days):
-        connection.register("isthmus_part", part)
-        connection.execute("INSERT INTO isthmus_existing SELECT * FROM isthmus_part")
+def _note_stored(
+    warehouse: Warehouse, event: Event, ids: lookup.Ids, days: lookup.Days, *, connection: duckdb.DuckDBPyConnection, to: Path
+) -> None:
+    """View isthmus_existing, as lookup.STORED says, of the file `to`: a long history takes room on the disk and none in memory."""
+    with pq.ParquetWriter(to, lookup.STORED, compression="lz4", use_dictionary=False) as file:
+        for part in lookup.stored(warehouse, event, ids, days):
+            file.write_table(part)
+    connection.execute(f"CREATE OR REPLACE VIEW isthmus_existing AS SELECT * FROM '{_quoted(to)}'")
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True) -> lookup.Ids:
@@ -236,6 +254,11 @@ def _tables(path: Path) -> Iterator[pa.Table]:
         for batch in file.iter_batches(batch_size=ROWS):
             if batch.num_rows:
                 yield pa.Table.from_batches([batch])
+
+
+def _count(path: Path) -> int:
+    """Rows, by the file's footer."""
+    return int(pq.read_metadata(path).num_rows)
 
 
 def _rows_of(path: Path) -> str:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import OutcomeUnknown, Unavailable
-from isthmus.events import arrow, lookup, text
+from isthmus.events import arrow, lookup, settle, text
 from isthmus.events.emit import emit
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantined import quarantine
@@ -78,8 +78,8 @@ def test_a_batch_judged_in_parts_ends_as_one_judged_at_once(monkeypatch):
     clicks = [click(n, impression_id=f"i{chance.randrange(30)}", event_timestamp=day[0]) for n in range(12)]
     batches = [("click", clicks), ("impression", shown[:20]), ("impression", shown)]
     whole = outcome(batches)
-    for name, size in (("BY_ID", 1), ("PART", 8)):
-        monkeypatch.setattr(lookup, name, size)
+    for place, name, size in ((lookup, "BY_ID", 1), (lookup, "PART", 8), (settle, "_JUDGED", 6)):
+        monkeypatch.setattr(place, name, size)
     assert outcome(batches) == whole
     impressions, stored_clicks, open_rows = whole
     assert 0 < len(stored_clicks) < len(clicks)
