@@ -53,12 +53,12 @@ def _row(name: str, level: Literal["native", "emulated", "refused"] | Decimal | 
         return Capability(name=name, level="refused", why=_WHY)
     if isinstance(level, str):
         if quantity is not None or level not in ("native", "emulated"):
-            raise Invalid(f"{name} is {level!r}", remedy=f"give {_wanted(quantity)}, or leave it out: it is refused then")
+            raise Invalid(f"{name} is {level!r}", remedy=f"give {_expectation(quantity)}, or leave it out: it is refused then")
         return Capability(name=name, level=level)
     if type(level) is not quantity:
-        raise Invalid(f"{name} is {level!r}", remedy=f"give {_wanted(quantity)}, or leave it out: it is refused then")
+        raise Invalid(f"{name} is {level!r}", remedy=f"give {_expectation(quantity)}, or leave it out: it is refused then")
     return Capability(name=name, level="native", value=level)
 
 
-def _wanted(quantity: type[Decimal | timedelta | int] | None) -> str:
+def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
     return "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"

@@ -144,14 +144,14 @@ def compare(console: Console, runs: tuple[str, ...]) -> None:
 @click.option("--remove", multiple=True, metavar="TAG", help="Take a tag away (again for more).")
 def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
     from ..lifecycle.runs import tag as give
-    from ..pipelines.run_pages.run_list import told
+    from ..pipelines.run_pages.run_list import note_lines
 
     if not (tags or remove):
         raise click.UsageError("no tag to give or to take away")
     with console.open() as project:
         console.would({"run": run, "tags": tags, "remove": remove}, f"{project.target.name:<7} run {run}   tags {' '.join(tags)}")
         notes = give(project, run, tags, remove=remove)
-    console.result(notes, "\n".join([f"run {run}", *told(notes)]))
+    console.result(notes, "\n".join([f"run {run}", *note_lines(notes)]))
 
 
 @command(changes=True, help="Say what a run is about, over what was said before; an empty text takes it away.")
@@ -159,12 +159,12 @@ def tag(console: Console, run: str, tags: tuple[str, ...], remove: tuple[str, ..
 @click.argument("text")
 def note(console: Console, run: str, text: str) -> None:
     from ..lifecycle.runs import note as write
-    from ..pipelines.run_pages.run_list import told
+    from ..pipelines.run_pages.run_list import note_lines
 
     with console.open() as project:
         console.would({"run": run, "note": text}, f"{project.target.name:<7} run {run}   note {text}")
         notes = write(project, run, text)
-    console.result(notes, "\n".join([f"run {run}", *told(notes)]))
+    console.result(notes, "\n".join([f"run {run}", *note_lines(notes)]))
 
 
 @command(help="Which part of each step's cache key changed, so that it had to run again.")

@@ -13,7 +13,7 @@ from ..pipelines.rerun_reasons import why_rerun
 from ..pipelines.run_pages import notes
 from ..pipelines.run_pages.compare import compare
 from ..pipelines.run_pages.notes import note, tag
-from ..pipelines.run_pages.run_list import NotedRun, list_runs, noted
+from ..pipelines.run_pages.run_list import NotedRun, list_runs, with_notes
 from ..pipelines.run_pages.runs import get_run
 from ..pipelines.tracking.export import export
 from ..reports.results import Rows, Shown
@@ -42,7 +42,7 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
 def show(project: Project, run: str) -> NotedRun | RunState:
     """A run's record and what people say of it; of a run without a record (it runs, or was stopped) its state. NotFound."""
     try:
-        return noted(get_run(project, run), notes.read(project.target.blobs, run))
+        return with_notes(get_run(project, run), notes.read(project.target.blobs, run))
     except NotFound as missing:
         try:
             return watch.observe(project, run)

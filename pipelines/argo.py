@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .conditions import inherited
+from .conditions import all_conditions
 from .ir import COMMAND, Settings, Types, task_name
 from .port import Condition, PipelineRun, StepSpec, ValueType
 
@@ -23,7 +23,7 @@ _ERRORS = 3  # how often Argo starts a pod again that it lost
 
 def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
     """The Workflow as a JSON object."""
-    conditions = inherited(run.steps)
+    conditions = all_conditions(run.steps)
     types: Types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
     return {
         "apiVersion": "argoproj.io/v1alpha1",

@@ -55,18 +55,18 @@ def key_parts(document: RunDocument, step: Step, parameters: Mapping[str, Any], 
         "pipeline": document.pipeline,
         "step": step.name,
         "isthmus": document.version,
-        "outputs": _shown(", ".join([*(f"{o.name}: {o.type}" for o in step.outputs), *(f"{name}/" for name in step.artifacts)])),
+        "outputs": _shorten(", ".join([*(f"{o.name}: {o.type}" for o in step.outputs), *(f"{name}/" for name in step.artifacts)])),
     }
     if step.function is not None:
         parts["function"] = step.function
         parts["source"] = _module_digest(step, document.folder)
     else:
         command = step.command or ()
-        parts["command"] = _shown(_canonical(command))
+        parts["command"] = _shorten(_canonical(command))
         parts |= _script_digests(command, Path(document.folder))
-    parts |= {name: _shown(_canonical(value)) for name, value in _leaves("parameters", parameters)}
+    parts |= {name: _shorten(_canonical(value)) for name, value in _leaves("parameters", parameters)}
     parts |= {f"inputs.{name}": digest for name, digest in inputs.items()}
-    parts |= {f"fingerprint.{name}": _shown(text) for name, text in step.fingerprint.items()}
+    parts |= {f"fingerprint.{name}": _shorten(text) for name, text in step.fingerprint.items()}
     return parts
 
 
@@ -133,7 +133,7 @@ def _canonical(value: object) -> str:
         raise Invalid(f"a step's parameter must be JSON: {error}") from error
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}... sha256:{digest_text(text)}"
 
 

@@ -29,7 +29,7 @@ def text(when: Condition) -> str:
     return f"{when.step}.{when.output} {when.op} {when.value}"
 
 
-def inherited(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
+def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
     """Every condition under which each step runs: its own, and those of all that it needs. The steps come in order."""
     conditions: dict[str, tuple[Condition, ...]] = {}
     for spec in steps:

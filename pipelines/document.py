@@ -119,10 +119,10 @@ def encode_run(document: RunDocument) -> bytes:
 def decode_run(data: bytes, uri: str) -> RunDocument:
     """run.json as it was written, each parameter unwrapped. Refused: of a newer format. Invalid: damaged."""
     document = decode(data, RunDocument, what=uri, remedy="submit under a new name")
-    return msgspec.structs.replace(document, steps=tuple(_unwrapped(step) for step in document.steps))
+    return msgspec.structs.replace(document, steps=tuple(_unwrap(step) for step in document.steps))
 
 
-def _unwrapped(step: Step) -> Step:
+def _unwrap(step: Step) -> Step:
     values = {name: msgspec.convert(wrapped, _Given | Value | Parameter) for name, wrapped in step.parameters.items()}
     return msgspec.structs.replace(step, parameters={name: v.value if isinstance(v, _Given) else v for name, v in values.items()})
 

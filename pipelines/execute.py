@@ -62,7 +62,7 @@ def run_command(argv: list[str], *, folder: Path, timeout: timedelta, started: C
         kill_group(process.pid, signal.SIGKILL)  # whatever it started and left
         process.wait()
     if expired.is_set():
-        raise StepFailed(f"it did not end within {_spoken(timeout)}")
+        raise StepFailed(f"it did not end within {_in_words(timeout)}")
     if code:
         raise StepFailed(f"exit {code}" if code > 0 else f"killed by {signal.Signals(-code).name}")
 
@@ -74,7 +74,7 @@ def run_function(function: str, context: StepContext, *, timeout: timedelta) -> 
         with _within(timeout):
             getattr(import_module(module), name)(context)
     except _OutOfTime:
-        raise StepFailed(f"it did not end within {_spoken(timeout)}") from None
+        raise StepFailed(f"it did not end within {_in_words(timeout)}") from None
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # a user's code may raise anything; it becomes the step's reason
         from traceback import print_exc
 
@@ -103,6 +103,6 @@ def _within(timeout: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _spoken(timeout: timedelta) -> str:
+def _in_words(timeout: timedelta) -> str:
     seconds = timeout.total_seconds()
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"

@@ -78,7 +78,7 @@ def fits(value: object, kind: ValueType) -> bool:
     return isinstance(value, _TYPES[kind]) and (isinstance(value, bool) == (kind == "bool"))
 
 
-def needed(step: Step) -> tuple[str, ...]:
+def dependencies(step: Step) -> tuple[str, ...]:
     """The names of the steps that must end before this one, in a fixed order."""
     names = [*step.needs]
     names += [source.step for source in step.inputs.values() if isinstance(source, Artifact)]
@@ -88,12 +88,12 @@ def needed(step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def ordered(pipeline: Pipeline) -> tuple[Step, ...]:
+def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
     """The steps in a topological order that keeps the written order where it can. Invalid, naming the circle."""
     steps = {step.name: step for step in pipeline.steps}
     done: dict[str, Step] = {}
     while len(done) < len(steps):
-        ready = next((step for step in pipeline.steps if step.name not in done and all(name in done for name in needed(step))), None)
+        ready = next((step for step in pipeline.steps if step.name not in done and all(name in done for name in dependencies(step))), None)
         if ready is None:
             raise Invalid(f"pipeline {pipeline.name}: steps wait for each other: {' -> '.join(_circle(steps, done))}")
         done[ready.name] = ready
@@ -104,8 +104,8 @@ def check(pipeline: Pipeline) -> tuple[Step, ...]:
     """Validate a graph and return its steps in order. Invalid lists everything that is wrong with it."""
     problems = list(_problems(pipeline))
     if problems:
-        raise Invalid(f"pipeline {pipeline.name}: {problems[0]}" if len(problems) == 1 else _listed(pipeline.name, problems))
-    return ordered(pipeline)
+        raise Invalid(f"pipeline {pipeline.name}: {problems[0]}" if len(problems) == 1 else _problem_text(pipeline.name, problems))
+    return topological_order(pipeline)
 
 
 def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
@@ -120,10 +120,10 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
         if name in values and not fits(values[name], kind)
     ]
     if problems:
-        raise Invalid(_listed(pipeline.name, problems) if len(problems) > 1 else f"pipeline {pipeline.name}: {problems[0]}")
+        raise Invalid(_problem_text(pipeline.name, problems) if len(problems) > 1 else f"pipeline {pipeline.name}: {problems[0]}")
 
 
-def _listed(name: str, problems: list[str]) -> str:
+def _problem_text(name: str, problems: list[str]) -> str:
     return "\n  ".join([f"pipeline {name}: {len(problems)} problems", *problems])
 
 
@@ -146,7 +146,7 @@ def _step_problems(step: Step, steps: Mapping[str, Step], parameters: Mapping[st
     for name in (*(output.name for output in step.outputs), *step.artifacts):
         yield from _name_problems("output", name)
     yield from _own_problems(step)
-    for name in (name for name in needed(step) if name not in steps):
+    for name in (name for name in dependencies(step) if name not in steps):
         yield f"it needs {name}, which is no step (there is {_names(steps)})"
     yield from _input_problems(step, steps)
     yield from _parameter_problems(step, steps, parameters)
@@ -227,7 +227,7 @@ def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
     """Follow unmet needs until a step comes up again."""
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
-        path.append(next(name for name in needed(steps[path[-1]]) if name not in done))
+        path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))
     return path[path.index(path[-1]) :]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from .conditions import inherited
+from .conditions import all_conditions
 from .port import Condition, PipelineRun, StepSpec, ValueType
 
 SCHEMA = "2.1.0"
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def document(run: PipelineRun, settings: Settings, *, default_run: bool = False) -> dict[str, Any]:
     """The pipeline as a JSON object. `default_run`: its parameter need not be given, and is this run's."""
-    conditions = inherited(run.steps)
+    conditions = all_conditions(run.steps)
     types: Types = {(spec.name, output.name): output.type for spec in run.steps for output in spec.outputs}
     uri: dict[str, Any] = {"parameterType": "STRING"}
     if default_run:

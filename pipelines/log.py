@@ -17,7 +17,7 @@ _UPLOAD = 15  # copies between uploads
 
 
 @contextmanager
-def captured(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
+def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
     """Point this process's output, and so its children's, at the log. Yields the log's local path.
 
     Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log, and uploaded now and then.

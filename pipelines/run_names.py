@@ -53,7 +53,7 @@ def _age(name: str) -> tuple[int, str]:
     return (int(digits) if digits.isdigit() else 0, name)
 
 
-def begun(project: Project) -> tuple[str, ...]:
+def pending_names(project: Project) -> tuple[str, ...]:
     """Names that were given after that of the newest training run that ended."""
     stored = project.target.state.get(COUNTER)
     last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0

@@ -29,8 +29,8 @@ from .cache import KeyRecord, key_parts, look_up
 from .context import StepContext
 from .document import RunDocument, Scalar, StepFailure, StepResult, decode_run, find, folder_of, local_path, read, write
 from .execute import Cancelled, StepFailed, run_command, run_function
-from .graph import PLACEHOLDER, Artifact, Step, fits, needed
-from .log import captured, last_line
+from .graph import PLACEHOLDER, Artifact, Step, dependencies, fits
+from .log import capture, last_line
 from .port import ValueType
 from .project_code import place_code
 from .results import adopt, input_digests, publish, resolve
@@ -94,7 +94,7 @@ class _Work:
         if done is not None:  # a provider may start a job again whose success it did not hear of
             self._deliver(done.outputs)
             return 0
-        with captured(self.blobs, f"{self.uri}/log.txt", self.scratch) as log:
+        with capture(self.blobs, f"{self.uri}/log.txt", self.scratch) as log:
             try:
                 self.document = place_code(self.blobs, self.document, self.scratch)
                 result = self._result(log)
@@ -112,7 +112,7 @@ class _Work:
 
     def _result(self, log: Path) -> StepResult:
         document, step = self.document, self.step
-        results = {name: read(self.blobs, f"{folder_of(self.uri)}/{name}/step.json", StepResult) for name in needed(step)}
+        results = {name: read(self.blobs, f"{folder_of(self.uri)}/{name}/step.json", StepResult) for name in dependencies(step)}
         parameters = resolve(document, step, results)
         parts = key_parts(document, step, parameters, input_digests(self.blobs, step, results))
         lookup = look_up(self.blobs, document, step, parts)
@@ -160,7 +160,7 @@ class _Work:
             except StepFailed as error:
                 line = last_line(log)
                 raise StepFailed(f"{error}: {line}" if line else str(error)) from error
-            values = _written(file)
+            values = _read_values(file)
         return _checked(step, values)
 
     def _context(self, parameters: dict[str, Any], inputs: dict[str, Path], outputs: dict[str, Path]) -> StepContext:
@@ -215,7 +215,7 @@ def _argv(step: Step, known: Mapping[str, Mapping[str, Any]], values: Path) -> l
     return [fill(argument) for argument in step.command or ()]
 
 
-def _written(file: Path) -> dict[str, Any]:
+def _read_values(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:

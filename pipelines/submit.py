@@ -15,7 +15,7 @@ from .artifacts import digest_text
 from .cache import KeyRecord, key_parts, look_up
 from .conditions import holds
 from .document import RunDocument, Settled, StepResult, decode_run, encode_run, open_run, run_uri
-from .graph import Pipeline, Step, check, check_parameters, needed
+from .graph import Pipeline, Step, check, check_parameters, dependencies
 from .port import PipelineRun, StepSpec
 from .project_code import keep_code
 from .results import adopt, input_digests, resolve
@@ -62,13 +62,13 @@ def prepare(
     check_parameters(pipeline, values)
     document = _document(project, pipeline, steps, values, run=run, retry_of=retry_of)
     uri = run_uri(blobs.root, run)
-    if (known := _known(blobs, uri, document)) is None:
+    if (known := _earlier_submit(blobs, uri, document)) is None:
         if settle:
             document = msgspec.structs.replace(document, settled=_settle(blobs, document, project.wall()))
         blobs.put(uri, encode_run(document))
     else:
         document = known
-    return submitted(blobs, document)
+    return pipeline_run(blobs, document)
 
 
 def run_id(project: Project, run: str) -> str:
@@ -76,7 +76,7 @@ def run_id(project: Project, run: str) -> str:
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
-def submitted(blobs: BlobStore, document: RunDocument) -> PipelineRun:
+def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
     """What the engine was given for a run.json."""
     return PipelineRun(run_id=document.run_id, pipeline=document.pipeline, run_uri=run_uri(blobs.root, document.run), steps=specs(document))
 
@@ -88,7 +88,7 @@ def specs(document: RunDocument) -> tuple[StepSpec, ...]:
         StepSpec(
             name=step.name,
             kind=step.kind,
-            needs=tuple(name for name in needed(step) if name not in settled),
+            needs=tuple(name for name in dependencies(step) if name not in settled),
             when=step.when if step.when and step.when.step not in settled else None,
             outputs=step.outputs,
             machine=step.machine,
@@ -123,7 +123,7 @@ def _document(
     )
 
 
-def _known(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
+def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
     """The run.json of an earlier submit of the same run, which may have been cut before the engine heard of it."""
     try:
         known = decode_run(blobs.get(uri), uri)
@@ -142,13 +142,13 @@ def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str,
     settled: dict[str, Settled] = {}
     results: dict[str, StepResult] = {}
     for step in document.steps:
-        if any(settled.get(name) == "skipped" for name in needed(step)):
+        if any(settled.get(name) == "skipped" for name in dependencies(step)):
             settled[step.name] = "skipped"
             continue
         if step.when and step.when.step in results and not holds(step.when, results[step.when.step].outputs):
             settled[step.name] = "skipped"
             continue
-        if any(name not in results for name in needed(step)):
+        if any(name not in results for name in dependencies(step)):
             continue
         parts = key_parts(document, step, resolve(document, step, results), input_digests(blobs, step, results))
         lookup = look_up(blobs, document, step, parts)

@@ -36,7 +36,7 @@ def dataset(context: StepContext) -> None:
     stamped = training_set(project, model.objective, model.features, start=start, end=end, as_of=as_of, stamps=True)
     table = stamped.select([name for name in stamped.column_names if not name.startswith(STAMP)])
     looked = look(project, model, table, start=start, end=end, as_of=as_of)
-    known = _known(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped, looked=looked)
+    known = _known_data(table, model, project.spec, start=start, end=end, as_of=as_of, stamped=stamped, looked=looked)
     context.log(f"{known.rows:,} rows, {known.positives:,} with the outcome, hash {known.digest}")
     for warning in known.warnings:
         context.log(f"warning: {warning}")
@@ -97,7 +97,7 @@ def register(context: StepContext) -> None:
     put(context, _model(context))
 
 
-def _known(
+def _known_data(
     table: pa.Table,
     model: Model,
     spec: ProjectSpec,

@@ -14,7 +14,7 @@ from ..storage import located, wait
 from . import run_names
 from .conditions import text
 from .document import RunDocument, Scalar, StepFailure, StepResult, find, open_run, read
-from .graph import Step, needed
+from .graph import Step, dependencies
 from .port import PipelineRun, RunState, StepState
 from .results import step_folder
 
@@ -51,32 +51,32 @@ def watch(
     limit = sum((step.timeout * step.attempts for step in run.steps), _MARGIN)
     patience = 2.0 if project.target.adapter.remote else 0.1  # looking costs a local run nothing
     try:
-        return wait(look, ended, deadline=limit, what=f"run {document.run}", sleep=lambda seconds: time.sleep(min(seconds, patience)))
+        return wait(look, has_ended, deadline=limit, what=f"run {document.run}", sleep=lambda seconds: time.sleep(min(seconds, patience)))
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"run {document.run} goes on. Look again: isthmus runs show {document.run}")
         raise
 
 
-def ended(state: RunState) -> bool:
+def has_ended(state: RunState) -> bool:
     return state.phase not in ("running", "cancelling")
 
 
 def observe(project: Project, run: str) -> RunState:
     """The state of every step of a run by its short name, those included that the cache or a condition left out. NotFound."""
     document = open_run(project.target.blobs, run)
-    from .submit import submitted
+    from .submit import pipeline_run
 
-    return _state(project, document, submitted(project.target.blobs, document))
+    return _state(project, document, pipeline_run(project.target.blobs, document))
 
 
 def going_on(project: Project) -> tuple[str, ...]:
     """Runs that have not ended, among the newest few that began after the newest training run which ended."""
-    return tuple(name for name in run_names.begun(project)[-_LOOKED:] if _goes_on(project, name))
+    return tuple(name for name in run_names.pending_names(project)[-_LOOKED:] if _goes_on(project, name))
 
 
 def _goes_on(project: Project, run: str) -> bool:
     try:
-        return not ended(observe(project, run))
+        return not has_ended(observe(project, run))
     except NotFound:  # its number was given, and nothing was submitted
         return False
 
@@ -149,7 +149,7 @@ def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunStat
 
 
 def _why_skipped(document: RunDocument, step: Step) -> str:
-    skipped = next((name for name in needed(step) if document.settled.get(name) == "skipped"), None)
+    skipped = next((name for name in dependencies(step) if document.settled.get(name) == "skipped"), None)
     if skipped is not None:
         return f"it needs {skipped}, which was skipped"
     return f"not {text(step.when)}" if step.when else "skipped"

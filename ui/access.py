@@ -42,7 +42,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     secret: bytes = msgspec.field(default_factory=lambda: secrets.token_bytes(32))
 
 
-def refused(access: Access, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+def access_refusal(access: Access, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     """None: come in. `headers`: names in lower case, as ASGI has them."""
     also = (access.proxy,) if access.proxy else ()
     by_name = _with_password(dict(headers))
@@ -55,7 +55,7 @@ def refused(access: Access, method: str, path: str, headers: list[tuple[bytes, b
         return Refusal(404, "NotFound", f"there is no {path} here")
     if access.proxy is not None and not _name(by_name.get(access.proxy, b"")):
         return Refusal(401, "Unauthorized", f"{access.proxy.decode()} does not say who asks: come by the proxy that sets it")
-    return _unasked(access, method, by_name)
+    return _write_refusal(access, method, by_name)
 
 
 def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
@@ -68,7 +68,7 @@ def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
     return method == "GET" and elsewhere and navigates and b"origin" not in headers
 
 
-def _unasked(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
+def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
     if method in ("GET", "HEAD"):
         return None
     if not access.write:

@@ -67,22 +67,22 @@ class Application:
             await send({"type": "websocket.close"})
             return
         answer: Any = self._inner
-        if (refused := access.refused(self._access, scope["method"], scope["path"], scope["headers"])) is not None:
+        if (refused := access.access_refusal(self._access, scope["method"], scope["path"], scope["headers"])) is not None:
             answer = self._refusal(scope["path"], refused)
         elif access.comes_from_elsewhere(scope["method"], dict(scope["headers"])):
-            answer = self._told(scope["path"], 200, failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")))
+            answer = self._error_page(scope["path"], 200, failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")))
         await answer(scope, receive, partial(_send_guarded, send))
 
     def _get(self, page: Page, ending: str) -> Handler:
         async def answer(request: Request) -> Response:
-            return await self._in_thread(self._drawn, page, ending, request)
+            return await self._in_thread(self._draw, page, ending, request)
 
         return answer
 
     def _in_thread(self, function: Callable[..., Response], *arguments: Any) -> asyncio.Future[Response]:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
-    def _drawn(self, page: Page, ending: str, request: Request) -> Response:
+    def _draw(self, page: Page, ending: str, request: Request) -> Response:
         asked = dict(request.query_params) | request.path_params
         try:
             project = self._read()
@@ -120,11 +120,11 @@ class Application:
             if not access.is_ours(self._access, request.cookies.get(access.COOKIE, ""), fields.pop(forms.TOKEN, "")):
                 words = "this form is not from a page of this server as it runs now: open the page again, then send it"
                 return self._refusal(request.url.path, Refusal(403, "Forbidden", words))
-            return await self._in_thread(self._changed, action, request, fields)
+            return await self._in_thread(self._act, action, request, fields)
 
         return answer
 
-    def _changed(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
+    def _act(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
             with self._turn(action.turn or request.url.path), runs.acting(name):
@@ -140,15 +140,15 @@ class Application:
     def _failure(self, error: Exception, path: str) -> Response:
         if not isinstance(error, IsthmusError):
             traceback.print_exception(error, file=sys.stderr)
-        return self._told(path, failures.status(error), failures.view(error))
+        return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:
-        response = self._told(path, refused.status, failures.refused(refused))
+        response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
             response.headers["www-authenticate"] = 'Basic realm="isthmus: the password is ISTHMUS_TOKEN", charset="UTF-8"'
         return response
 
-    def _told(self, path: str, status: int, view: View) -> Response:
+    def _error_page(self, path: str, status: int, view: View) -> Response:
         """What went wrong, without a word of the project: who is refused learns nothing of it."""
         if path.endswith(_JSON):
             return _json(view.data, status)

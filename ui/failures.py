@@ -50,7 +50,7 @@ def view(error: Exception) -> View:
     return _view("Error", f"a mistake in Isthmus: {type(error).__name__}", "its traceback is where `isthmus ui` runs: please report it")
 
 
-def refused(refusal: Refusal) -> View:
+def refusal_view(refusal: Refusal) -> View:
     return _view(refusal.error, refusal.message, None)
 
 

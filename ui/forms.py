@@ -50,13 +50,13 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
     fills = f' data-fills="{_attribute(form.fills)}"' if form.fills else ""
     kind = ' class="careful"' if form.careful else ""
     method, action = "get" if form.get else "post", _attribute(form.action)
-    fields = "".join(map(_field, form.fields)) + _folded(form.more)
+    fields = "".join(map(_field, form.fields)) + _fold(form.more)
     button = f"<button{kind}>{escape(form.button)}</button>"
     drawn = f'<form method="{method}" action="{action}"{fills}>{hidden}{fields}{button}</form>'
     return f'<div class="change">{note}{drawn}{_command(form, "the same in a terminal", same)}</div>'
 
 
-def _folded(fields: Sequence[Field]) -> str:
+def _fold(fields: Sequence[Field]) -> str:
     if not fields:
         return ""
     opened = " open" * any(field.value for field in fields)

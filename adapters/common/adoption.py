@@ -32,7 +32,7 @@ def name_here(native: str, *, wanted: str | None, noted: str | None, adopted: Ma
     return name
 
 
-def taken(name: str, native: str) -> Refused:
+def name_taken(name: str, native: str) -> Refused:
     """The name is that of an endpoint which the project made."""
     return Refused(f"{name} is an endpoint of this project already, {native}", remedy="give this one another name: --as NAME")
 

@@ -45,11 +45,11 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     page: str  # where the provider says that it has this
 
 
-def listed(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
+def nodes_of(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
     return frozenset(node for form in forms for node in form.nodes)
 
 
-def unlisted(tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str) -> tuple[SqlProblem, ...]:
+def unlisted_nodes(tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str) -> tuple[SqlProblem, ...]:
     """The constructs that the neutral subset has and this engine's list has not."""
     return tuple(
         SqlProblem(line=line_of(node), what=node.key.upper(), why=f"it is not in the list of what {engine} says as DuckDB does")
@@ -64,7 +64,7 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
         SqlProblem(line=line_of(node), what=f"{node.sql(dialect='duckdb')}", why=_EXACT)
         for node in tree.find_all(*_DECIDED)
         if any(map(_exact, (value for part in ("this", "expression", "low", "high") if (value := node.args.get(part)) is not None)))
-        and not (isinstance(node, exp.Predicate) and not any(map(_computed, node.iter_expressions())))
+        and not (isinstance(node, exp.Predicate) and not any(map(_is_arithmetic, node.iter_expressions())))
     )
 
 
@@ -75,7 +75,7 @@ def _exact(node: exp.Expr) -> bool:
     return isinstance(node, _ARITHMETIC) and any(map(_exact, node.iter_expressions()))
 
 
-def _computed(node: exp.Expr) -> bool:
+def _is_arithmetic(node: exp.Expr) -> bool:
     """A number by itself is compared alike: what equals it, or is beyond it, does so as a float, too."""
     return isinstance(node.unnest() if isinstance(node, exp.Paren) else node, exp.Add | exp.Sub | exp.Mul | exp.Mod)
 

@@ -14,7 +14,7 @@ import msgspec
 
 from ...feature_store.port import Params
 from . import queries
-from .relations import needed, quoted, table_sql
+from .relations import quoted, relations_in, table_sql
 from .results import canonical
 from .tables import Document
 
@@ -30,7 +30,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, object]  # those that it uses
 
 
-def bound(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
+def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
     """Invalid with the position. One query at a time in a process: opening a database costs more than binding in it."""
     import duckdb
 
@@ -38,16 +38,16 @@ def bound(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
         db = _database()
         views: list[str] = []
         try:
-            for name in needed(documents, sql):
+            for name in relations_in(documents, sql):
                 document = documents[name]
                 body = table_sql(document, ()) if document.view_sql is None else document.view_sql
                 db.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {body}")  # one may be left by an interruption
                 views.append(name)
-            relation, values = queries.bound(db, sql, params)
+            relation, values = queries.bind(db, sql, params)
             empty = relation.limit(0).to_arrow_table().rename_columns(relation.columns)  # limit tells equal names apart
             return Bound(schema=canonical(empty).schema, params=values)
         except duckdb.Error as error:
-            raise queries.sql_error(queries.placed(db, error, sql, params), documents) from error
+            raise queries.sql_error(queries.with_position(db, error, sql, params), documents) from error
         finally:
             for name in reversed(views):
                 db.execute(f"DROP VIEW {quoted(name)}")

@@ -49,7 +49,7 @@ def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
             raise Invalid(f"{uri}: {part!r} cannot be a part of a uri", remedy="parts joined by single slashes, none of them . or ..")
 
 
-def uploaded(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path, str]]:
+def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path, str]]:
     """Each finished file below a folder with the uri that it gets, manifest.json last. NotFound: no such folder."""
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder} to upload")

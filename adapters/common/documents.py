@@ -145,11 +145,11 @@ class Documents:
                 return self._objects.write(key, body, nonce=nonce, expect=token)
             except (Conflict, NotFound, OutcomeUnknown, Throttled, Unavailable) as error:
                 unsure = unsure or isinstance(error, OutcomeUnknown)
-                seen = self._seen(key)
+                seen = self._look(key)
                 if seen is not None and seen.nonce == nonce:
                     return seen.token
                 if not _still(seen, expect):
-                    raise _lost(key, seen, expect, unsure=unsure) from error
+                    raise _lost_reply(key, seen, expect, unsure=unsure) from error
                 deleted = seen is not None and seen.tombstone
                 if attempt == _ATTEMPTS - 1 and not (deleted and isinstance(error, (Conflict, NotFound))):
                     raise
@@ -157,7 +157,7 @@ class Documents:
             time.sleep(_PAUSE * 2**attempt)  # as the SDK would between its own retries
         raise Unavailable(f"writing {key}: it kept changing between present and deleted", remedy="run this again")
 
-    def _seen(self, key: str) -> Seen | None:
+    def _look(self, key: str) -> Seen | None:
         return self._objects.look(key)
 
 
@@ -168,7 +168,7 @@ def _still(seen: Seen | None, expect: str | None) -> bool:
     return seen.token == expect
 
 
-def _lost(key: str, seen: Seen | None, expect: str | None, *, unsure: bool) -> IsthmusError:
+def _lost_reply(key: str, seen: Seen | None, expect: str | None, *, unsure: bool) -> IsthmusError:
     if unsure:
         return OutcomeUnknown(f"state {key}: the reply was lost and the key has changed since", remedy="read it, then decide")
     return state_conflict(key, None if seen is None or seen.tombstone else seen.token, expect)

@@ -50,7 +50,7 @@ class UnknownColumns(Invalid):
         self.names = names
 
 
-def encoded(events: Sequence[Row], encode: Callable[[Row], T]) -> tuple[list[T], list[Rejected]]:
+def encode_events(events: Sequence[Row], encode: Callable[[Row], T]) -> tuple[list[T], list[Rejected]]:
     """Of each event what `encode` makes of it, and those of which it says that they do not fit (Invalid)."""
     good: list[T] = []
     rejected: list[Rejected] = []

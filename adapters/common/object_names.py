@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import Invalid, NotFound
 
 
-def fixed(wanted: str) -> str:
+def literal_prefix(wanted: str) -> str:
     """The part before the first letter of a glob: what a listing can be asked for."""
     return re.split(r"[*?\[]", wanted, maxsplit=1)[0]
 
@@ -19,7 +19,7 @@ def goals(uri: str, wanted: str, names: Iterable[str], folder: Path) -> Iterator
 
     NotFound: none is; Invalid: one would leave the folder. The folders are made.
     """
-    start = fixed(wanted)
+    start = literal_prefix(wanted)
     below = start[: start.rfind("/") + 1]
     matches = re.compile(_pattern(wanted))
     matching = [name for name in names if not name.endswith("/") and matches.fullmatch(name)]

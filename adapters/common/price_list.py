@@ -31,7 +31,7 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
     scanned: Decimal | None = None  # USD a TB (10**12 bytes) that a query reads; None: not asked, or not told
 
 
-def cached(provider: str, region: str) -> PriceList | None:
+def from_cache(provider: str, region: str) -> PriceList | None:
     """The newest that was kept, however old; None: there is none."""
     try:
         return decoder(PriceList).decode(_path(provider, region).read_bytes())
@@ -44,14 +44,14 @@ def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceLi
 
     A cache that cannot be written is done without.
     """
-    last = cached(provider, region)
+    last = from_cache(provider, region)
     if last is None or not _recent(now) <= last.date <= f"{now:%Y-%m-%d}":
-        listed = _asked(ask)
+        listed = _ask(ask)
         if listed.hourly:
             _keep(_path(provider, region), msgspec.json.encode(listed))
 
 
-def _asked(ask: Callable[[], PriceList]) -> PriceList:
+def _ask(ask: Callable[[], PriceList]) -> PriceList:
     try:
         return ask()
     except (LookupError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError) as error:

@@ -18,7 +18,7 @@ _MISSING = re.compile(r"Table with name (\w+) does not exist")
 _SUGGESTION = re.compile(r"\nDid you mean [^\n]*")  # DuckDB suggests tables of its own catalogue
 
 
-def bound(
+def bind(
     connection: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
 ) -> tuple[duckdb.DuckDBPyRelation, dict[str, object]]:
     """The query as a relation that has not run yet, and those of the parameters that it uses.
@@ -36,7 +36,7 @@ def bound(
     return relation, values
 
 
-def placed(connection: duckdb.DuckDBPyConnection, error: duckdb.Error, sql: str, params: Mapping[str, object]) -> duckdb.Error:
+def with_position(connection: duckdb.DuckDBPyConnection, error: duckdb.Error, sql: str, params: Mapping[str, object]) -> duckdb.Error:
     """The error with its position: binding a relation loses it, preparing the same statement finds it again."""
     import duckdb
 

@@ -16,7 +16,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def needed(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
+def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
     """The relations that a query may read, those that a view stands on before it.
 
     Any word that is a table's name counts, wherever it is: registering one too many costs a little, parsing would cost more.

@@ -13,7 +13,7 @@ from ...errors import Invalid, NotFound
 from ...storage import BlobInfo
 from ...target import Target
 from ...times import utc_milliseconds
-from ..common.blob_names import BlobNames, listed_below, parts_of, uploaded
+from ..common.blob_names import BlobNames, listed_below, parts_of, upload_uris
 from .errors import translated
 from .files import TEMPORARY, replacing, sync_folder
 from .home import COUNTERS, LOCAL, home
@@ -48,9 +48,9 @@ class LocalBlobStore:
     def list(self, prefix: str) -> Iterator[BlobInfo]:
         """Every blob whose uri begins with the prefix, also in the middle of a name."""
         self._calls.reading("blobs.list", prefix)
-        return self._listed(*listed_below(prefix, self._names))
+        return self._list(*listed_below(prefix, self._names))
 
-    def _listed(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
+    def _list(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
         with translated(f"listing {self.root}/{prefix}"):
             yield from self._below(folder, prefix)
 
@@ -83,7 +83,7 @@ class LocalBlobStore:
 
         NotFound: no such folder. Invalid, before the first file: a name that no store takes.
         """
-        where = [(path, self._path(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
+        where = [(path, self._path(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)]
         with self._calls.mutating("blobs.upload", prefix), translated(f"uploading {folder}"), _only_below_folders(prefix):
             for path, goal in where:
                 with path.open("rb") as source, replacing(goal) as file:

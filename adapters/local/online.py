@@ -93,7 +93,7 @@ class LocalOnlineStore:
         known = self._view(view.name)
         if known is None:
             raise not_found(view.name)
-        synced = _synced(self._database.connection, view.name)
+        synced = _synced_until(self._database.connection, view.name)
         end = epoch_milliseconds(until)
         start = None if since is None or synced is None else min(epoch_milliseconds(since), synced)
         if start is None and synced is not None:
@@ -102,7 +102,7 @@ class LocalOnlineStore:
         with self._calls.mutating("online.sync", view.name), self._database.transaction(f"syncing {view.name}") as db:
             table = _table(view.name)
             if start is None:
-                if _synced(db, view.name) != synced:
+                if _synced_until(db, view.name) != synced:
                     raise Busy(f"online view {view.name}: another sync ended while this one was reading", remedy="run it again")
                 db.execute(f"DELETE FROM {table}")
             names = ["entity_key", "event_ms", "created_ms", *(feature.name for feature in known.features)]
@@ -203,7 +203,7 @@ def _read(db: sqlite3.Connection, name: str) -> _View | None:
     return None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
 
 
-def _synced(db: sqlite3.Connection, view: str) -> int | None:
+def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
     """Up to which created time (ms) the view serves everything; None: it must be rebuilt."""
     row: tuple[int | None] | None = db.execute("SELECT synced FROM online_views WHERE name = ?", (view,)).fetchone()
     return None if row is None else row[0]

@@ -17,7 +17,7 @@ def start_time(pid: int) -> str | None:
     try:
         fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _asked(pid)
+        return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
     return None if fields[_STATE] in "ZX" else fields[_START]
 
 
@@ -37,7 +37,7 @@ def me() -> tuple[int, str]:
     return os.getpid(), start_time(os.getpid()) or ""
 
 
-def _asked(pid: int) -> str | None:
+def _started_by_ps(pid: int) -> str | None:
     """Where there is no /proc (macOS)."""
     answer = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.split(
         None, 1

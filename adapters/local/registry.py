@@ -60,7 +60,7 @@ class LocalModelRegistry:
         """By number or alias. NotFound, with what there is."""
         self._calls.reading("registry.get", f"{model}@{ref}")
         with self._reading(model) as db:
-            return self._version(db, model, ref if isinstance(ref, int) else self._aliased(db, model, ref))
+            return self._version(db, model, ref if isinstance(ref, int) else self._version_of_alias(db, model, ref))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Oldest first; none of a model that is not there."""
@@ -102,7 +102,7 @@ class LocalModelRegistry:
             finally:
                 db.execute("COMMIT")
 
-    def _aliased(self, db: sqlite3.Connection, model: str, alias: str) -> int:
+    def _version_of_alias(self, db: sqlite3.Connection, model: str, alias: str) -> int:
         row: tuple[int] | None = db.execute(
             "SELECT version FROM model_aliases WHERE project = ? AND model = ? AND alias = ?", (self._project, model, alias)
         ).fetchone()

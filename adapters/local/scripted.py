@@ -10,7 +10,7 @@ from ...endpoints import hosting
 from ...endpoints.port import TrafficMinute
 from ...target import Target
 from ...times import epoch_milliseconds
-from .endpoints.request_log import file_name, rendered
+from .endpoints.request_log import file_name, log_line
 from .endpoints.rows import endpoint_folder
 from .home import home
 
@@ -40,7 +40,7 @@ def _lines(minute: TrafficMinute) -> bytes:
     """The requests, evenly over the minute."""
     start, latencies, errors = epoch_milliseconds(minute.start), minute.latencies_ms, minute.client_errors + minute.server_errors
     return b"".join(
-        rendered(
+        log_line(
             start + 60_000 * place // minute.requests,
             minute.variant,
             400 if place < minute.client_errors else 500 if place < errors else 200,

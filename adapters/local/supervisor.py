@@ -110,7 +110,7 @@ class Supervisor:
                     self.folder / "logs" / f"{name}.log",
                     balancer,
                     life=self.fds.life_read,
-                    running=self._adopted(identity(spec)),
+                    running=self._adopt(identity(spec)),
                     changed=self._changed.set,
                 )
                 leaving = self.variants[name].surplus
@@ -123,7 +123,7 @@ class Supervisor:
         self.router.split(steps(row.split))
         self.row = row
 
-    def _adopted(self, wanted: tuple[str, str, int, str, int]) -> list[RunningServer]:
+    def _adopt(self, wanted: tuple[str, str, int, str, int]) -> list[RunningServer]:
         """The processes of that variant which an earlier supervisor left."""
         mine = [server for server in self._unadopted if server.identity == wanted]
         self._unadopted = [server for server in self._unadopted if server.identity != wanted]

@@ -32,10 +32,10 @@ def _note_published(target: Target, root: Path) -> None:
         for name, document in catalogue.read_all(database.connection).items():
             if document.view_sql is not None:
                 continue
-            noted = {batch: batches.Batch(name=batch, files=()) for batch in contents.noted(database.connection, name)}
+            noted = {batch: batches.Batch(name=batch, files=()) for batch in contents.stored_contents(database.connection, name)}
             with suppress(OSError):
-                for batch in batches.listed(root / name, noted, stray=lambda _: None):
-                    if batch.name not in noted and not any(relations.broken(batch.files)):
+                for batch in batches.list_batches(root / name, noted, stray=lambda _: None):
+                    if batch.name not in noted and not any(relations.broken_files(batch.files)):
                         contents.note(database, root / name, batch.name, again=True)
     finally:
         database.close()
@@ -53,11 +53,11 @@ def examine(target: Target) -> Examination:
             if document.view_sql is not None:
                 continue
             try:
-                there = {batch.name: batch for batch in batches.listed(root / name, {}, stray=notes.append)}
+                there = {batch.name: batch for batch in batches.list_batches(root / name, {}, stray=notes.append)}
             except OSError as error:
                 problems.append(f"{error.filename} cannot be read: {error.strerror}; {name} was not compared")
                 continue
-            noted = contents.noted(database.connection, name)
+            noted = contents.stored_contents(database.connection, name)
             gone = noted.keys() - there.keys()
             problems += [f"{root / name / batch} is gone, with {noted[batch].rows:,} rows" for batch in sorted(gone)]
             for batch in there.values():
@@ -66,7 +66,7 @@ def examine(target: Target) -> Examination:
                     problems += contents.damage(batch, root / name / batch.name, noted[batch.name])
                     continue
                 notes.append(f"{root / name / batch.name} has no digest: written before there were any, or its writer was killed")
-                problems += [f"{path} is not readable: {why}" for path, why in relations.broken(batch.files)]
+                problems += [f"{path} is not readable: {why}" for path, why in relations.broken_files(batch.files)]
     finally:
         database.close()
     return Examination(looked=f"{number:,} batches, {rows:,} rows", problems=tuple(problems), notes=tuple(notes), remedy=contents.REMEDY)

@@ -46,7 +46,7 @@ def server(url: str) -> str:
     return MOTO if b"moto" in _page(url, "moto-api/").lower() else _UNKNOWN
 
 
-def described(url: str, client: Callable[[str], Any]) -> str:
+def description(url: str, client: Callable[[str], Any]) -> str:
     """One line on a server that is not ours, with the operations that it lacks; "" for our stack. Unavailable when nothing answers."""
     name = server(url)
     if name == OURS:

@@ -10,7 +10,7 @@ from ...errors import Invalid, NotFound
 from ...storage import BlobInfo
 from ...target import Target
 from ...times import utc_milliseconds
-from ..common.blob_names import LAST, BlobNames, check_parts, listed_below, parts_of, uploaded
+from ..common.blob_names import LAST, BlobNames, check_parts, listed_below, parts_of, upload_uris
 from ..common.transfers import arriving, side_by_side
 from .errors import translated
 from .session import of
@@ -49,9 +49,9 @@ class S3BlobStore:
         """Every blob whose uri begins with the prefix, also in the middle of a name."""
         _, below = listed_below(prefix, self._names)
         self._aws.calls.reading("ListObjectsV2", prefix)
-        return self._listed(below)
+        return self._list(below)
 
-    def _listed(self, below: str) -> Iterator[BlobInfo]:
+    def _list(self, below: str) -> Iterator[BlobInfo]:
         base = len(self._aws.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for page in self._aws.s3().get_paginator("list_objects_v2").paginate(Bucket=self._aws.bucket, Prefix=self._aws.key(below)):
@@ -65,7 +65,7 @@ class S3BlobStore:
 
         NotFound: no such folder. Invalid, before the first file: a name that no store takes.
         """
-        where = [(path, self._key(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
+        where = [(path, self._key(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._aws.mutating("PutObject", prefix):
             side_by_side(self._send, [pair for pair in where if pair not in last])

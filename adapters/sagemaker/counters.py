@@ -118,7 +118,7 @@ def remove(aws: Aws, endpoint: str) -> None:
         aws.client("dynamodb").delete_table(TableName=name)
 
 
-def listed(aws: Aws) -> list[tuple[str, str]]:
+def tables(aws: Aws) -> list[tuple[str, str]]:
     """(endpoint, ARN) of this project's tables, by their names and tags: tagging's own list may lag."""
     client, start = aws.client("dynamodb"), names.underscored(aws.project, "")
     with aws.reading("ListTables", start):

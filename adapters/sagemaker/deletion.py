@@ -27,15 +27,15 @@ def endpoint(aws: Aws, name: str) -> None:
     whole = aws.endpoint_name(name)
     if adoption.release(aws, whole):
         return
-    _gone(sagemaker.delete_endpoint, EndpointName=whole)
+    _delete(sagemaker.delete_endpoint, EndpointName=whole)
     for config in _used_by(aws, name, **_CONFIGS):
-        _gone(sagemaker.delete_endpoint_config, EndpointConfigName=config)
+        _delete(sagemaker.delete_endpoint_config, EndpointConfigName=config)
     for model_name in _used_by(aws, name, **_MODELS):
-        _gone(sagemaker.delete_model, ModelName=model_name)
+        _delete(sagemaker.delete_model, ModelName=model_name)
 
 
 def pipeline(aws: Aws, name: str) -> None:
-    _gone(aws.client("sagemaker").delete_pipeline, PipelineName=names.dashed(aws.project, name))
+    _delete(aws.client("sagemaker").delete_pipeline, PipelineName=names.dashed(aws.project, name))
 
 
 def model(aws: Aws, name: str) -> None:
@@ -49,9 +49,9 @@ def model(aws: Aws, name: str) -> None:
     except NotFound:
         return
     for arn in arns:
-        _gone(sagemaker.delete_model_package, ModelPackageName=arn)
+        _delete(sagemaker.delete_model_package, ModelPackageName=arn)
     try:
-        _gone(sagemaker.delete_model_package_group, ModelPackageGroupName=group)
+        _delete(sagemaker.delete_model_package_group, ModelPackageGroupName=group)
     except Conflict:  # a version that was registered meanwhile: the next deletion takes it
         return
 
@@ -91,7 +91,7 @@ def _used_by(aws: Aws, name: str, *, operation: str, items_key: str, name_key: s
             yield item[name_key]
 
 
-def _gone(delete: Any, **which: str) -> None:
+def _delete(delete: Any, **which: str) -> None:
     try:
         with translated(f"deleting {', '.join(which.values())}", effect=True):
             delete(**which)

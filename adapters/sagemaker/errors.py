@@ -115,14 +115,14 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
     except (aws.EndpointConnectionError, aws.ConnectTimeoutError, aws.ProxyConnectionError) as error:
         raise Unavailable(f"{what}: {error}", remedy="check the network, or the offline stack") from error  # nothing was sent
     except aws.HTTPClientError as error:  # closed or timed out after sending, or while reading the reply
-        raise _lost(error, what, effect=effect) from error
+        raise _lost_reply(error, what, effect=effect) from error
     except ResponseParserError as error:  # of a service that speaks XML; the others' pages come as errors
         raise _no_answer(error, what, effect=effect) from error
     except (aws.ParamValidationError, aws.InvalidRegionError) as error:
         raise Invalid(f"{what}: {error}") from error
 
 
-def _lost(error: Exception, what: str, *, effect: bool) -> IsthmusError:
+def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
     if effect:
         return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
     return Unavailable(f"{what}: the reply was lost ({error})", remedy="try again in a moment")
@@ -149,11 +149,11 @@ def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
     if code == "ModelError":
         original = int(error.response.get("OriginalStatusCode") or 500)
         return ModelError(text, status=original, body=str(error.response.get("OriginalMessage", message)))
-    if effect and (_UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _known(code, message))):
+    if effect and (_UNSURE.fullmatch(code) or (status in {500, 502, 504} and not _entry(code, message))):
         return OutcomeUnknown(text, remedy="it may have happened: look, then run it again")
     if page:
         return Unavailable(text, remedy=_NOT_AWS)
-    if (rule := _known(code, message)) is not None:
+    if (rule := _entry(code, message)) is not None:
         kind, remedy = rule
         return kind(text, remedy=remedy)
     if status >= 500:
@@ -167,7 +167,7 @@ def _html_page(status: int, code: str, response: Any) -> bool:
     return status >= 500 and code == str(status) and kind.startswith("text/html")
 
 
-def _known(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
+def _entry(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
     for codes, words, kind, remedy in _TABLE:
         if re.fullmatch(codes, code) and (not words or re.search(words, message)):
             return kind, remedy

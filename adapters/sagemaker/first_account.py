@@ -104,12 +104,12 @@ def _role(aws: Aws) -> AccountCheck:
 
 def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
     """The services that a trust policy lets in. Its conditions are not judged."""
-    allowed = [statement for statement in _listed(trust["Statement"]) if statement["Effect"] == "Allow"]
-    principals = [statement.get("Principal", {}) for statement in allowed if "sts:AssumeRole" in _listed(statement["Action"])]
-    return {service for principal in principals if isinstance(principal, dict) for service in _listed(principal.get("Service", []))}
+    allowed = [statement for statement in _as_list(trust["Statement"]) if statement["Effect"] == "Allow"]
+    principals = [statement.get("Principal", {}) for statement in allowed if "sts:AssumeRole" in _as_list(statement["Action"])]
+    return {service for principal in principals if isinstance(principal, dict) for service in _as_list(principal.get("Service", []))}
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
@@ -182,7 +182,7 @@ def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
         remedy = "run the project with --offline, then: isthmus stack policy > policy.json, and --policy policy.json"
         return _unknown("rights", "no policy to compare with", remedy)
     principal = _principal(aws)
-    refused = sorted({action for statement in policy["Statement"] for action in _denied(aws, principal, statement)})
+    refused = sorted({action for statement in policy["Statement"] for action in _denied_actions(aws, principal, statement)})
     if refused:
         return _fails(
             "rights", f"{len(refused)} of the policy's actions are denied: {', '.join(refused)}", f"attach the policy to {principal}"
@@ -203,15 +203,15 @@ def _principal(aws: Aws) -> str:
         return f"arn:{partition}:iam::{account}:role/{name}"
 
 
-def _denied(aws: Aws, principal: str, statement: Mapping[str, Any]) -> Iterator[str]:
+def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> Iterator[str]:
     """The actions of one statement that the principal may not do on all of the statement's resources."""
     passed_to = statement.get("Condition", {}).get("StringEquals", {}).get("iam:PassedToService")
     context = [{"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [passed_to], "ContextKeyType": "string"}] if passed_to else []
-    for actions in _parts(_listed(statement["Action"])):
+    for actions in _parts(_as_list(statement["Action"])):
         asked = {
             "PolicySourceArn": principal,
             "ActionNames": actions,
-            "ResourceArns": _listed(statement["Resource"]),
+            "ResourceArns": _as_list(statement["Resource"]),
             "ContextEntries": context,
         }
         with aws.reading("SimulatePrincipalPolicy", principal):

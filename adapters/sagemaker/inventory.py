@@ -40,9 +40,9 @@ class AwsInventory:
 
     def list(self, project: str) -> Iterator[Resource]:
         """Of another project than the target's: what the tags say."""
-        arns = _tagged(self._aws, project)
+        arns = _tagged_resources(self._aws, project)
         if project == self._aws.project:
-            for kind, list_ in ((events.KIND, events.listed), (online.KIND, online.listed), (KIND, counters.listed)):
+            for kind, list_ in ((events.KIND, events.streams), (online.KIND, online.feature_groups), (KIND, counters.tables)):
                 for name, arn in list_(self._aws):
                     arns.setdefault((kind, name), arn)
             arns |= _tables(self._aws)
@@ -64,7 +64,7 @@ class AwsInventory:
             deleter(self._aws, resource.name)
 
 
-def _tagged(aws: Aws, project: str) -> dict[tuple[str, str], str]:
+def _tagged_resources(aws: Aws, project: str) -> dict[tuple[str, str], str]:
     arns: dict[tuple[str, str], str] = {}
     filters = [{"Key": names.PROJECT_TAG, "Values": [project]}]
     with aws.reading("GetResources", project):

@@ -52,7 +52,7 @@ class SageMakerObjects:
     def pipeline(self, run: str) -> Any:
         """sagemaker.core.resources.PipelineExecution of a run. NotFound: no such run, or none of its steps had to run."""
         execution = read(self._target.blobs, open_run(self._target.blobs, run).run_id)
-        arn = executions.started(self._aws, execution) if execution else None
+        arn = executions.execution_arn(self._aws, execution) if execution else None
         if arn is None:
             raise NotFound(f"run {run} has no execution at SageMaker", remedy=f"isthmus runs show {run}")
         return self._resource("PipelineExecution", "DescribePipelineExecution", pipeline_execution_arn=arn)

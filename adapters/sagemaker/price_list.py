@@ -27,10 +27,10 @@ def ask(target: Target) -> None:
     """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh. Denied, Unavailable, Throttled."""
     aws = of(target)
     if not aws.offline:
-        refresh(PROVIDER, aws.region, target.clock(), lambda: _listed(aws, f"{target.clock():%Y-%m-%d}"))
+        refresh(PROVIDER, aws.region, target.clock(), lambda: _price_list(aws, f"{target.clock():%Y-%m-%d}"))
 
 
-def _listed(aws: Aws, date: str) -> PriceList:
+def _price_list(aws: Aws, date: str) -> PriceList:
     hourly = {
         named["machine"]: price
         for usage, unit, price in _products(aws, "AmazonSageMaker", productFamily="ML Instance")
@@ -49,10 +49,10 @@ def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, 
         for page in client.get_paginator("get_products").paginate(ServiceCode=service, Filters=filters):
             for text in page["PriceList"]:
                 product = msgspec.json.decode(text)
-                yield from _priced(product["product"]["attributes"].get("usagetype", ""), product.get("terms", {}))
+                yield from _prices(product["product"]["attributes"].get("usagetype", ""), product.get("terms", {}))
 
 
-def _priced(usage: str, terms: dict[str, Any]) -> Iterator[tuple[str, str, Decimal]]:
+def _prices(usage: str, terms: dict[str, Any]) -> Iterator[tuple[str, str, Decimal]]:
     dimensions = [each for term in terms.get("OnDemand", {}).values() for each in term["priceDimensions"].values()]
     if len(dimensions) == 1 and (price := dimensions[0]["pricePerUnit"].get("USD")):
         yield usage, dimensions[0]["unit"], Decimal(price)

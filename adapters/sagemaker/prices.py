@@ -13,7 +13,7 @@ import msgspec
 
 from ...endpoints.port import VariantSpec
 from ...target import Estimate, Profile
-from ..common.price_list import PriceList, cached
+from ..common.price_list import PriceList, from_cache
 from .machines import serving_counts, serving_machine
 
 PROVIDER = "aws"  # in the cache
@@ -61,7 +61,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
 def of(profile: Profile, region: str | None = None) -> PriceList:
     """AWS's own list of a region (the profile's), where it was asked for; else, and offline, the shipped table."""
     region = region or str(profile.options.get("region", ""))
-    listed = None if profile.options.get("endpoint_url") else cached(PROVIDER, region)
+    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)
     table = {machine: Decimal(price) for machine, price in _TABLE.get(region, {}).items()}
     return listed or PriceList(date=TABLE, hourly=table, scanned=_SCANNED.get(region))
 
@@ -79,7 +79,7 @@ def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
     return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
 
-def wanted(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
+def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
     """What variants need at least, by machine."""
     counts: dict[str, int] = {}
     for variant in variants:
@@ -90,7 +90,7 @@ def wanted(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines,
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
     """What the variants would cost an hour in the profile's region."""
-    machines, prices = wanted(profile, variants), of(profile)
+    machines, prices = machines_of(profile, variants), of(profile)
     return Estimate(
         hourly_cost=total(prices, machines),
         machines=", ".join(f"{each.count} x {each.machine}" for each in machines),

@@ -170,7 +170,7 @@ def where(target: Target) -> str:
     aws.admit()
     account = aws.profile.options.get("account") or (_OFFLINE_ACCOUNT if aws.offline else aws.account())
     line = f"account {account}  {aws.region}{'  offline' if aws.offline else ''}   {aws.profile.options['bucket']}"
-    return "   ".join(filter(None, (line, backend.described(str(aws.endpoint_url), aws.client) if aws.offline else "")))
+    return "   ".join(filter(None, (line, backend.description(str(aws.endpoint_url), aws.client) if aws.offline else "")))
 
 
 def native(target: Target) -> Any:
@@ -225,7 +225,7 @@ def _session(stack: str | None, region: str | None) -> Any:
     if stack is None:
         return boto3.Session(botocore_session=plain, region_name=region)
     backend.refuse_what_is_not_there(stack, plain)
-    led = partial(_led, stack=stack)
+    led = partial(_address, stack=stack)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types
         """Every client goes to the local stack, those that a library makes of this session included, by AWS's own address, too."""
@@ -239,7 +239,7 @@ def _session(stack: str | None, region: str | None) -> Any:
     return Offline(botocore_session=plain, region_name=region or _OFFLINE_REGION, **_offline_keys(stack))
 
 
-def _led(asked: str | None, stack: str) -> str:
+def _address(asked: str | None, stack: str) -> str:
     """Where a client goes: the sagemaker SDK asks STS by its regional address."""
     host = urlsplit(asked or "").hostname or ""
     return stack if not asked or host.endswith((".amazonaws.com", ".amazonaws.com.cn")) else asked

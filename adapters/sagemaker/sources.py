@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 from ...errors import Invalid, NotFound
 from ...events.source import ROWS
 from ...target import Packages, Target, require
-from ..common.object_names import fixed, goals
+from ..common.object_names import goals, literal_prefix
 from .errors import translated
 from .session import Aws, of
 from .warehouse import athena
@@ -29,7 +29,7 @@ class AwsSources:
         """`s3://bucket/...` with the caller's own rights, object by object. NotFound: there is none. Denied."""
         bucket, _, wanted = uri.removeprefix("s3://").partition("/")
         self._aws.calls.reading("ListObjectsV2", uri)
-        for name, goal in goals(uri, wanted, _names(self._aws, bucket, fixed(wanted)), folder):
+        for name, goal in goals(uri, wanted, _names(self._aws, bucket, literal_prefix(wanted)), folder):
             with translated(f"reading s3://{bucket}/{name}"):
                 self._aws.s3().download_file(bucket, name, str(goal))
 

@@ -20,7 +20,7 @@ from ...feature_store.sql import Rendered, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, parse_timestamp, unit_of
 from ...times import utc_milliseconds
-from ..common.allow_list import Form, generate, listed, refuse, rewrite, rounded_decimals, unlisted, write_windows_out
+from ..common.allow_list import Form, generate, nodes_of, refuse, rewrite, rounded_decimals, unlisted_nodes, write_windows_out
 
 _ATHENA = "https://docs.aws.amazon.com/athena/latest/ug"
 _TRINO = "https://trino.io/docs/current"
@@ -70,7 +70,7 @@ FORMS = (
     Form(nodes=(exp.TimestampTrunc, exp.Extract), rendering="date_trunc('DAY', t); EXTRACT(HOUR FROM t)", page=_TIME),
     Form(nodes=(exp.DateDiff,), rendering="DATE_DIFF('millisecond', a, b)", page=_TIME),
 )
-_ALLOWED = listed(FORMS)
+_ALLOWED = nodes_of(FORMS)
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +79,7 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
     if neutral := check_neutral(sql):
         return neutral
     tree = parse(sql)
-    return unlisted(tree, _ALLOWED, "Athena") + rounded_decimals(tree)
+    return unlisted_nodes(tree, _ALLOWED, "Athena") + rounded_decimals(tree)
 
 
 def render(sql: str) -> Rendered:

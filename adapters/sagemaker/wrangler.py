@@ -25,7 +25,7 @@ class Bound:
         attribute = getattr(self._module, name)
         if ismodule(attribute):
             return Bound(attribute, self._all)
-        return _bound(attribute, self._defaults) if isfunction(attribute) else attribute
+        return _with_defaults(attribute, self._defaults) if isfunction(attribute) else attribute
 
     def __dir__(self) -> list[str]:
         return dir(self._module)
@@ -35,7 +35,7 @@ def _has_glue(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in _GLUE)
 
 
-def _bound(function: Callable[..., Any], defaults: Mapping[str, object]) -> Callable[..., Any]:
+def _with_defaults(function: Callable[..., Any], defaults: Mapping[str, object]) -> Callable[..., Any]:
     its = signature(function)
     fitting = {name: value for name, value in defaults.items() if name in its.parameters}
 

@@ -16,15 +16,15 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the do
 
 def address(url: str) -> dict[str, str]:
     """Where the stack at `url` takes gRPC, as a profile's options. Unsupported for a server that is not ours: none has all services."""
-    return {"grpc_address": str(_asked(url, "grpc_address"))}
+    return {"grpc_address": str(_ask(url, "grpc_address"))}
 
 
 def account(url: str) -> str:
     """The file with the key of the account of the stack at `url`. Unsupported, Unavailable."""
-    return str(_asked(url, "door")["GOOGLE_APPLICATION_CREDENTIALS"])
+    return str(_ask(url, "door")["GOOGLE_APPLICATION_CREDENTIALS"])
 
 
-def _asked(url: str, member: str) -> Any:
+def _ask(url: str, member: str) -> Any:
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/environment", timeout=_SECONDS) as answer:
             return json.loads(answer.read())[member]

@@ -10,7 +10,7 @@ from ...errors import NotFound
 from ...storage import BlobInfo
 from ...target import Target
 from ...times import utc_milliseconds
-from ..common.blob_names import LAST, BlobNames, check_parts, listed_below, parts_of, uploaded
+from ..common.blob_names import LAST, BlobNames, check_parts, listed_below, parts_of, upload_uris
 from ..common.transfers import arriving, side_by_side
 from .errors import translated
 from .session import Session, of, retry
@@ -47,12 +47,12 @@ class GcsBlobStore:
         """Every blob whose uri begins with the prefix, also in the middle of a name."""
         _, below = listed_below(prefix, self._names)
         self._session.calls.reading("storage.objects.list", prefix)
-        return self._listed(below)
+        return self._list(below)
 
-    def _listed(self, below: str) -> Iterator[BlobInfo]:
+    def _list(self, below: str) -> Iterator[BlobInfo]:
         base = len(self._session.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
-            for blob in listed(self._session, self._session.key(below)):
+            for blob in list_blobs(self._session, self._session.key(below)):
                 name = blob.name[base:]
                 if name.partition("/")[0] not in RESERVED:
                     yield BlobInfo(uri=f"{self.root}/{name}", size=blob.size, modified=utc_milliseconds(blob.updated))
@@ -62,7 +62,7 @@ class GcsBlobStore:
 
         NotFound: no such folder. Invalid, before the first file: a name that no store takes.
         """
-        where = [(path, self._blob(uri)) for path, uri in uploaded(Path(folder), prefix, self._names)]
+        where = [(path, self._blob(uri)) for path, uri in upload_uris(Path(folder), prefix, self._names)]
         last = [pair for pair in where if pair[0] == Path(folder) / LAST]
         with self._session.mutating("storage.objects.insert", prefix):
             side_by_side(_send, [pair for pair in where if pair not in last])
@@ -89,7 +89,7 @@ class GcsBlobStore:
         return self._session.blobs().blob(self._session.key(*parts_of(uri, self._names)))
 
 
-def listed(session: Session, prefix: str) -> Iterator[Any]:
+def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
     """Google's Blobs below a prefix of names, in order."""
     bucket = session.blobs()
     blobs: Iterator[Any] = session.storage.list_blobs(bucket, prefix=prefix, fields="items(name,size,updated),nextPageToken", retry=retry())
@@ -98,7 +98,7 @@ def listed(session: Session, prefix: str) -> Iterator[Any]:
 
 def delete_below(session: Session, prefix: str) -> None:
     """Every object below a prefix of the project's root. Absent is success."""
-    side_by_side(_delete, list(listed(session, prefix)))
+    side_by_side(_delete, list(list_blobs(session, prefix)))
 
 
 def _send(pair: tuple[Path, Any]) -> None:

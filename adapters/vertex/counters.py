@@ -53,7 +53,7 @@ class FirestoreCounters:
         with suppress(AlreadyExists):  # another process makes it, or this one did before a crash
             with session.mutating("CreateDatabase", name):
                 making = session.firestore_admin.create_database(request=request)
-            operations.succeeded(session, session.firestore_admin, making.operation, what=f"making {name}")
+            operations.wait_for_success(session, session.firestore_admin, making.operation, what=f"making {name}")
         wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
 
     def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
@@ -100,10 +100,10 @@ def remove(session: Session, endpoint: str) -> None:
     with suppress(NotFound):
         with translated(f"deleting {name}", effect=True):
             deleting = session.firestore_admin.delete_database(name=name)
-        operations.succeeded(session, session.firestore_admin, deleting.operation, what=f"deleting {name}")
+        operations.wait_for_success(session, session.firestore_admin, deleting.operation, what=f"deleting {name}")
 
 
-def listed(session: Session) -> Iterator[tuple[str, str]]:
+def databases(session: Session) -> Iterator[tuple[str, str]]:
     """(endpoint, database) of this project's; none where Firestore's API is not enabled."""
     try:
         with session.reading("ListDatabases", session.project):

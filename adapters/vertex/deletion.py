@@ -16,7 +16,7 @@ from ...storage import wait
 from . import prices
 from .endpoints import adoption, deployed, standing
 from .errors import translated
-from .names import NAME_LABEL, dashed, endpoint_id, is_of_variant, labelled
+from .names import NAME_LABEL, dashed, endpoint_id, is_of_variant, label_filter
 from .online import store as online
 from .session import CONTROL, Session
 
@@ -36,7 +36,7 @@ def endpoint(session: Session, name: str) -> None:
 
 def _take_traffic(session: Session, path: str) -> bool:
     """False: it is absent."""
-    there = _described(session, path)
+    there = _get_endpoint(session, path)
     if there is not None and there.traffic_split:
         with translated(f"taking the traffic from {path}", effect=True):
             _control(session).update_endpoint(endpoint={"name": path}, update_mask={"paths": ["traffic_split"]})
@@ -50,7 +50,7 @@ def _empty(session: Session, path: str) -> None:
 
     def empty() -> bool:
         """One after the other, where an endpoint takes no second operation while the first one runs."""
-        seen = _described(session, path)
+        seen = _get_endpoint(session, path)
         for model_id in [model.id for model in seen.deployed_models if model.id not in asked] if seen is not None else []:
             with suppress(Busy):
                 with suppress(NotFound), translated(f"undeploying {model_id} of {path}", effect=True):
@@ -90,14 +90,14 @@ def store(session: Session, _name: str) -> None:
 
 def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
     """The project's pipeline jobs, or those of one pipeline."""
-    chosen = labelled(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
+    chosen = label_filter(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
     with translated("listing pipeline jobs"):
         yield from session.pipelines.list_pipeline_jobs(request={"parent": session.parent, "filter": chosen})
 
 
 def endpoint_cost(session: Session, name: str) -> Decimal | None:
     """USD an hour of the replicas that there are at least; None: a machine's price is unknown."""
-    there = [_described(session, path) for path in (standing.path(session, name), *_of_variants(session, name))]
+    there = [_get_endpoint(session, path) for path in (standing.path(session, name), *_of_variants(session, name))]
     replicas: dict[str, int] = {}
     for model in (model for endpoint in there if endpoint is not None for model in endpoint.deployed_models):
         resources = model.dedicated_resources
@@ -110,16 +110,16 @@ def _of_variants(session: Session, name: str) -> list[str]:
     """Of a sticky endpoint: the variants' own, by what it says and by what is listed, which may come late. None of one that was adopted."""
     if name in session.adopted:
         return []
-    head = standing.described(session, name)
+    head = standing.find(session, name)
     says = deployed.intention(head).apart if head is not None else ()
-    request = {"parent": session.parent, "filter": f"{labelled(session.name)} AND labels.{NAME_LABEL}={name}"}
+    request = {"parent": session.parent, "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}"}
     with translated(f"listing the endpoints of {name}"):
         listed = [item.name.rpartition("/")[2] for item in session.endpoints.list_endpoints(request=request)]
     ids = [*(endpoint_id(session.name, name, variant) for variant in says), *filter(is_of_variant, listed)]
     return [f"{session.parent}/endpoints/{number}" for number in dict.fromkeys(ids)]
 
 
-def _described(session: Session, path: str) -> Any | None:
+def _get_endpoint(session: Session, path: str) -> Any | None:
     try:
         with translated(f"looking at {path}"):
             return session.endpoints.get_endpoint(name=path)

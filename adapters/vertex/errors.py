@@ -105,12 +105,12 @@ def from_google(error: BaseException, what: str, *, effect: bool = False) -> Ist
 
     if isinstance(error, RetryError) and error.cause is not None:
         return from_google(error.cause, what, effect=effect)
-    if (answer := answered(error)) is not None:
+    if (answer := answer_of(error)) is not None:
         return _by_table(answer, what, effect=effect)
-    return _unanswered(error, what, effect=effect)
+    return _unanswered_error(error, what, effect=effect)
 
 
-def _unanswered(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
+def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
     from requests.exceptions import ConnectionError as NoConnection
     from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError
@@ -124,7 +124,7 @@ def _unanswered(error: BaseException, what: str, *, effect: bool) -> IsthmusErro
         return Denied(f"{what}: {error}", remedy=f"{LOGIN}; with no account: --offline" if alone else LOGIN)
     # closed or timed out after sending, or while reading the reply; of Storage also a checksum that does not fit
     if isinstance(error, RequestException) or type(error).__module__ == _STORAGE:
-        return _lost(error, what, effect=effect)
+        return _lost_reply(error, what, effect=effect)
     return None
 
 
@@ -141,7 +141,7 @@ def transient(error: BaseException) -> bool:
     return isinstance(from_google(error, ""), (Throttled, Unavailable))
 
 
-def answered(error: BaseException) -> Answer | None:
+def answer_of(error: BaseException) -> Answer | None:
     """What a service answered; None: the error is not a service's answer."""
     import grpc
     from google.api_core.exceptions import GoogleAPICallError
@@ -179,7 +179,7 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
 
 def is_disabled(error: IsthmusError) -> bool:
     """Whether it says that an API is not enabled in the project: so nothing of it is there."""
-    answer = None if error.__cause__ is None else answered(error.__cause__)
+    answer = None if error.__cause__ is None else answer_of(error.__cause__)
     return answer is not None and bool(answer.enable)
 
 
@@ -228,7 +228,7 @@ def _never_connected(error: BaseException) -> bool:
     return isinstance(cause, NewConnectionError) or (isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError))
 
 
-def _lost(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
+def _lost_reply(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
     if effect:
         return OutcomeUnknown(f"{what}: the reply was lost ({error}): it may have happened", remedy="look, then run it again")
     return Unavailable(f"{what}: the reply was lost ({error})", remedy=_AGAIN)

@@ -12,7 +12,7 @@ from ...target import Target
 from ..common.counters import KIND as COUNTERS
 from . import counters, deletion
 from .events import log as events
-from .names import NAME_LABEL, is_of_variant, labelled
+from .names import NAME_LABEL, is_of_variant, label_filter
 from .online import store as online
 from .session import Session, of
 from .warehouse import warehouse
@@ -42,11 +42,11 @@ class VertexInventory:
     def list(self, project: str) -> Iterator[Resource]:
         """Of another project than the target's: what Vertex AI's own labels say."""
         session = self._session
-        resources = _labelled(session, project)
+        resources = _labelled_resources(session, project)
         if project == session.name:
-            resources |= online.listed(session) | warehouse.listed(session)
-            resources |= {(COUNTERS, endpoint): database for endpoint, database in counters.listed(session)}
-            resources |= {(events.KIND, name): topic for name, topic in events.listed(session)}
+            resources |= online.resources(session) | warehouse.resources(session)
+            resources |= {(COUNTERS, endpoint): database for endpoint, database in counters.databases(session)}
+            resources |= {(events.KIND, name): topic for name, topic in events.topics(session)}
         order = list(DELETERS)
         for kind, name in sorted(resources, key=lambda pair: (order.index(pair[0]), pair[1])):
             native = resources[kind, name]
@@ -62,7 +62,7 @@ class VertexInventory:
             deleter(self._session, resource.name)
 
 
-def _labelled(session: Session, project: str) -> Found:
+def _labelled_resources(session: Session, project: str) -> Found:
     """Endpoints, models, and pipelines by the jobs that ran them."""
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": ("ListEndpoints", lambda request: session.endpoints.list_endpoints(request=request)),
@@ -72,7 +72,7 @@ def _labelled(session: Session, project: str) -> Found:
     resources: Found = {}
     for kind, (operation, listed) in lists.items():
         with session.reading(operation, project):
-            for item in listed({"parent": session.parent, "filter": labelled(project)}):
+            for item in listed({"parent": session.parent, "filter": label_filter(project)}):
                 if (name := dict(item.labels).get(NAME_LABEL)) and is_of_variant(resources.get((kind, name), "--")):
                     resources[kind, name] = item.name  # of a sticky endpoint's several its own, if that is listed
     return resources

@@ -69,7 +69,7 @@ def _filter(session: Session, ref: str) -> str:
     whole = standing.number(session, names[0])
     if len(names) == 1:
         return f'{of_endpoints} ({of_id}="{whole}" OR {of_id}=~"^{whole}--")'
-    head = standing.described(session, names[0])
+    head = standing.find(session, names[0])
     if head is not None and names[1] in deployed.intention(head).apart:
         return f'{of_endpoints} {of_id}="{endpoint_id(session.name, *names)}"'
     model_id = _deployed_id(head, *names)

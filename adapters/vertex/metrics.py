@@ -118,8 +118,8 @@ def _buckets(statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[
         yield Bucket(
             start=minute,
             requests=requests,
-            client_errors=_counted(counts, "4"),
-            server_errors=_counted(counts, "5"),
+            client_errors=_count(counts, "4"),
+            server_errors=_count(counts, "5"),
             mean_ms=latency.mean if latency is not None else nan,
             p50_ms=percentile(latency, 0.5) if latency is not None else nan,
             p90_ms=percentile(latency, 0.9) if latency is not None else nan,
@@ -127,7 +127,7 @@ def _buckets(statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[
         )
 
 
-def _counted(counts: Mapping[str, int], first: str) -> int:
+def _count(counts: Mapping[str, int], first: str) -> int:
     return sum(count for status, count in counts.items() if status.startswith(first))
 
 

@@ -60,6 +60,6 @@ def labels(project: str, kind: str, name: str) -> dict[str, str]:
     return {PROJECT_LABEL: project, KIND_LABEL: kind, NAME_LABEL: name}
 
 
-def labelled(project: str) -> str:
+def label_filter(project: str) -> str:
     """The filter of a service's list: what carries the project's label."""
     return f"labels.{PROJECT_LABEL}={project}"

@@ -14,7 +14,7 @@ from .session import Session
 USUAL = timedelta(minutes=10)
 
 
-def finished(
+def wait_until_done(
     session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL, meanwhile: Callable[[], None] = lambda: None
 ) -> Any:
     """The operation at its end, good or bad. `operation`: GAPIC's, or google.longrunning's message. Unavailable: it takes longer.
@@ -31,11 +31,11 @@ def finished(
     return wait(look, lambda seen: seen.done, deadline=deadline, what=what)
 
 
-def succeeded(
+def wait_for_success(
     session: Session, client: Any, operation: Any, *, what: str, deadline: timedelta = USUAL, meanwhile: Callable[[], None] = lambda: None
 ) -> Any:
     """The same; its error is raised as ours."""
-    done = finished(session, client, operation, what=what, deadline=deadline, meanwhile=meanwhile)
+    done = wait_until_done(session, client, operation, what=what, deadline=deadline, meanwhile=meanwhile)
     if done.HasField("error"):
         raise error_of(done, what)
     return done

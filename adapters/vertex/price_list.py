@@ -28,10 +28,10 @@ def ask(target: Target) -> None:
     """Nothing is asked offline, where nothing costs anything, or while what is kept is fresh. Denied, Unavailable, Throttled."""
     session = of(target)
     if not session.offline:
-        refresh(PROVIDER, session.location, target.clock(), lambda: _listed(session, f"{target.clock():%Y-%m-%d}"))
+        refresh(PROVIDER, session.location, target.clock(), lambda: _price_list(session, f"{target.clock():%Y-%m-%d}"))
 
 
-def _listed(session: Session, date: str) -> PriceList:
+def _price_list(session: Session, date: str) -> PriceList:
     parts: dict[str, Decimal] = {}
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
         for sku in _skus(session):

@@ -12,7 +12,7 @@ from decimal import Decimal
 from ...endpoints.port import VariantSpec
 from ...errors import Invalid
 from ...target import Estimate, Profile
-from ..common.price_list import PriceList, cached
+from ..common.price_list import PriceList, from_cache
 from .machines import container_limits, serving_machine, serving_replicas
 
 PROVIDER = "google"  # in the cache
@@ -50,7 +50,7 @@ def count_price(profile: Profile) -> Decimal | None:
 def of(profile: Profile, location: str | None = None) -> PriceList:
     """Google's own list of a location (the profile's), where it was asked for; else, and offline, the shipped table."""
     location = location or str(profile.options.get("location", ""))
-    listed = None if profile.options.get("endpoint_url") else cached(PROVIDER, location)
+    listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)
     return listed or PriceList(date=TABLE, hourly={machine: Decimal(price) for machine, price in _TABLE.get(location, {}).items()})
 
 

@@ -54,7 +54,7 @@ class VertexRegistry:
         name = self._name(model)
         version = self._by_digest(name, digest)
         if version is None:
-            with self._registering, self._claimed(model, digest) as renew:
+            with self._registering, self._exclusive(model, digest) as renew:
                 self._await_uploads(name, renew)
                 version = self._by_digest(name, digest) or self._upload(model, uri=uri, digest=digest, image=image, renew=renew)
         return _ours(model, version)
@@ -62,7 +62,7 @@ class VertexRegistry:
     def get(self, model: str, ref: int | str) -> ModelVersion:
         """By number or alias. NotFound, with what there is."""
         versions = self._versions(self._name(model))
-        return _ours(model, _chosen(model, versions, ref))
+        return _ours(model, _find_version(model, versions, ref))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Oldest first; none of a model that is not there."""
@@ -74,7 +74,7 @@ class VertexRegistry:
         name, theirs = self._name(model), alias.replace("_", "-")
         versions = self._versions(name)
         if version is not None:
-            self._merge(f"{name}@{_chosen(model, versions, version).version_id}", theirs)
+            self._merge(f"{name}@{_find_version(model, versions, version).version_id}", theirs)
             versions = self._versions(name)
         for other in versions:
             if theirs in other.version_aliases and other.version_id != str(version):
@@ -87,7 +87,7 @@ class VertexRegistry:
         check_approval(approval)
         name = self._name(model)
         for attempt in range(1, _TRIES + 1):
-            seen = _chosen(model, self._versions(name), version)
+            seen = _find_version(model, self._versions(name), version)
             labels = {**seen.labels, _APPROVAL: approval}
             changed = Model(
                 name=f"{name}@{version}", etag=seen.etag, labels=labels, version_description=note[:1024] or seen.version_description
@@ -143,7 +143,7 @@ class VertexRegistry:
         try:
             with session.mutating("UploadModel", f"{model} {digest}"):
                 operation = client.upload_model(request=request)
-            operations.succeeded(session, session.models, operation, what=f"registering {model}", deadline=_READY, meanwhile=renew)
+            operations.wait_for_success(session, session.models, operation, what=f"registering {model}", deadline=_READY, meanwhile=renew)
         except AlreadyExists:  # another digest of a new model was a little faster
             if known:
                 raise
@@ -157,12 +157,12 @@ class VertexRegistry:
         """What a killed process, or one whose reply was lost, has begun may be what is to be uploaded."""
         for operation in operations.of_resource(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith("UploadModelOperationMetadata"):
-                operations.finished(
+                operations.wait_until_done(
                     self._session, self._session.models, operation, what="an upload under way", deadline=_READY, meanwhile=renew
                 )
 
     @contextmanager
-    def _claimed(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
+    def _exclusive(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
         """Nobody else registers this digest meanwhile. What is yielded renews the claim: an upload may take longer than one stands."""
         state, key = self._target.state, f"registry/{model}/{digest[:64]}"
         token = wait(lambda: self._claim(key), lambda token: token is not None, deadline=_READY, what=f"another registration of {model}")
@@ -220,7 +220,7 @@ def _digest(version: Any) -> str:
     return next((str(variable.value) for variable in version.container_spec.env if variable.name == _DIGEST), "")
 
 
-def _chosen(model: str, versions: Sequence[Any], ref: int | str) -> Any:
+def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
     """By number or alias. NotFound, with what there is."""
     theirs = ref.replace("_", "-") if isinstance(ref, str) else None
     for version in versions:

@@ -101,7 +101,7 @@ class Session:
             return str(named)
         if self.offline:
             return _OFFLINE_PROJECT
-        if of_credentials := self._admitted()[1]:
+        if of_credentials := self._credentials_and_project()[1]:
             return of_credentials
         raise Invalid(f"target {self.profile.name} has no project", remedy="set `project:` in profiles.yaml, or GOOGLE_CLOUD_PROJECT")
 
@@ -121,7 +121,7 @@ class Session:
     @property
     def credentials(self) -> Any:
         """Nobody's, offline. Denied when there are none."""
-        return self._admitted()[0]
+        return self._credentials_and_project()[0]
 
     @property
     def service_account(self) -> str | None:
@@ -143,7 +143,7 @@ class Session:
             client = self._clients.get((service, retrying, within, host))
             if client is None:
                 with translated(f"opening {service}"):
-                    client = Ruled(self._opened(service, host), retry=retry() if retrying else None, within=within)
+                    client = Ruled(self._open(service, host), retry=retry() if retrying else None, within=within)
                 self._clients[service, retrying, within, host] = client
             return client
 
@@ -165,7 +165,7 @@ class Session:
         """A new requests.Session under the target's identity, for one thread. Offline no proxy of the environment stands between."""
         from google.auth.transport.requests import AuthorizedSession
 
-        http = AuthorizedSession(self._admitted()[0])
+        http = AuthorizedSession(self._credentials_and_project()[0])
         http.trust_env = not self.offline
         return http
 
@@ -192,7 +192,7 @@ class Session:
 
     def admit(self) -> None:
         """Before the first line of a command: Denied when there are no credentials; nothing is called."""
-        self._admitted()
+        self._credentials_and_project()
 
     def labels(self, kind: str, name: str) -> dict[str, str]:
         return names.labels(self.name, kind, name)
@@ -201,7 +201,7 @@ class Session:
         """An object's name below the project's root."""
         return "/".join((self.prefix, *parts))
 
-    def _admitted(self) -> tuple[Any, str | None]:
+    def _credentials_and_project(self) -> tuple[Any, str | None]:
         """The credentials, and the project that they name."""
         with self._lock:
             if self._credentials is None:
@@ -210,16 +210,18 @@ class Session:
                 )
             return self._credentials
 
-    def _opened(self, service: str, host: str | None) -> Any:
+    def _open(self, service: str, host: str | None) -> Any:
         entry = SERVICES[service]
         client: Any = getattr(import_module(entry.module), entry.client)
         if self.endpoint_url is not None:
             address = self.grpc_address or backend.address(self.endpoint_url)["grpc_address"]
             return client(
-                transport=client.get_transport_class("grpc")(channel=stack_account.with_token(_channel(address), self._admitted()[0]))
+                transport=client.get_transport_class("grpc")(
+                    channel=stack_account.with_token(_channel(address), self._credentials_and_project()[0])
+                )
             )
         host = host or (f"{self.location}-aiplatform.googleapis.com" if entry.regional else None)
-        return client(credentials=self._admitted()[0], client_options={"api_endpoint": host} if host else None)
+        return client(credentials=self._credentials_and_project()[0], client_options={"api_endpoint": host} if host else None)
 
     def _handwritten(self, service: str, client: Any, **more: Any) -> Any:
         with self._lock:
@@ -227,7 +229,7 @@ class Session:
             if opened is None:
                 with translated(f"opening {service}"):
                     options = {"api_endpoint": self.endpoint_url} if self.endpoint_url else None
-                    opened = client(project=self.project, credentials=self._admitted()[0], client_options=options, **more)
+                    opened = client(project=self.project, credentials=self._credentials_and_project()[0], client_options=options, **more)
                 self._clients[service, True, 0, None] = opened
             return opened
 

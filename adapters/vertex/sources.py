@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from ...target import Target
-from ..common.object_names import fixed, goals
+from ..common.object_names import goals, literal_prefix
 from .errors import translated
 from .session import of, retry
 
@@ -27,7 +27,7 @@ class GoogleSources:
         bucket_name, _, wanted = uri.removeprefix("gs://").partition("/")
         bucket = self._session.storage.bucket(bucket_name)
         with self._session.reading("storage.objects.list", uri):
-            names = [blob.name for blob in bucket.list_blobs(prefix=fixed(wanted), retry=retry())]
+            names = [blob.name for blob in bucket.list_blobs(prefix=literal_prefix(wanted), retry=retry())]
         for name, goal in goals(uri, wanted, names, folder):
             with translated(f"reading gs://{bucket_name}/{name}"):
                 bucket.blob(name).download_to_filename(str(goal), retry=retry())

@@ -19,7 +19,7 @@ from ...feature_store.port import SqlProblem
 from ...feature_store.sql import Rendered, line_of, parse
 from ...feature_store.sql import check as check_neutral
 from ...feature_store.sql_rules import CASTS, definition, milliseconds, parse_timestamp, unit_of
-from ..common.allow_list import Form, generate, listed, refuse, rewrite, rounded_decimals, unlisted, write_windows_out
+from ..common.allow_list import Form, generate, nodes_of, refuse, rewrite, rounded_decimals, unlisted_nodes, write_windows_out
 from .relations import place, tell_rows_from_columns
 
 _PAGES = "https://cloud.google.com/bigquery/docs/reference/standard-sql"
@@ -74,7 +74,7 @@ FORMS = (
     Form(nodes=(exp.Extract,), rendering="EXTRACT(HOUR FROM t), in UTC", page=f"{_TIME}#extract"),
     Form(nodes=(exp.DateDiff,), rendering="TIMESTAMP_DIFF(b, a, MILLISECOND)", page=f"{_TIME}#timestamp_diff"),
 )
-_ALLOWED = listed(FORMS)
+_ALLOWED = nodes_of(FORMS)
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +83,7 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
     if neutral := check_neutral(sql):
         return neutral
     tree = parse(sql)
-    return unlisted(tree, _ALLOWED, "BigQuery") + rounded_decimals(tree) + tuple(_joins(tree))
+    return unlisted_nodes(tree, _ALLOWED, "BigQuery") + rounded_decimals(tree) + tuple(_joins(tree))
 
 
 def render(sql: str, dataset: str = "") -> Rendered:

@@ -13,7 +13,7 @@ from ...errors import Conflict, NotFound
 from ...target import Target
 from ...times import utc_milliseconds
 from ..common.documents import Documents, Seen, Stored, Words
-from .blobs import listed
+from .blobs import list_blobs
 from .errors import translated
 from .session import CONTROL, Session, of, retry
 
@@ -34,14 +34,14 @@ class _GcsObjects:
 
     def read(self, key: str) -> Stored | None:
         """Of the generation that was looked up, which is the token. None: absent."""
-        while (blob := self._got(key)) is not None:
+        while (blob := self._get(key)) is not None:
             with suppress(Conflict, NotFound), translated(f"reading {key}"):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
                 return Stored(body=body, token=str(blob.generation), written=utc_milliseconds(blob.updated))
         return None
 
     def look(self, key: str) -> Seen | None:
-        blob = self._got(key)
+        blob = self._get(key)
         if blob is None:
             return None
         return Seen(token=str(blob.generation), nonce=(blob.metadata or {}).get("nonce", ""), tombstone=blob.size == 0)
@@ -65,7 +65,7 @@ class _GcsObjects:
 
     def keys(self, prefix: str) -> Iterator[str]:
         start = self._session.key(_FOLDER, "")
-        return (blob.name[len(start) :] for blob in listed(self._session, start + prefix) if blob.size)
+        return (blob.name[len(start) :] for blob in list_blobs(self._session, start + prefix) if blob.size)
 
     def uri(self, key: str) -> str:
         return f"{self._session.root}/{_FOLDER}/{key}"
@@ -73,7 +73,7 @@ class _GcsObjects:
     def _blob(self, key: str) -> Any:
         return self._session.blobs().blob(self._session.key(_FOLDER, key))
 
-    def _got(self, key: str) -> Any:
+    def _get(self, key: str) -> Any:
         """Google's Blob with what is known of its newest generation, or None."""
         with translated(f"looking at {key}"):
             return self._session.blobs().get_blob(self._session.key(_FOLDER, key), retry=retry(), timeout=CONTROL)

@@ -68,11 +68,11 @@ def drift(before: Distribution, column: Any) -> float:
         counts = np.append(named, max(0.0, 1 - named.sum())) * len(known)
         shares = np.array(list(before.levels.values()))
         then = np.append(shares, max(0.0, 1 - shares.sum())) * valued
-    p, q = (_smoothed(np.append(side, nulls)) for side, nulls in ((then, before.nulls), (counts, column.null_count)))
+    p, q = (_smooth_shares(np.append(side, nulls)) for side, nulls in ((then, before.nulls), (counts, column.null_count)))
     return float(((q - p) * np.log(q / p)).sum())
 
 
-def _smoothed(counts: NDArray[Any]) -> NDArray[Any]:
+def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
     shares: NDArray[Any] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
     return shares
 

@@ -122,10 +122,10 @@ def predict_folds(
 
 def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
     """Seconds that the rest takes in one process: a fit's time goes by its rows."""
-    return result.seconds * sum(_known(data, fold) for fold in rest) / result.known
+    return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
 
 
-def _known(data: pa.Table, fold: Fold) -> int:
+def _known_rows(data: pa.Table, fold: Fold) -> int:
     return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
 
 

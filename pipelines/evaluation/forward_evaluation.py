@@ -120,13 +120,13 @@ def forward(
     trained: list[tuple[datetime, int, int]] = []
     for tested in folds.predict_folds(data, trainer, model, planned, folder=folder, log=log, source=source):
         if tested.predictions is not None:
-            tables.append(_predicted(folds.rows_of(data, tested.fold), tested, among, len(trained)))
+            tables.append(_predictions(folds.rows_of(data, tested.fold), tested, among, len(trained)))
             trained.append((tested.fold.begin, tested.known, tested.hits))
             shuffles += [(tables[-1].take(tested.shuffled.places), tested.shuffled)] if tested.shuffled else []
     if not tables:
         raise Invalid(
-            f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of {_spoken(end - start)}, "
-            f"tested from {_spoken(model.evaluate.after)} after the first day on",
+            f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of {_in_words(end - start)}, "
+            f"tested from {_in_words(model.evaluate.after)} after the first day on",
             remedy="widen `window`, or make `evaluate.after` shorter",
         )
     return Forward(
@@ -135,18 +135,18 @@ def forward(
         length=planned[0].length,
         grouping=among,
         sampled=pa.concat_tables([rows for rows, _ in shuffles]) if shuffles else None,
-        shuffled=_shuffled([shuffled for _, shuffled in shuffles]),
+        shuffled=_predictions_of_all([shuffled for _, shuffled in shuffles]),
     )
 
 
-def _shuffled(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
+def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
     """Of all periods together; a feature that one of them says nothing of is left out."""
     parts = {name: [shuffled.predictions[name] for shuffled in shuffles] for name in (shuffles[0].predictions if shuffles else ())}
     whole = {name: [part for part in lists if part is not None] for name, lists in parts.items()}
     return {name: np.concatenate(lists) for name, lists in whole.items() if len(lists) == len(shuffles)}
 
 
-def _predicted(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
+def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
     rows = test.num_rows
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),
@@ -162,6 +162,6 @@ def _midnight(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC, hour=0, minute=0, second=0, microsecond=0)
 
 
-def _spoken(length: timedelta) -> str:
+def _in_words(length: timedelta) -> str:
     days = length / timedelta(days=1)
     return f"{days:g} day{'s' if days != 1 else ''}"

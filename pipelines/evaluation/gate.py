@@ -37,7 +37,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 _DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
 
 
-def asked(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
+def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
     """The configuration's bounds; of rows that were `ranked`, also the default, unless it compares a ranking with the champion itself."""
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
@@ -75,7 +75,7 @@ def judge(
         estimate = (differences if bound.against else figures).get(bound.metric)
         reason = (no_champion if bound.against else None) or _unknown(bound.metric) if estimate is None else spoken_figure(estimate)
         name = f"{bound.metric}{AGAINST if bound.against else ''}"
-        checks.append(Check(name=name, wanted=_wanted(bound), verdict=within(estimate, bound.low, bound.high), reason=reason))
+        checks.append(Check(name=name, wanted=_range_text(bound), verdict=within(estimate, bound.low, bound.high), reason=reason))
     checks += [leaks] if leaks is not None else []
     return GateResult(verdict=_worst([check.verdict for check in checks]), checks=tuple(checks), note=_disagreement(differences))
 
@@ -102,7 +102,7 @@ def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
     )
 
 
-def _wanted(bound: Bound) -> str:
+def _range_text(bound: Bound) -> str:
     if bound.low is not None and bound.high is not None:
         return f"within {bound.low:g} .. {bound.high:g}"
     return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"

@@ -109,9 +109,9 @@ def leak_alarm(
     truth = np.asarray(table[label].to_numpy(zero_copy_only=False)).astype(bool)
     codes = None if unit is None else metrics.codes(table, unit)
     units = np.arange(table.num_rows) if codes is None else codes
-    ordered = [name for name in features if _ordered(table, name)]  # the numbers of one feature at a time: of millions of rows
+    ordered = [name for name in features if _has_order(table, name)]  # the numbers of one feature at a time: of millions of rows
     judged = {name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None) for name in ordered}
-    before = [name for name in ordered if earlier is not None and _ordered(earlier, name)]
+    before = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
     tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(before)
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
     looked = []
@@ -157,7 +157,7 @@ def look(project: Project, model: Model, table: pa.Table, *, start: datetime, en
     return leak_alarm(table, "outcome", names, unit=objective.unit, earlier=earlier, back=back)
 
 
-def _ordered(table: pa.Table, name: str) -> bool:
+def _has_order(table: pa.Table, name: str) -> bool:
     if name not in table.column_names:
         return False
     kind = table.schema.field(name).type

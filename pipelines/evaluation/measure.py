@@ -45,7 +45,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
         metrics=figures,
         unit=forward.grouping.unit if among.dependent else None,
         units=among.units if among.dependent else 0,
-        ranked=_ranked(forward, among),
+        ranked=_ranking(forward, among),
         worth=worth.measure(forward.sampled, forward.shuffled) if forward.sampled is not None else (),
     )
 
@@ -66,7 +66,7 @@ def _figures(table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: 
     return figures
 
 
-def _ranked(forward: Forward, among: Clusters) -> Ranked | None:
+def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
     if among.group is None:
         return None
     tell = metrics.groups_that_tell(forward.predictions, among)
@@ -96,7 +96,7 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
     )
 
 
-def paired(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
+def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
     """The rows of `ours` that `theirs` predicted too, by event_id with all columns of `ours`, and its `prediction` of each."""
     places = pc.index_in(ours["event_id"], theirs["event_id"].combine_chunks())
     both = pc.is_valid(places)
@@ -120,7 +120,7 @@ def against(
     ours: pa.Table, theirs: pa.Table, *, version: str, run: str, rates_of: str | None, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> Champion:
     """Compare with the champion's own forward predictions of the same rows. `rates_of`: the one entity whose rates it predicts."""
-    common, other = paired(ours, theirs)
+    common, other = common_rows(ours, theirs)
     if not common.num_rows:
         return Champion(version=version, run=run, why_not=f"{version} ({run}) was evaluated on other rows: train its configuration again")
     estimates = differences(common, other, cutoffs)

@@ -79,11 +79,11 @@ def totals(predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Cl
     if chances(scores):
         by_metric |= {"log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0), "calibration": by_unit(outcomes, scores)}
     return by_metric | (
-        ranked(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {}
+        ranking_totals(ranking.measure(scores, outcomes, among.group, among.groups, cutoffs), among) if among.group is not None else {}
     )
 
 
-def ranked(groups: Groups, among: Clusters) -> dict[str, Totals]:
+def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
     """The metrics of groups as sums by unit: means over the groups with both outcomes, and over their pairs."""
     owner = np.zeros(among.groups, dtype=np.int64)
     owner[among.group] = among.unit

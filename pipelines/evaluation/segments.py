@@ -51,7 +51,7 @@ def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | No
     totals = metrics.totals(part, part["prediction"].to_numpy(), (CUTOFF,), among)
     differences: dict[str, Estimate] = {}
     if champion is not None:
-        common, other = measure.paired(part, champion)
+        common, other = measure.common_rows(part, champion)
         if common.num_rows:
             same = clusters(common)
             sides = (metrics.totals(common, scores, (CUTOFF,), same) for scores in (common["prediction"].to_numpy(), other))

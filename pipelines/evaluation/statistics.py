@@ -38,10 +38,10 @@ class Pairs:
 
     def __init__(self, scores: Any, outcomes: Any, groups: Any) -> None:
         scores, outcomes, groups = np.asarray(scores, dtype=float), np.asarray(outcomes), np.asarray(groups)
-        by_group = [_sorted(np.flatnonzero(groups == group), scores, outcomes) for group in np.unique(groups)]
+        by_group = [_split_by_outcome(np.flatnonzero(groups == group), scores, outcomes) for group in np.unique(groups)]
         sizes, clicks = (np.array([len(part[at]) for part in by_group], dtype=np.int64) for at in (1, 0))
         ends = np.cumsum(sizes)
-        hits, misses, below, up_to = (_joined([part[at] for part in by_group]) for at in range(4))
+        hits, misses, below, up_to = (_concatenate([part[at] for part in by_group]) for at in range(4))
         first, end = np.repeat(ends - sizes, clicks), np.repeat(ends, clicks)
         edges, places = np.unique(np.concatenate([[0, len(misses)], first, first + below, first + up_to, end]), return_inverse=True)
         self._bounds, self._bunches = places[2:].reshape(4, -1), len(edges) - 1
@@ -65,7 +65,7 @@ class Pairs:
         return float(clicks @ (below + up_to - 2 * first)) / 2 / pairs if pairs else math.nan
 
 
-def _sorted(rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:
+def _split_by_outcome(rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]) -> tuple[NDArray[np.int64], ...]:
     """Of a group's rows: the clicks; the rest by score; and of each click how many of the rest score less, and how many no more."""
     hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
     misses = misses[np.argsort(scores[misses], kind="stable")]
@@ -73,7 +73,7 @@ def _sorted(rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]) -> 
     return hits, misses, below, up_to
 
 
-def _joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _concatenate(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 

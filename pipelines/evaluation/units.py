@@ -48,26 +48,26 @@ def totals(numerator: Any, denominator: Any, units: NDArray[np.int64], number: i
 
 def estimates(metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Estimate]:
     """Each metric with its 95 % interval over samples of units. What cannot be told is left out: fewer than FEWEST units."""
-    counted = {name: metric for name, metric in metrics.items() if _counted(metric) >= FEWEST}
+    counted = {name: metric for name, metric in metrics.items() if _unit_count(metric) >= FEWEST}
     drawn = draw(list(counted.values()), samples=samples, seed=seed)
     return {
-        name: _interval(metric.value, column, parts(metric), _counted(metric))
+        name: _interval(metric.value, column, parts(metric), _unit_count(metric))
         for (name, metric), column in zip(counted.items(), drawn.T, strict=True)
     }
 
 
 def differences(ours: Mapping[str, Totals], theirs: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0) -> dict[str, Estimate]:
     """Our metric minus theirs, both on the units of each sample."""
-    names = [name for name, metric in ours.items() if name in theirs and min(_counted(metric), _counted(theirs[name])) >= FEWEST]
+    names = [name for name, metric in ours.items() if name in theirs and min(_unit_count(metric), _unit_count(theirs[name])) >= FEWEST]
     drawn = draw([side[name] for side in (ours, theirs) for name in names], samples=samples, seed=seed)
     paired = drawn[:, : len(names)] - drawn[:, len(names) :]
     return {
-        name: _interval(ours[name].value - theirs[name].value, column, parts(ours[name]) - parts(theirs[name]), _counted(ours[name]))
+        name: _interval(ours[name].value - theirs[name].value, column, parts(ours[name]) - parts(theirs[name]), _unit_count(ours[name]))
         for name, column in zip(names, paired.T, strict=True)
     }
 
 
-def _counted(metric: Totals) -> int:
+def _unit_count(metric: Totals) -> int:
     """Units of which there is anything to say."""
     return int(np.count_nonzero(metric.denominator))
 

@@ -71,7 +71,7 @@ def shuffle(
     for name in features:
         column = sample.column_names.index(name)
         of_lists = lists is not None and _same_within(_values(sample[name]), lists)
-        order = _exchanged(lists, chance) if of_lists and lists is not None else chance.permutation(len(places))
+        order = _exchange(lists, chance) if of_lists and lists is not None else chance.permutation(len(places))
         mixed = sample.set_column(column, name, sample[name].take(order))
         try:
             predictions[name] = predict(mixed)
@@ -116,7 +116,7 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
     return bool(several.any() and (different[several] == 1).mean() >= _NEARLY)
 
 
-def _exchanged(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
+def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
     """For each row the place of the row whose value it gets: those of another list, over again where that is shorter."""
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists)

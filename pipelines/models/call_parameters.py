@@ -36,15 +36,15 @@ def is_scalar(value: object) -> bool:
     return type(value) is bool
 
 
-def accepted(predictor: object) -> dict[str, CallParameter]:
+def parameters_of(predictor: object) -> dict[str, CallParameter]:
     """The keyword-only parameters of its `predict`, but those that begin with an underscore. The type is the default's.
 
     Invalid: one without a default, or with one that is not SCALARS; one of `predict_table` that has another default.
     """
     kind = type(predictor).__name__
-    parameters = {name: _declared(f"{kind}.predict", name, default) for name, default in _keywords(predictor, "predict").items()}
+    parameters = {name: _parameter(f"{kind}.predict", name, default) for name, default in _keywords(predictor, "predict").items()}
     for name, default in _keywords(predictor, "predict_table").items():
-        if name in parameters and _declared(f"{kind}.predict_table", name, default) != parameters[name]:
+        if name in parameters and _parameter(f"{kind}.predict_table", name, default) != parameters[name]:
             raise Invalid(
                 f"{kind}.predict_table has {name}={default!r} and {kind}.predict {parameters[name].default!r}",
                 remedy="give both the same default: evaluation goes by the one, serving by the other",
@@ -62,7 +62,7 @@ def _keywords(predictor: object, method: str) -> dict[str, object]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and not p.name.startswith("_")}
 
 
-def _declared(where: str, name: str, default: object) -> CallParameter:
+def _parameter(where: str, name: str, default: object) -> CallParameter:
     if default is inspect.Parameter.empty:
         raise Invalid(f"{where} has no default for {name}", remedy=f"a call may come without it: {name}=... in its signature")
     if not isinstance(default, Scalar) or not is_scalar(default):

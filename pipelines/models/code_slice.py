@@ -36,7 +36,7 @@ def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False)
     """
     tree = ast.parse(source)
     reason = "asked for" if whole else _whole_because(tree)
-    body = tree.body if reason else _needed(source, tree, name)
+    body = tree.body if reason else _required_statements(source, tree, name)
     if body is None:
         reason, body = f"{name} uses names that cannot be followed", tree.body
     files: dict[str, str] = {}
@@ -63,7 +63,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
         return bool(self.binds & wanted or (_changes(self.node) and self.uses & wanted & own))
 
 
-def _needed(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
+def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
     """The statements that `name` needs, in their order; None when that cannot be known."""
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     statements = _statements(source, tree, future)
@@ -85,7 +85,7 @@ def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> 
     prefix = "from __future__ import annotations\n" if lazy else ""
     nodes = [n for n in tree.body if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)]
     texts = [_text(source, node) for node in nodes]
-    return [_Statement(node, _bound(node, text), _used(node, prefix + text)) for node, text in zip(nodes, texts, strict=True)]
+    return [_Statement(node, _bindings(node, text), _names_read(node, prefix + text)) for node, text in zip(nodes, texts, strict=True)]
 
 
 def _is_docstring(node: ast.stmt, tree: ast.Module) -> bool:
@@ -115,14 +115,14 @@ def _text(source: str, node: ast.stmt) -> str:
     return text if alone else ast.unparse(node)  # `a = 1; b = 2` shares a line
 
 
-def _bound(node: ast.stmt, text: str) -> set[str]:
+def _bindings(node: ast.stmt, text: str) -> set[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     table = symtable.symtable(text, "<slice>", "exec")
     return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
 
 
-def _used(node: ast.stmt, text: str) -> set[str]:
+def _names_read(node: ast.stmt, text: str) -> set[str]:
     """Module-level names that a statement reads, in any scope inside it."""
 
     def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:

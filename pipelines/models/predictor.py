@@ -155,15 +155,15 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
 
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
     """A class that is installed may be another one by now. A manifest that lists none has none passed to it."""
-    if manifest.accepted and (now := call_parameters.accepted(predictor)) != manifest.accepted:
+    if manifest.accepted and (now := call_parameters.parameters_of(predictor)) != manifest.accepted:
         raise Invalid(
-            f"{manifest.model}: {manifest.module}.{manifest.predictor}.predict takes {_listed(now)}, "
-            f"and took {_listed(manifest.accepted)} when it was saved",
+            f"{manifest.model}: {manifest.module}.{manifest.predictor}.predict takes {_parameters_text(now)}, "
+            f"and took {_parameters_text(manifest.accepted)} when it was saved",
             remedy="install the version of its module with which it was trained, or train again",
         )
 
 
-def _listed(parameters: Mapping[str, CallParameter]) -> str:
+def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
     return ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items()) or "no parameters"
 
 
@@ -226,7 +226,7 @@ def _write(predictor: Predictor, folder: Path, model: Model, types: Mapping[str,
         parameters=model.parameters,
         files=_hashes(folder),
         versions={"python": ".".join(map(str, sys.version_info[:3])), "isthmus": _version()},
-        predict_parameters=call_parameters.accepted(predictor) or msgspec.UNSET,
+        predict_parameters=call_parameters.parameters_of(predictor) or msgspec.UNSET,
     )
     manifest = msgspec.structs.replace(manifest, digest=_digest(manifest))
     (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")

@@ -83,7 +83,7 @@ def _predictions(project: Project, run: Run) -> pa.Table:
 
 
 def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
-    common, other = measure.paired(ours, theirs)
+    common, other = measure.common_rows(ours, theirs)
     if not common.num_rows:
         raise Invalid(
             f"{first.name} and {second.name} were tested on different rows: no row is common to both",
@@ -121,7 +121,7 @@ def text(comparison: Comparison) -> str:
     note = []
     if comparison.rows < max(first_evaluation.rows, second_evaluation.rows):
         note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
-    return "\n".join([*lines, *note, f"intervals {figure_text.drawn(second_evaluation)}", f"verdict   {spoken_verdict(comparison)}"])
+    return "\n".join([*lines, *note, f"intervals {figure_text.independence(second_evaluation)}", f"verdict   {spoken_verdict(comparison)}"])
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
@@ -147,7 +147,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, f"intervals {figure_text.drawn(figures(pairs[-1].second))}", several(len(pairs))])
+    return "\n".join([*lines, f"intervals {figure_text.independence(figures(pairs[-1].second))}", several(len(pairs))])
 
 
 def several(number: int) -> str:

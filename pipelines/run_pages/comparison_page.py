@@ -67,7 +67,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     head = ("", f"{first.name} {first.told()}", f"{second.name} {second.told()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
     positives = figure_text.number_of(pair.positives, outcome_of(second))
-    paired = f"Both models on the same {pair.rows:,} rows with {positives}; {_drawn(second)}."
+    paired = f"Both models on the same {pair.rows:,} rows with {positives}; {_interval_note(second)}."
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
@@ -86,16 +86,18 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
         page.section(
             "Figures",
             page.table(head, rows),
-            page.words(f"Differences are on the rows that both models of a pair were tested on; {_drawn(compared.runs[-1])}.", "soft"),
+            page.words(
+                f"Differences are on the rows that both models of a pair were tested on; {_interval_note(compared.runs[-1])}.", "soft"
+            ),
         ),
         page.section("Pictures", *pictures),
         page.section("What differs", *_changes(compared.runs)),
     ]
 
 
-def _drawn(run: Run) -> str:
+def _interval_note(run: Run) -> str:
     evaluation = compare.figures(run)
-    drawn = figure_text.drawn(evaluation)
+    drawn = figure_text.independence(evaluation)
     return f"intervals are 95 %; they {drawn}" if evaluation.unit else f"intervals are 95 %, {drawn}"
 
 

@@ -68,7 +68,7 @@ def people(attribute: str) -> str:
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
-def drawn(evaluation: Evaluation) -> str:
+def independence(evaluation: Evaluation) -> str:
     """What the intervals take as independent."""
     if evaluation.unit is not None:
         return f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent" + _few(evaluation.units)

@@ -53,7 +53,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
     """
     record = runs.get_run(project, run)
     model = msgspec.convert(record.settings, Model)
-    chosen = _chosen(project.description, model, feature)
+    chosen = _choose(project.description, model, feature)
     entity = project.spec.entities[project.spec.feature_views[chosen.view or ""].entity]
     data, known = runs.data_of(project.target.blobs, run)
     leaky = with_leak(data, chosen.name, entity.key)
@@ -77,7 +77,7 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         alarmed=bool(leak_alarm(leaky, "outcome", [chosen.name], unit=among.unit)[0].warnings),
         page=Path(),
     )
-    drawn = figure_text.drawn(record.evaluation) if record.evaluation else ""
+    drawn = figure_text.independence(record.evaluation) if record.evaluation else ""
     html = _page(leak, record.configuration, known, alone, alone_leaky, intervals=f"Intervals are 95 %: {drawn}.")
     return msgspec.structs.replace(leak, page=keep(project, f"leak-{run}.html", html.encode()))
 
@@ -99,7 +99,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     return predictions.set_column(place, "prediction", pa.array(scores))
 
 
-def _chosen(description: Description, model: Model, wanted: str | None) -> Feature:
+def _choose(description: Description, model: Model, wanted: str | None) -> Feature:
     """The first feature, or the wanted one, that its view's SQL makes of the objective's outcomes: not a mere count of impressions."""
     spec = description.spec
     views = lineage.histories(spec, model.objective)

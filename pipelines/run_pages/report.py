@@ -49,7 +49,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
         page.section("Test periods", _periods(run.evaluation, outcome)),
         page.section("Data", *_data(run)),
         page.anchor("configuration"),
-        page.section("Configuration", page.words(_configured(run), "soft"), page.code(run.config)),
+        page.section("Configuration", page.words(_configuration(run), "soft"), page.code(run.config)),
     ]
 
 
@@ -59,7 +59,7 @@ def _links(run: Run) -> list[tuple[str, str]]:
     return [*champion, ("log", "log.txt"), ("record", "record.json"), ("configuration", "#configuration")]
 
 
-def _configured(run: Run) -> str:
+def _configuration(run: Run) -> str:
     changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
     return f"{run.path}, trainer {run.trainer}{changed}"
 
@@ -82,7 +82,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     known = f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}" if run.champion.ceiling_of else ""
     rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{known}")]
     if evaluation.ranked is not None:
-        about = run_text.told(evaluation.ranked)
+        about = run_text.ranking_line(evaluation.ranked)
         rows += [(name.replace("_", " "), _short(figure), about) for name, figure in run_text.ranking_figures(evaluation.metrics).items()]
         rows += (
             [("first places", f"gini {evaluation.ranked.gini:.2f}", run_text.first_places(evaluation.ranked))]
@@ -105,9 +105,9 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 def _power(evaluation: Evaluation, outcome: str) -> str:
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
     if evaluation.unit is None:
-        return f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: {figure_text.drawn(evaluation)}."
+        return f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: {figure_text.independence(evaluation)}."
     power = figure_text.power_of_units(evaluation.auc, evaluation.units, evaluation.unit, "a distance of AUC from chance")
-    return f"{tested}{power}Intervals {figure_text.drawn(evaluation)}."
+    return f"{tested}{power}Intervals {figure_text.independence(evaluation)}."
 
 
 def _periods(evaluation: Evaluation, outcome: str) -> str:
@@ -129,13 +129,13 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _data(run: Run) -> list[str]:
-    from .run_text import described
+    from .run_text import description
 
     data = run.data
     if data is None:
         return []
     parts = [
-        page.words(described(data) + (f". {run.corrected}." if run.corrected else "")),
+        page.words(description(data) + (f". {run.corrected}." if run.corrected else "")),
         page.words(f"Canonical hash {data.digest[:16]}; {run.git or 'no git'}; model {(run.code or '')[:16]}", "soft"),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]

@@ -26,14 +26,14 @@ class NotedRun(Run, frozen=True, kw_only=True):
     note: str = ""
 
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *told(self)])
+        return "\n".join([super().__str__(), *note_lines(self)])
 
 
-def noted(run: Run, notes: Notes) -> NotedRun:
+def with_notes(run: Run, notes: Notes) -> NotedRun:
     return NotedRun(**{name: getattr(run, name) for name in run.__struct_fields__}, tags=notes.tags, note=notes.note)
 
 
-def told(noted: NotedRun | Notes) -> list[str]:
+def note_lines(noted: NotedRun | Notes) -> list[str]:
     """Lines of what people say."""
     tags = [f"  tags          {' '.join(noted.tags)}"] if noted.tags else []
     return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
@@ -59,7 +59,7 @@ def list_runs(project: Project, *, sort: str | None = None, where: Sequence[str]
     """
     wanted = conditions(sort, where)
     blobs = project.target.blobs
-    listed = [noted(run, notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
+    listed = [with_notes(run, notes.read(blobs, run.name)) for run in runs.list_runs(project, newest=newest)]
     chosen = [entry for entry in listed if all(holds(entry) for holds in wanted)]
     return Rows(chosen if sort is None else sorted(chosen, key=lambda run: _badness(run, sort)))
 

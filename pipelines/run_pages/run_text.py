@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...project.metrics import AGAINST, ranks
-from .figure_text import days, drawn, estimate, interval, number_of, people, signed
+from .figure_text import days, estimate, independence, interval, number_of, people, signed
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
@@ -18,7 +18,7 @@ def text(run: Run) -> str:
     """The block that `isthmus train` prints."""
     lines = [f"{run.target:<7} run {run.name}   {run.model} / {run.told()}   {run.git or 'no git'}"]
     if run.data:
-        lines.append(_line("rows", described(run.data)))
+        lines.append(_line("rows", description(run.data)))
     lines += [_line("corrected", str(run.corrected))] if run.corrected else []
     lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []
     if run.evaluation:
@@ -26,7 +26,7 @@ def text(run: Run) -> str:
     if run.status == "failed":
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
-    lines += [_line("leaks", _judged(run, "leaks", check.reason)) for check in run.checks.checks if check.name == "leaks"]
+    lines += [_line("leaks", _with_verdict(run, "leaks", check.reason)) for check in run.checks.checks if check.name == "leaks"]
     lines.append(_line("gate", _gate(run)))
     lines += [_line("", run.checks.note)] if run.checks.note else []
     alias = run.alias or run.alias_why_not
@@ -51,7 +51,7 @@ def outcome_of(run: Run) -> str:
     return run.data.outcome if run.data else "positive"
 
 
-def described(data: Data) -> str:
+def description(data: Data) -> str:
     """`20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
@@ -68,7 +68,7 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
     length = f"day{plural}" if evaluation.forward_days == 1 else f"period{plural} of {evaluation.forward_days:g} days"
     tested = f"{number} test {length}: {evaluation.rows:,} rows"
     lines = [_line("forward", f"{tested}, {number_of(evaluation.positives, outcome_of(run))}")]
-    lines.append(_line("auc", _judged(run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}")))
+    lines.append(_line("auc", _with_verdict(run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}")))
     lines += _ranking(run, evaluation)
     if evaluation.log_loss is not None and evaluation.log_loss_difference is not None:
         to_base = evaluation.log_loss_difference
@@ -77,8 +77,10 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         difference = f"{signed(to_base.value, 5)}{between}"
         lines.append(_line("log loss", f"{evaluation.log_loss:.5f} against {base} ({difference})"))
     if evaluation.calibration is not None:
-        lines.append(_line("calibration", _judged(run, "calibration", estimate(evaluation.calibration, 2, what=" observed/expected"))))
-    return [*lines, *_against(run), _line("intervals", drawn(evaluation))]
+        lines.append(
+            _line("calibration", _with_verdict(run, "calibration", estimate(evaluation.calibration, 2, what=" observed/expected")))
+        )
+    return [*lines, *_against(run), _line("intervals", independence(evaluation))]
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
@@ -86,7 +88,7 @@ def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
-def _judged(run: Run, check: str, text: str) -> str:
+def _with_verdict(run: Run, check: str, text: str) -> str:
     """A figure with what the gate says of it."""
     return f"{text:<59}   {run.checks.of(check) or ''}".rstrip()
 
@@ -95,12 +97,12 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
     if evaluation.ranked is None:
         return []
     figures = ranking_figures(evaluation.metrics)
-    lines = [_line(name.replace("_", " "), _judged(run, name, estimate(figure))) for name, figure in figures.items()]
-    lines.append(_line("ranked", told(evaluation.ranked)))
+    lines = [_line(name.replace("_", " "), _with_verdict(run, name, estimate(figure))) for name, figure in figures.items()]
+    lines.append(_line("ranked", ranking_line(evaluation.ranked)))
     return [*lines, *([_line("first place", first_places(evaluation.ranked))] if evaluation.ranked.item else [])]
 
 
-def told(ranked: Ranked) -> str:
+def ranking_line(ranked: Ranked) -> str:
     """`within request_id: 1,204 groups; 318 without both outcomes are left out`."""
     return f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both outcomes are left out"
 
@@ -117,13 +119,13 @@ def _against(run: Run) -> list[str]:
     asked = [check.name.removesuffix(AGAINST) for check in run.checks.checks if check.name.endswith(AGAINST)]
     if run.champion.difference is None:
         why = run.champion.why_not
-        return [_line("vs champion", _judged(run, f"{asked[0]}{AGAINST}" if asked else "", why))] if why else []
+        return [_line("vs champion", _with_verdict(run, f"{asked[0]}{AGAINST}" if asked else "", why))] if why else []
     differences = run.champion.figures()
     lines: list[str] = []
     for name in dict.fromkeys(["auc", *(name for name in differences if name.startswith("ndcg")), *asked]):
         if name in differences:
             spoken = f"{name.replace('_', ' ')} {estimate(differences[name], digits_of(name), sign=True)}"
-            lines.append(_line("" if lines else "vs champion", _judged(run, f"{name}{AGAINST}", spoken)))
+            lines.append(_line("" if lines else "vs champion", _with_verdict(run, f"{name}{AGAINST}", spoken)))
     return lines
 
 

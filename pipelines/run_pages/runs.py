@@ -59,7 +59,7 @@ def log_uri(blobs: BlobStore, run: str) -> str:
     return f"{runs_folder(blobs.root)}/{run}/log.txt"
 
 
-def shown(project: Project, uri: str) -> str:
+def display_path(project: Project, uri: str) -> str:
     """A URI as a reader opens it: a path relative to the project's folder when it is below that."""
     path = local_path(uri)
     if path is None:

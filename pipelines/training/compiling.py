@@ -51,10 +51,10 @@ def compile_run(project: Project, config: str, *, to: EngineName, run: str | Non
     with project.lock("compile"):
         name = run or run_names.next_name(project)
         prepared = prepare(project, pipeline(project, model, tuple(overrides)), run=name, settle=False)
-    return _compiled(project, prepared, to, image, name)
+    return _compile(project, prepared, to, image, name)
 
 
-def _compiled(project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str) -> Compiled:
+def _compile(project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str) -> Compiled:
     name = f"{project.spec.name}-{prepared.pipeline}".replace("_", "-")
     settings = ir.Settings(name=name, image=image)
     if to == "argo":

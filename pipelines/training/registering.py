@@ -44,8 +44,8 @@ def register(context: StepContext, model: Model) -> None:
     manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
     champion = promotion.current(registry, model.model, promotion.CHAMPION)
     other = champion is not None and champion.digest != manifest.digest
-    bounds = gate.asked(model.gate, ranked=measured.ranked is not None, champion=other)
-    compared = _compared(blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec)
+    bounds = gate.bounds_of(model.gate, ranked=measured.ranked is not None, champion=other)
+    compared = _comparison(blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec)
     leaks = gate.no_leaks(model.gate, data.leaks)
     judged = gate.judge(bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks)
     uri = publish(blobs, context.inputs["model"], manifest)
@@ -78,8 +78,8 @@ def register(context: StepContext, model: Model) -> None:
         version=f"{model.model}@{version.version}",
         alias=alias,
         alias_why_not=why_not,
-        log=runs.shown(project, runs.log_uri(blobs, context.run)),
-        report=runs.shown(project, run_uri(blobs, context.run)),
+        log=runs.display_path(project, runs.log_uri(blobs, context.run)),
+        report=runs.display_path(project, run_uri(blobs, context.run)),
         **_submission(context.parameters["about"]),
     )
     report.write_run(blobs, run, ours, theirs)
@@ -124,7 +124,7 @@ def _predictions(folder: Path) -> pa.Table:
     return pq.ParquetFile(folder / "predictions.parquet").read()
 
 
-def _compared(blobs: BlobStore, ours: pa.Table, champion: ModelVersion | None, *, own: str, model: Model, spec: ProjectSpec) -> Champion:
+def _comparison(blobs: BlobStore, ours: pa.Table, champion: ModelVersion | None, *, own: str, model: Model, spec: ProjectSpec) -> Champion:
     if champion is None:
         entity = entity_of(model.features, spec)
         best = measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None

@@ -146,7 +146,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
                 phases[step.name] = step.phase
                 logs.emit("step", run=name, step=step.name, phase=step.phase, reason=step.reason)
         running = [step.name for step in state.steps if step.phase == "running"]
-        project.progress(f"{about}: {', '.join(running)}; steps done" if running else f"{about}: steps done", *_done(state, total))
+        project.progress(f"{about}: {', '.join(running)}; steps done" if running else f"{about}: steps done", *_progress(state, total))
 
     read = time.monotonic()
 
@@ -154,7 +154,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
         nonlocal read
         if time.monotonic() - read > _COUNTED and any(step.name == "evaluate" and step.phase == "running" for step in state.steps):
             read = time.monotonic()
-            project.progress(f"{about}: evaluate{_period(project, name)}; steps done", *_done(state, total))
+            project.progress(f"{about}: evaluate{_period(project, name)}; steps done", *_progress(state, total))
 
     state = watch(project, submitted, on_change=progress, on_look=count)
     blobs = project.target.blobs
@@ -166,7 +166,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
         return run
     step, reason = (failed[0].name, failed[0].reason or "it failed") if failed else (state.phase, "it was stopped")
     text = reason.removeprefix("Invalid: ")
-    run = _failed(project, model, name, planned=planned, failure=f"{step}: {text}")
+    run = _failed_run(project, model, name, planned=planned, failure=f"{step}: {text}")
     records.keep(blobs, run)
     mirror(project, run)
     known = failure(project, name, step)
@@ -174,7 +174,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"{mend}nothing was registered; log {run.log}")
 
 
-def _done(state: RunState, total: int) -> tuple[int, int]:
+def _progress(state: RunState, total: int) -> tuple[int, int]:
     return sum(step.phase in ("done", "skipped") for step in state.steps), total
 
 
@@ -189,7 +189,7 @@ def _period(project: Project, run: str) -> str:
     return f", {lines[-1].partition(': ')[0][:60]}" if lines else ""
 
 
-def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:
+def _failed_run(project: Project, model: Model, name: str, *, planned: Pipeline, failure: str) -> Run:
     about = planned.steps[-1].parameters["about"]
     return Run(
         name=name,
@@ -209,7 +209,7 @@ def _failed(project: Project, model: Model, name: str, *, planned: Pipeline, fai
         git=msgspec.convert(about["git"], Git | None),
         overrides=tuple(about["overrides"]),
         failure=failure,
-        log=runs.shown(project, runs.log_uri(project.target.blobs, name)),
+        log=runs.display_path(project, runs.log_uri(project.target.blobs, name)),
     )
 
 

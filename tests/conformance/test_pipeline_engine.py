@@ -9,7 +9,7 @@ import pytest
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
-from isthmus.pipelines.submit import submitted
+from isthmus.pipelines.submit import pipeline_run
 from isthmus.storage import wait
 
 pytestmark = [pytest.mark.ports("pipelines", "blobs"), pytest.mark.slow]
@@ -45,7 +45,7 @@ def write(target, tmp_path, *steps) -> PipelineRun:
         settled={},
     )
     target.blobs.put(run_uri(target.blobs.root, "r1"), encode_run(document))
-    return submitted(target.blobs, document)
+    return pipeline_run(target.blobs, document)
 
 
 def until(target, run, holds, seconds=120):

@@ -86,13 +86,13 @@ def _ends(number):
 
 def settle(folder, *, within=300):
     """Wait for the runs that were left behind: they go on without the command that began them. Those that were never started."""
-    from isthmus.pipelines.watch import ended, observe
+    from isthmus.pipelines.watch import has_ended, observe
 
     deadline, not_started = time.monotonic() + within, []
     with im.open(folder / "project.yaml") as project:
         for path in sorted((folder / ".isthmus/runs").glob("*/run.json")):
             try:
-                while not ended(observe(project, path.parent.name)):
+                while not has_ended(observe(project, path.parent.name)):
                     assert time.monotonic() < deadline, f"run {path.parent.name} does not end"
                     time.sleep(0.05)
             except NotFound:

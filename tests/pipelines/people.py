@@ -59,7 +59,7 @@ def sums(made, scores):
         "auc": units.totals(*ranking.pair_shares(scores, made.outcome, made.day), made.unit, made.units, degree=2),
         "log_loss": units.totals(statistics.log_loss(scores, made.outcome), 1.0, made.unit, made.units),
         "calibration": units.totals(made.outcome, scores, made.unit, made.units),
-        **metrics.ranked(ranking.measure(scores, made.outcome, among.group, among.groups), among),
+        **metrics.ranking_totals(ranking.measure(scores, made.outcome, among.group, among.groups), among),
     }
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines.models.call_parameters import CallParameter, accepted, fitting, is_scalar
+from isthmus.pipelines.models.call_parameters import CallParameter, fitting, is_scalar, parameters_of
 
 SCALARS = st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 
@@ -27,7 +27,7 @@ def predictor_with(method, default):
 
 
 def test_the_keyword_only_parameters_of_predict_are_accepted_with_the_type_of_their_default():
-    assert accepted(Blended()) == {
+    assert parameters_of(Blended()) == {
         "blend": CallParameter(type="float", default=0.5),
         "most": CallParameter(type="int", default=10),
         "mode": CallParameter(type="string", default="mean"),
@@ -43,7 +43,7 @@ def test_a_predictor_without_any_or_without_a_signature_accepts_none():
     class InC:
         predict = dict.fromkeys
 
-    assert accepted(Plain()) == accepted(InC()) == {}
+    assert parameters_of(Plain()) == parameters_of(InC()) == {}
 
 
 def test_a_parameter_needs_a_default_as_a_call_may_come_without_it():
@@ -52,20 +52,20 @@ def test_a_parameter_needs_a_default_as_a_call_may_come_without_it():
             return [blend for _ in rows]
 
     with pytest.raises(Invalid, match=r"^Needy\.predict has no default for blend$"):
-        accepted(Needy())
+        parameters_of(Needy())
 
 
 @pytest.mark.parametrize("default", [None, (0.5,), float("nan"), 2**60, b"a"])
 def test_a_default_that_no_call_can_send_is_refused(default):
     with pytest.raises(Invalid, match=r"^Other.predict has blend=.*, which no call can send$") as error:
-        accepted(predictor_with("predict", default))
+        parameters_of(predictor_with("predict", default))
     assert "name it _blend" in error.value.remedy
 
 
 @pytest.mark.parametrize("default", [0.4, 1, "0.5"])
 def test_evaluation_and_serving_go_by_the_same_default(default):
     with pytest.raises(Invalid, match=r"^Other.predict_table has blend=.* and Other.predict 0.5$"):
-        accepted(predictor_with("predict_table", default))
+        parameters_of(predictor_with("predict_table", default))
 
 
 @given(SCALARS)
@@ -113,4 +113,4 @@ def test_another_type_than_the_default_s_is_told(kind, value, words):
 
 
 def test_what_is_not_accepted_is_left_out_whatever_it_is():
-    assert fitting({"unread": [None], "blend": 0.1}, accepted(Blended())) == {"blend": 0.1}
+    assert fitting({"unread": [None], "blend": 0.1}, parameters_of(Blended())) == {"blend": 0.1}

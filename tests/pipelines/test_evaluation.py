@@ -212,7 +212,7 @@ def test_intervals_do_not_depend_on_the_order_of_the_rows(tmp_path):
 
 def test_a_log_without_units_or_with_few_says_so(tmp_path):
     alone = measure.measure(forward(trained.data(), Recorder(), tmp_path))
-    assert figure_text.drawn(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
+    assert figure_text.independence(alone) == "rows taken as independent: the log names no unit, so the true intervals are wider"
     data = trained.data()
     for unit, ranked, said in (
         (None, "position", "3 positions taken as independent: the log names no unit, so the true intervals are wider"),
@@ -223,7 +223,7 @@ def test_a_log_without_units_or_with_few_says_so(tmp_path):
             data, Recorder(), MODEL, start=START, end=END, folder=tmp_path, log=lambda _text: None, among=among
         )
         measured = measure.measure(found)
-        assert figure_text.drawn(measured) == said
+        assert figure_text.independence(measured) == said
         assert (measured.auc.low, measured.auc.high, measured.calibration, measured.metrics) == (0.0, 1.0, None, {})
 
 

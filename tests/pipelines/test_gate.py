@@ -49,16 +49,16 @@ def test_what_is_missing_is_said():
 
 def test_a_ranking_is_compared_with_the_champion_s_unless_the_gate_does_so_itself():
     default = Bound(metric="ndcg@10", against=True, low=0.0)
-    assert gate.asked(Gate(), ranked=True, champion=True) == (default,)
-    assert gate.asked(Gate(bounds=BOTH), ranked=True, champion=True) == (*BOTH, default)
+    assert gate.bounds_of(Gate(), ranked=True, champion=True) == (default,)
+    assert gate.bounds_of(Gate(bounds=BOTH), ranked=True, champion=True) == (*BOTH, default)
     own = (Bound(metric="mrr", against=True, low=-0.01),)
-    assert gate.asked(Gate(bounds=own), ranked=True, champion=True) == own
-    assert gate.asked(Gate(), ranked=False, champion=True) == gate.asked(Gate(), ranked=True, champion=False) == ()
+    assert gate.bounds_of(Gate(bounds=own), ranked=True, champion=True) == own
+    assert gate.bounds_of(Gate(), ranked=False, champion=True) == gate.bounds_of(Gate(), ranked=True, champion=False) == ()
 
 
 def test_better_by_auc_and_worse_as_a_ranking_says_both():
     differences = {"auc": between(0.05, 0.15), "ndcg@10": between(-0.1, -0.02)}
-    for bounds, verdict in ((BOTH[:1], "pass"), (gate.asked(Gate(), ranked=True, champion=True), "fail")):
+    for bounds, verdict in ((BOTH[:1], "pass"), (gate.bounds_of(Gate(), ranked=True, champion=True), "fail")):
         result = gate.judge(bounds, {}, differences)
         assert result.verdict == verdict
         assert "by AUC alone it would pass (auc_vs_champion 0.100" in result.note

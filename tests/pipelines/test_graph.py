@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.errors import Invalid
-from isthmus.pipelines.graph import Artifact, Parameter, Pipeline, Step, Value, check, check_parameters, fits, needed, ordered
+from isthmus.pipelines.graph import (
+    Artifact,
+    Parameter,
+    Pipeline,
+    Step,
+    Value,
+    check,
+    check_parameters,
+    dependencies,
+    fits,
+    topological_order,
+)
 from isthmus.pipelines.port import Condition, Output
 
 AUC = (Output(name="auc", type="float"),)
@@ -98,15 +109,15 @@ def graphs(draw):
 
 @given(graphs())
 def test_every_graph_without_a_circle_is_ordered_once_and_after_its_needs(pipeline):
-    order = [step.name for step in ordered(pipeline)]
+    order = [step.name for step in topological_order(pipeline)]
     assert sorted(order) == sorted(step.name for step in pipeline.steps)
     for step in pipeline.steps:
-        assert all(order.index(need) < order.index(step.name) for need in needed(step))
+        assert all(order.index(need) < order.index(step.name) for need in dependencies(step))
 
 
 @given(graphs(), st.data())
 def test_closing_any_path_into_a_circle_is_found(pipeline, data):
-    order = ordered(pipeline)
+    order = topological_order(pipeline)
     first, last = order[0], data.draw(st.sampled_from(order))
     closed = {first.name: (last.name,)} if first.name != last.name else {first.name: (first.name,)}
     between = {step.name: (first.name,) for step in order if step.name == last.name and step.name != first.name}

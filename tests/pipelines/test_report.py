@@ -19,7 +19,7 @@ from isthmus.pipelines.run_pages import figures, runs
 from isthmus.pipelines.run_pages.calibration_picture import demo_picture
 from isthmus.pipelines.run_pages.compare import compare
 from isthmus.pipelines.run_pages.comparison_page import comparison_page
-from isthmus.pipelines.run_pages.leak import _chosen, leak_page
+from isthmus.pipelines.run_pages.leak import _choose, leak_page
 from isthmus.pipelines.run_pages.report_store import run_uri
 from isthmus.project.specs import Feature, Model
 from isthmus.reports import flow, page, plots
@@ -116,8 +116,8 @@ COUNTED = Model(
 
 def test_a_count_of_what_was_shown_is_not_made_of_outcomes_whatever_it_is_called(shop):
     with pytest.raises(Invalid, match="seen is not made of past outcomes"):
-        _chosen(shop.description, COUNTED, "seen")
-    assert str(_chosen(shop.description, COUNTED, None)) == "item_history.item_ctr"
+        _choose(shop.description, COUNTED, "seen")
+    assert str(_choose(shop.description, COUNTED, None)) == "item_history.item_ctr"
 
 
 def test_the_leak_flatters(shop):

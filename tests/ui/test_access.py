@@ -28,7 +28,7 @@ def headers(**sent):
 
 
 def refused(to, method="GET", path="/experiments", **sent):
-    answer = access.refused(to, method, path, headers(**sent))
+    answer = access.access_refusal(to, method, path, headers(**sent))
     return None if answer is None else answer.status
 
 
@@ -55,7 +55,7 @@ def test_every_answer_says_what_a_browser_may_do_with_it(browser, path):
 @pytest.mark.parametrize("name", ["host", "origin", "authorization"])
 def test_a_header_that_decides_and_is_there_twice_is_refused(name):
     twice = [*headers(), (name.encode(), b"http://127.0.0.1:8790"), (name.encode(), b"http://127.0.0.1:8790")]
-    assert access.refused(local(), "GET", "/experiments", twice).status == 400
+    assert access.access_refusal(local(), "GET", "/experiments", twice).status == 400
 
 
 def test_a_page_of_another_site_reads_nothing():
@@ -82,7 +82,7 @@ def test_a_link_of_another_site_opens_no_door_that_is_shut():
     to = Access(door=door(listen="192.0.2.7", allow_hosts=("127.0.0.1",), token=SECRET, bodies=frozenset({FORM})), write=True)
     assert refused(to, **LINK) == 401
     assert refused(local(proxy=b"x-user"), **LINK) == 401
-    assert access.refused(local(), "GET", "/experiments", [(b"host", b"evil.example"), *headers(**LINK)[1:]]).status == 403
+    assert access.access_refusal(local(), "GET", "/experiments", [(b"host", b"evil.example"), *headers(**LINK)[1:]]).status == 403
     assert refused(local(write=True), "POST", origin=HOST, content_type=FORM.decode(), **LINK) == 403
     assert refused(local(), **(LINK | {"sec_fetch_dest": "iframe"})) == 403
     assert refused(local(), **(LINK | {"sec_fetch_mode": "no-cors"})) == 403
@@ -128,7 +128,7 @@ def test_behind_a_proxy_somebody_has_a_name():
     assert access.who(to, dict(headers(x_forwarded_user=" ann@example.com"))) == "ann@example.com"
     assert access.who(local(), dict(headers(x_forwarded_user="ann"))) is None, "nobody vouches for it"
     twice = [*headers(x_forwarded_user="ann"), (b"x-forwarded-user", b"root")]
-    assert access.refused(to, "GET", "/experiments", twice).status == 400
+    assert access.access_refusal(to, "GET", "/experiments", twice).status == 400
 
 
 def test_beyond_loopback_somebody_must_say_who_may_come():

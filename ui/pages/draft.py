@@ -40,7 +40,7 @@ def file_of(name: str) -> str:
 
 def text(fields: Mapping[str, str]) -> str:
     """YAML, in the order in which people read it. What is empty is left out."""
-    return "\n".join(_lines({name: _trimmed(name, fields.get(name, "")) for name in FIELDS})) + "\n"
+    return "\n".join(_lines({name: _trim(name, fields.get(name, "")) for name in FIELDS})) + "\n"
 
 
 def diff(file: str, written: str) -> str:
@@ -50,7 +50,7 @@ def diff(file: str, written: str) -> str:
     return "\n".join([*head, *(f"+{line}" for line in lines)]) + "\n"
 
 
-def _trimmed(name: str, value: str) -> str:
+def _trim(name: str, value: str) -> str:
     """Of a line without what nobody can see in a file."""
     if name in BLOCKS:
         return value.strip()
@@ -67,7 +67,7 @@ def _lines(of: Mapping[str, str]) -> Iterator[str]:
     yield from _block("targeting", of["targeting"])
     yield from _list("metric", of["metric"], alone=True)
     if of["guardrails"]:
-        yield from ["guardrails:", *(f"  - {_guardrail(line)}" for line in _written(of["guardrails"]))]
+        yield from ["guardrails:", *(f"  - {_guardrail(line)}" for line in _nonempty_lines(of["guardrails"]))]
     yield from _list("also", of["also"])
     yield from _list("segments", of["segments"])
     if of["effect"]:
@@ -85,10 +85,10 @@ def _scalar(name: str, value: str) -> list[str]:
 
 def _block(name: str, value: str) -> list[str]:
     """A mapping, an entry a line."""
-    return [f"{name}:", *(f"  {line}" for line in _written(value))] if value else []
+    return [f"{name}:", *(f"  {line}" for line in _nonempty_lines(value))] if value else []
 
 
-def _written(value: str) -> list[str]:
+def _nonempty_lines(value: str) -> list[str]:
     return [line.rstrip() for line in value.splitlines() if line.strip()]
 
 

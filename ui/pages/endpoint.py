@@ -29,7 +29,7 @@ from ..view import View
 from . import experiments
 from .endpoint_minutes import minutes_parts
 from .endpoint_rules import rules_parts, unit_parts
-from .endpoints import owned, owner_text, path
+from .endpoints import owner_of, owner_text, path
 from .experiments import LayerNow, layers_now
 from .links import version_link
 
@@ -53,14 +53,14 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
     Without the last two neither the warehouse nor the store of the counts is asked.
     """
-    endpoint = declared(project, query["endpoint"])
+    endpoint = declared_endpoint(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)
     unit = query.get("unit", "").strip() if counts_units(endpoint) else ""
     days = whole(query, "days", default=_DAYS, most=_MOST_DAYS) if "days" in query and endpoint.rules else None
     window, reads = settled_window(project, timedelta(minutes=minutes)), Reads()
     data = EndpointData(
         endpoint=reads.of(f"endpoint {name}", lambda: routed(project.target).observe(name)),
-        owner=reads.of(f"the owner of {name}'s traffic", lambda: owned(project, name)),
+        owner=reads.of(f"the owner of {name}'s traffic", lambda: owner_of(project, name)),
         layers=reads.of(f"the experiments on {name}", lambda: [layer for layer in layers_now(project) if layer.endpoint == name]),
         rollout=reads.of(f"the rollout of {name}", lambda: rollout.status(project, name) if rollout.has_any(project, name) else None),
         minutes=reads.of(f"the minutes of {name}", lambda: project.target.metrics.read(name, window)),
@@ -76,7 +76,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     )
 
 
-def declared(project: Project, name: str) -> Endpoint:
+def declared_endpoint(project: Project, name: str) -> Endpoint:
     """NotFound."""
     endpoint = project.spec.endpoints.get(name)
     if endpoint is None:

@@ -12,7 +12,7 @@ from ...rollouts.states import Entry
 from ...rollouts.status import Status
 from ...runtime import Project
 from ..view import View
-from .endpoint import declared
+from .endpoint import declared_endpoint
 from .endpoints import path
 
 
@@ -23,7 +23,7 @@ class RolloutData(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(project: Project, query: Mapping[str, str]) -> View:
     """NotFound: the endpoint has had none."""
-    name = declared(project, query["endpoint"]).name
+    name = declared_endpoint(project, query["endpoint"]).name
     status, entries = rollout.status(project, name), rollout.history(project, name)
     minutes = documents.kept_minutes(project.target.blobs, status.state)
     return View(

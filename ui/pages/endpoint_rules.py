@@ -24,7 +24,7 @@ def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | 
     hits = counted if isinstance(counted, RuleHits) else None
     head = ("rule", *(("answers", "share") if hits else ()), "does", "where the request is", "in force")
     rows = [_row(rule, now, hits) for rule in endpoint.rules]
-    below = [missing(counted)] if isinstance(counted, Unread) else _counted(hits) if hits else []
+    below = [missing(counted)] if isinstance(counted, Unread) else _answer_count(hits) if hits else []
     return [
         kit.table(head, rows, wordy=range(len(head) - 3, len(head))),
         *below,
@@ -40,7 +40,7 @@ def _counts(endpoint: str) -> list[tuple[str, str]]:
     return [(f"count in the answers of {days} day{'s' if days > 1 else ''}", f"{path(endpoint)}?days={days}") for days in _DAYS]
 
 
-def _counted(hits: RuleHits) -> list[str]:
+def _answer_count(hits: RuleHits) -> list[str]:
     return [kit.words(f"Of {hits.answers:,} answers since {hits.since:%Y-%m-%d}, on the project's clock.", "soft")]
 
 

@@ -29,7 +29,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     reads = Reads()
     listed = reads.of("endpoints", lambda: listing(project))
     known = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
-    owners = {name: reads.of(f"the owner of {name}", partial(owned, project, name)) for name in known.endpoints}
+    owners = {name: reads.of(f"the owner of {name}", partial(owner_of, project, name)) for name in known.endpoints}
     rows = [_row(name, state, owners[name]) for name, state in known.endpoints.items()]
     empty = [kit.words("project.yaml names no endpoint.", "soft")] if not project.spec.endpoints else []
     return View(
@@ -47,7 +47,7 @@ def path(endpoint: str) -> str:
     return f"/endpoints/{quote(endpoint, safe='')}"
 
 
-def owned(project: Project, endpoint: str) -> owner.Owner | None:
+def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
     claim = owner.read(project.target.state, endpoint)
     return None if claim is None else claim.owner
 

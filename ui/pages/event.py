@@ -51,7 +51,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=name,
         below=" ".join(filter(None, (data.event.description, f"Owner {data.event.owner}." if data.event.owner else ""))),
-        parts=(*reads.box(), *_about(data.event), _stored(data, days, _price(project, state)), _quarantine(data)),
+        parts=(*reads.box(), *_about(data.event), _volume_section(data, days, _price(project, state)), _quarantine(data)),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
 
@@ -79,7 +79,7 @@ def _attribute(of: AttributeEntry) -> tuple[str, ...]:
     return (of.name, type_, of.rule, refers, ", ".join(of.readers), of.description)
 
 
-def _stored(data: EventData, days: int | None, price: str) -> str:
+def _volume_section(data: EventData, days: int | None, price: str) -> str:
     name = data.event.name
     rows = [kit.words(f"{data.rows:,} rows are stored, copies included.")] if isinstance(data.rows, int) else []
     counts = [(f"count the events of {length} days", f"{path(name)}?days={length}") for length in (7, _DAYS, 90)]

@@ -77,7 +77,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
     startable = experiment.name in project.spec.experiments
     parts = (
         *_verdict(data, run.run),
-        *_seen(data, run.run, agreed=query.get("despite-split") == _AGREED),
+        *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
         *_looks(run_looks.read(project.target.state, run.run), data, run.run),
         *_standing(data, run, startable=startable),
         run_report.definition(experiment),
@@ -118,7 +118,7 @@ def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterat
     yield from experiment_forms.of_run(data.status, run, startable=startable)
 
 
-def _seen(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
+def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
     seen = data.results
     if seen is None:
         return []

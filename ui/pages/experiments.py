@@ -44,7 +44,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     return View(
         title="Experiments",
         below="Units and verdicts are those of the newest look at each run: this page asks the log nothing.",
-        parts=(_table(project, lines), *_drawn(layers)),
+        parts=(_table(project, lines), *_layer_section(layers)),
         data=Experiments(experiments=lines, layers=layers),
     )
 
@@ -101,7 +101,7 @@ def _holder(run: LiveRun) -> Holder:
     return Holder(run=run.run, buckets=list(run.ranges), share=float(buckets.share(run.ranges)))
 
 
-def _drawn(layers: Sequence[LayerNow]) -> list[str]:
+def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
     if not layers:
         return []
     rows = [[layer.layer, layer.endpoint, f"{layer.free:g} %", f"{layer.holdout:g} %", _holders_text(layer)] for layer in layers]

@@ -16,7 +16,7 @@ from ...runtime import Project
 from ..reads import Reads, Unread
 from ..view import View
 from .links import run_link
-from .models import promotion_table, served
+from .models import promotion_table, variants_by_version
 
 
 class VersionData(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     model, number = parsed(query["version"])
     name, reads = f"{model}@{number}", Reads()
     lineage = version_lineage(project, model, number)
-    serving = served(project, reads).get(name, [])
+    serving = variants_by_version(project, reads).get(name, [])
     aliases = ", ".join(sorted(lineage.version.aliases)) or "no alias"
     return View(
         title=name,
@@ -62,13 +62,13 @@ def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[s
     if not edges:
         return []
     behind = kit.table(("this", "is made of", "of which"), [(str(edge.target), str(edge.source), edge.what) for edge in every], wordy=2)
-    links = [flow.Link(source=str(edge.source), target=str(edge.target), title=_told(edge)) for edge in every]
+    links = [flow.Link(source=str(edge.source), target=str(edge.target), title=_edge_text(edge)) for edge in every]
     drawn = flow.flow("From events to who serves it", _boxes(every), links, behind=behind)
     words = kit.words("Objective and features are the run's; what lies before them is as project.yaml says it now.", "soft")
     return [kit.section("Made of", drawn, words)]
 
 
-def _told(edge: Edge) -> str:
+def _edge_text(edge: Edge) -> str:
     return f"{edge.source} -> {edge.target}" + (f": {edge.what}" if edge.what else "")
 
 

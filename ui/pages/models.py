@@ -37,14 +37,14 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
     data = ModelsData(
         versions=versions,
         runs={} if isinstance(trained, Unread) else makers(trained),
-        served=served(project, reads),
+        served=variants_by_version(project, reads),
         promotions=promotions,
         unread=(),
     )
     return View(
         title="Models",
         below=f"Versions that are registered on {project.target.name}, newest first.",
-        parts=(*reads.box(), *_versions(data), *_promoted(promotions)),
+        parts=(*reads.box(), *_versions(data), *_promotion_section(promotions)),
         data=msgspec.structs.replace(data, unread=tuple(reads.unread)),
     )
 
@@ -53,7 +53,7 @@ def makers(trained: Sequence[Run]) -> dict[str, str]:
     return {run.version: run.name for run in trained if run.version}
 
 
-def served(project: Project, reads: Reads) -> dict[str, list[str]]:
+def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
     """Of each version the variants that run it, whatever their share."""
     listed = reads.of("endpoints", lambda: listing(project))
     where: dict[str, list[str]] = {}
@@ -95,7 +95,7 @@ def _row(of: ModelVersion, data: ModelsData) -> tuple[str, ...]:
     )
 
 
-def _promoted(promotions: list[Promotion] | Unread) -> list[str]:
+def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:
     if isinstance(promotions, Unread) or not promotions:
         return []
     return [kit.section("Promotions", promotion_table(promotions))]

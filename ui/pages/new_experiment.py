@@ -65,7 +65,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     if not query.get("name", "").strip():
         hint = kit.words("Fill in the form: what the project's loader says of it, and the file, stand here.", "soft")
         return _view(NewExperiment(file="", text="", layers=layers), form, (hint,), {})
-    data = _drafted(project, query, layers)
+    data = _draft(project, query, layers)
     return _view(data, form, _answer(data, query), {".diff": draft.diff(data.file, data.text)} if data.sound else {})
 
 
@@ -74,7 +74,7 @@ def _view(data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files:
     return View(title="New experiment", below=below, parts=(form, Region(name=_ANSWER, parts=parts)), data=data, files=files)
 
 
-def _drafted(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
+def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
     name = query.get("name", "").strip()
     try:
         file, text = draft.file_of(name), draft.text(query)
@@ -151,7 +151,7 @@ def _power(project: Project, description: Description, name: str, query: Mapping
         if query.get("rate") != "log":
             return None, "Say the control's rate, or let the log say it: one query, whose answer is kept for ten minutes."
         metric = description.spec.metrics[experiment.metric[0]]
-        known = _remembered(as_if, metric, description.spec.layers[experiment.layer].endpoint)
+        known = _cached_past(as_if, metric, description.spec.layers[experiment.layer].endpoint)
         return run_powering.power(as_if, name, known=known, **asked), ""
     except IsthmusError as error:
         return None, f"{error.message}. {error.remedy or ''}"
@@ -170,7 +170,7 @@ def _number(text: str, what: str) -> float | None:
     return number
 
 
-def _remembered(project: Project, metric: Metric, endpoint: str) -> Past:
+def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
     """What the log says of a metric, asked at most once in ten minutes."""
     key = (str(project.folder), project.target.name, endpoint, metric)
     at, known = _of_log.get(key, (0.0, None))
@@ -231,7 +231,7 @@ def _of_endpoint(endpoint: Endpoint) -> str:
 
 def write(project: Project, fields: Mapping[str, str]) -> str:
     """Put the file into the project's folder. ProjectError: the loader refuses it. AlreadyExists: there is one. IsthmusError: no room."""
-    data = _drafted(project, fields, [])
+    data = _draft(project, fields, [])
     if not data.sound:
         raise ProjectError(data.errors)
     try:

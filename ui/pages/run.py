@@ -12,7 +12,7 @@ from ...pipelines.port import RunState
 from ...pipelines.run_pages import notes, report, runs
 from ...pipelines.run_pages.notes import Notes
 from ...pipelines.run_pages.records import Run
-from ...pipelines.run_pages.run_list import NotedRun, noted
+from ...pipelines.run_pages.run_list import NotedRun, with_notes
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
@@ -31,20 +31,20 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     try:
         run = runs.get_run(project, name)
     except NotFound as missing:
-        return _unfinished(project, name, missing)
-    return _finished(project, run)
+        return _unfinished_view(project, name, missing)
+    return _finished_view(project, run)
 
 
-def _finished(project: Project, run: Run) -> View:
+def _finished_view(project: Project, run: Run) -> View:
     reads = Reads()
     stored = reads.of("its notes", lambda: notes.read(project.target.blobs, run.name))
     remarks = Notes() if isinstance(stored, Unread) else stored
-    body = _failed(run) if run.evaluation is None else _parts(project, run, reads)
+    body = _failure_parts(run) if run.evaluation is None else _parts(project, run, reads)
     return View(
         title=report.title(run),
         below=report.when(run),
-        parts=(*reads.box(), _links(run), *_noted(remarks), *body),
-        data=RunData(run=noted(run, remarks), unread=tuple(reads.unread)),
+        parts=(*reads.box(), _links(run), *_note_parts(remarks), *body),
+        data=RunData(run=with_notes(run, remarks), unread=tuple(reads.unread)),
     )
 
 
@@ -57,7 +57,7 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
     return report.parts(run, ours, None if isinstance(theirs, Unread) else theirs)
 
 
-def _failed(run: Run) -> list[str]:
+def _failure_parts(run: Run) -> list[str]:
     return [kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"), kit.code(str(run))]
 
 
@@ -70,11 +70,11 @@ def _links(run: Run) -> str:
     return kit.line(*version, *champion)
 
 
-def _noted(noted: Notes) -> list[str]:
-    return [kit.words(f"{' '.join(noted.tags)}   {noted.note}".strip())] if noted.tags or noted.note else []
+def _note_parts(remarks: Notes) -> list[str]:
+    return [kit.words(f"{' '.join(remarks.tags)}   {remarks.note}".strip())] if remarks.tags or remarks.note else []
 
 
-def _unfinished(project: Project, name: str, missing: NotFound) -> View:
+def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
     try:
         state: RunState = watch.observe(project, name)
     except NotFound:

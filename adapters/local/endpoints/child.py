@@ -51,10 +51,10 @@ class TakenOver:
                 os.kill(self.pid, number)
 
     async def wait(self) -> str:
-        await self._ended()
+        await self._wait_for_end()
         return "ended; how is not known, as the supervisor that started it has died"
 
-    async def _ended(self) -> None:
+    async def _wait_for_end(self) -> None:
         descriptor = _descriptor(self.pid)
         try:
             if descriptor >= 0 and self.runs:

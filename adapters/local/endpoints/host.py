@@ -26,7 +26,7 @@ from . import supervision
 from .http import Client, Response
 from .rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
 from .serving import arguments, serving
-from .states import absent, dead, seen
+from .states import absent, dead, state_of
 
 GRACE = 15.0  # seconds beyond the longest that a request may take, which its router tells
 
@@ -49,7 +49,7 @@ class LocalEndpointHost:
         name = spec.name
         row = self._row(name)
         saw = self._state(name, row) if row else absent(name)
-        wanted = self._wanted(spec, row)
+        wanted = self._next_row(spec, row)
         if row is None or wanted.spec != row.spec or wanted.split != row.split:
             wanted = self._write(wanted, expect=row)
         if not supervision.alive(self._home, name):
@@ -105,7 +105,7 @@ class LocalEndpointHost:
             headers.append(("x-amzn-sagemaker-target-variant", variant))
         response = self._post(endpoint, body, headers)
         if response.status != 200:
-            raise _failed(endpoint, response)
+            raise _failure(endpoint, response)
         version = response.headers.get("x-isthmus-version")
         return Reply(
             predictions=hosting.predictions(endpoint, response.body),
@@ -136,7 +136,7 @@ class LocalEndpointHost:
     def _row(self, name: str) -> EndpointRow | None:
         return read(self._db.connection, name)
 
-    def _wanted(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
+    def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
         """The row as it would be after the spec. Conflict when that takes something from a variant with traffic."""
         if row is not None and row.spec == spec:
             self._restore(row)
@@ -255,7 +255,7 @@ class LocalEndpointHost:
             return dead(
                 row, f"the router does not answer: {error}{words}", phase="updating" if supervision.alive(self._home, name) else "failed"
             )
-        return seen(row, report)
+        return state_of(row, report)
 
 
 def delete(target: Target, resource: Resource) -> None:
@@ -269,7 +269,7 @@ def delete(target: Target, resource: Resource) -> None:
     supervision.end(home(target), resource.name)
 
 
-def _failed(endpoint: str, response: Response) -> Exception:
+def _failure(endpoint: str, response: Response) -> Exception:
     """The router marks what is its own; everything else is the model's."""
     body = response.body.decode("utf-8", "replace")
     try:

@@ -33,7 +33,7 @@ class RequestLog:
     def write(self, variant: str, status: int, seconds: float) -> None:
         now = time.time()
         hour = int(now // 3600)
-        line = rendered(int(now * 1000), variant, status, int(seconds * 1_000_000))
+        line = log_line(int(now * 1000), variant, status, int(seconds * 1_000_000))
         if self._torn:
             line = b"\n" + line
         try:
@@ -53,7 +53,7 @@ class RequestLog:
         remove_before(self._folder, datetime.now(UTC) - self._keep)
 
 
-def rendered(finished: int, variant: str, status: int, microseconds: int) -> bytes:
+def log_line(finished: int, variant: str, status: int, microseconds: int) -> bytes:
     """A line. `finished`: milliseconds since 1970."""
     return b"%d,%s,%d,%d\n" % (finished, variant.encode(), status, microseconds)
 

@@ -39,7 +39,7 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
     )
 
 
-def seen(row: EndpointRow, report: Report) -> EndpointState:
+def state_of(row: EndpointRow, report: Report) -> EndpointState:
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
     if "failed" in phases:

@@ -74,7 +74,7 @@ def start(home: Path, row: EndpointRow, listening: socket.socket, arguments: Seq
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
     with (folder / "supervisor.lock").open("ab") as lock, (folder / "supervisor.log").open("ab") as log:
-        if not _locked(lock.fileno()):
+        if not _try_lock(lock.fileno()):
             return False
         end_left(home, row.name)
         record()
@@ -117,7 +117,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", str(script), *map(str, fds), *arguments]
 
 
-def _locked(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     for _ in range(20):  # a reader that asks `alive` holds it for a moment
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ from ....feature_store.port import TableSpec
 from ....storage import Phase, Resource
 from ....target import Target
 from ....times import epoch_milliseconds
-from ...common.event_values import TIME, check_stream, encoded, event_values, rules_of
+from ...common.event_values import TIME, check_stream, encode_events, event_values, rules_of
 from ...common.tables import Document
 from .. import inventory
 from ..errors import translated
@@ -62,7 +62,7 @@ class LocalEventLog:
         if document is None or document.stream_key is None:
             raise _absent(stream)
         rules = rules_of(document)
-        rows, rejected = encoded(events, lambda event: event_values(rules, event, _written)[0])
+        rows, rejected = encode_events(events, lambda event: event_values(rules, event, _stored_value)[0])
         if rows:
             with self._calls.mutating("events.append", stream):
                 self._commit(_Ticket(stream, rows))
@@ -103,7 +103,7 @@ class LocalEventLog:
         self._database.close()
 
 
-def _written(_column: Column, value: object) -> object:
+def _stored_value(_column: Column, value: object) -> object:
     """A timestamp becomes milliseconds."""
     return epoch_milliseconds(value) if isinstance(value, datetime) else value
 

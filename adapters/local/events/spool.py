@@ -101,7 +101,7 @@ def compact(database: Database, table: Path, document: Document, *, about: int |
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        done = floor(batches.listed(table, {}))
+        done = floor(batches.list_batches(table, {}))
         waiting = read(database.connection, document, after=done, about=about).events
         last = done
         if waiting.num_rows:

@@ -47,14 +47,14 @@ class LocalPipelineEngine:
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:
             runner.poll()
-        seen = self._seen(run_id)
+        seen = self._state(run_id)
         if seen is None or seen.phase not in ("running", "cancelling"):
             return seen
         with translated(f"closing run {run_id}, which ended"):
             table.bury(self._db, run_id)
-        return self._seen(run_id)
+        return self._state(run_id)
 
-    def _seen(self, run_id: str) -> RunState | None:
+    def _state(self, run_id: str) -> RunState | None:
         state = table.state(self._db, run_id)
         if state is None:
             return None

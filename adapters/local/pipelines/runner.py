@@ -151,7 +151,7 @@ class Runner:
         if name is None:
             self._cancel()
         else:
-            self._ended(self.running.pop(name))
+            self._finish(self.running.pop(name))
 
     def _enforce(self, now: float) -> None:
         for running in self.running.values():
@@ -171,7 +171,7 @@ class Runner:
         for found in self.running.values():
             found.kill(signal.SIGTERM)
 
-    def _ended(self, running: _Running) -> None:
+    def _finish(self, running: _Running) -> None:
         running.sweep()
         code, name = running.process.returncode, running.spec.name
         if code == 0:

@@ -34,7 +34,7 @@ def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-def listed(table: Path, known: dict[str, Batch], *, stray: Callable[[str], None] = _warn) -> tuple[Batch, ...]:
+def list_batches(table: Path, known: dict[str, Batch], *, stray: Callable[[str], None] = _warn) -> tuple[Batch, ...]:
     """Every finished batch, by name. One that is in `known` was listed before and cannot have changed.
 
     What somebody else put there is told to `stray` (by default as a warning) and passed over.

@@ -33,14 +33,14 @@ class Contents(StoredDocument, frozen=True, kw_only=True):
 
 def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
     """After a batch was published. `again`: it was there before; what is noted of it stays."""
-    if again and batch in noted(database.connection, table.name):
+    if again and batch in stored_contents(database.connection, table.name):
         return
     contents = _contents(table / batch)
     with database.transaction(f"noting {table.name}/{batch}") as db:
         db.execute("INSERT OR REPLACE INTO warehouse_batches VALUES (?, ?, ?)", (table.name, batch, msgspec.json.encode(contents)))
 
 
-def noted(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
+def stored_contents(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
     """By batch."""
     rows = db.execute("SELECT batch, contents FROM warehouse_batches WHERE name = ?", (table,)).fetchall()
     return {batch: decode(contents, Contents, what=f"the contents of {table}/{batch}") for batch, contents in rows}

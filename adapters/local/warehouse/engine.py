@@ -13,8 +13,8 @@ import msgspec
 from ....errors import Invalid, IsthmusError, LimitExceeded
 from ....target import Target
 from ...common import results
-from ...common.queries import bound, placed, sql_error, sql_invalid
-from ...common.relations import needed, quoted
+from ...common.queries import bind, sql_error, sql_invalid, with_position
+from ...common.relations import quoted, relations_in
 from ...common.tables import Document
 from .. import files
 from ..errors import FULL
@@ -64,8 +64,8 @@ class Engine:
         """Canonical rows. Invalid with the position, or naming a file that is not what was written (`compare`)."""
 
         def run() -> pa.Table:
-            base = self._refreshed(documents, needed(documents, sql), compare=compare)
-            return results.canonical(bound(self._cursor(base), sql, params)[0].to_arrow_table())
+            base = self._refresh(documents, relations_in(documents, sql), compare=compare)
+            return results.canonical(bind(self._cursor(base), sql, params)[0].to_arrow_table())
 
         try:
             return self._run(run, documents, sql, params)
@@ -82,8 +82,8 @@ class Engine:
         """
 
         def run() -> None:
-            with self._refreshed(documents, needed(documents, sql), compare=True).cursor() as cursor:
-                into(bound(cursor, sql, params)[0])
+            with self._refresh(documents, relations_in(documents, sql), compare=True).cursor() as cursor:
+                into(bind(cursor, sql, params)[0])
 
         self._run(run, documents, sql, params)
 
@@ -108,7 +108,7 @@ class Engine:
             pair = self._local.pair = (base, base.cursor())
         return pair[1]
 
-    def _refreshed(self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool) -> duckdb.DuckDBPyConnection:
+    def _refresh(self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool) -> duckdb.DuckDBPyConnection:
         with self._lock:
             base = self._open()
             for gone in [name for name in self._registered if name not in documents]:
@@ -147,7 +147,7 @@ class Engine:
     def _register(self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]) -> None:
         before = self._registered.get(document.name)
         if document.view_sql is not None:
-            below = tuple(_shape(self._registered[name]) for name in needed(documents, document.view_sql) if name in self._registered)
+            below = tuple(_shape(self._registered[name]) for name in relations_in(documents, document.view_sql) if name in self._registered)
             now = _Registered(document=document, below=below)
             if now != before:
                 base.execute(f"CREATE OR REPLACE VIEW {quoted(document.name)} AS {document.view_sql}")
@@ -166,7 +166,7 @@ class Engine:
         fresh, more, size = None, False, 0
         if document.stream_key is not None:
             fresh, more, size = spool.read(self._database.connection, document, after=last, about=spool.COMPACT)
-        listed = batches.listed(self._folder / document.name, known)
+        listed = batches.list_batches(self._folder / document.name, known)
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
             last = fresh.column(spool.SEQUENCE)[-1].as_py()
@@ -175,9 +175,9 @@ class Engine:
         now = _Registered(document=document, batches=listed, floor=floor, last=last, size=size)
         if now != before:
             _replace(base, now, fresh, again=not same)
-        return now, (count > 0 and self._compacted(base, document, much=more or size >= spool.COMPACT_BYTES)) or more
+        return now, (count > 0 and self._compact(base, document, much=more or size >= spool.COMPACT_BYTES)) or more
 
-    def _compacted(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
+    def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
         """Make a batch of what waits, when it is much. What cannot be written stays where it is, and is read there."""
         counted = base.execute(f"SELECT count(*) FROM {relations.spool_table(document)}").fetchone()
         if counted is None or (counted[0] < spool.COMPACT and not much) or self._calls.dry_run:
@@ -192,7 +192,7 @@ class Engine:
         new = [batch for batch in registered.batches if (name, registered.document.incarnation, batch.name) not in self._compared]
         if not new:
             return
-        noted = contents.noted(self._database.connection, name)
+        noted = contents.stored_contents(self._database.connection, name)
         for batch in new:
             if batch.name in noted:  # else its writer is about to, or the next sweep
                 for problem in contents.damage(batch, self._folder / name / batch.name, noted[batch.name]):
@@ -214,11 +214,11 @@ class Engine:
                 f"running a query: memory is used up: {text.splitlines()[0]}", remedy="ask for fewer rows or columns at a time"
             )
         if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
-            return sql_error(error if self._base is None else placed(self._base, error, sql, params), documents)
+            return sql_error(error if self._base is None else with_position(self._base, error, sql, params), documents)
         paths = [
             path
-            for name in needed(documents, sql)
-            for batch in batches.listed(self._folder / name, {})
+            for name in relations_in(documents, sql)
+            for batch in batches.list_batches(self._folder / name, {})
             for path in batch.files
         ]  # fmt: skip
         for path, why in relations.broken(paths):

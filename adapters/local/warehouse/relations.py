@@ -30,7 +30,7 @@ def spool_sql(document: Document) -> str:
     return f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, {PARTITION} VARCHAR)"
 
 
-def broken(files: Sequence[str]) -> Iterator[tuple[str, str]]:
+def broken_files(files: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Parquet files that cannot be read, and why: footers first, as that is fast; then everything."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -34,8 +34,8 @@ class SageMakerAdopter:
         self._aws: Aws = of(target)
 
     def look(self, native: str, *, name: str | None) -> Standing:
-        described = self._described(native)
-        configured = self._configured(described["EndpointConfigName"])
+        described = self._describe(native)
+        configured = self._config_variants(described["EndpointConfigName"])
         check_endpoint(native, described, configured)
         tags = tags_of(self._aws, described["EndpointArn"])
         owner = tags.get(names.PROJECT_TAG)
@@ -71,7 +71,7 @@ class SageMakerAdopter:
                 f"project {owner} took {standing.native} over at the same moment", remedy="settle whose it is; then import it again"
             )
 
-    def _described(self, native: str) -> dict[str, Any]:
+    def _describe(self, native: str) -> dict[str, Any]:
         try:
             with self._aws.reading("DescribeEndpoint", native):
                 described: dict[str, Any] = self._aws.client("sagemaker").describe_endpoint(EndpointName=native)
@@ -81,7 +81,7 @@ class SageMakerAdopter:
             ) from error
         return described
 
-    def _configured(self, config: str) -> dict[str, dict[str, Any]]:
+    def _config_variants(self, config: str) -> dict[str, dict[str, Any]]:
         """The config's variants, by SageMaker's names."""
         with self._aws.reading("DescribeEndpointConfig", config):
             described = self._aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
@@ -93,22 +93,24 @@ class SageMakerAdopter:
         if whole == native and all(label == names.variant(neutral(label)) for label in labels):
             return {}
         try:
-            there = whole != native and self._described(whole)
+            there = whole != native and self._describe(whole)
         except NotFound:
             there = False
         if not there:
             return {"adopted": {**self._aws.adopted, name: native}}
-        raise adoption.taken(name, whole)
+        raise adoption.name_taken(name, whole)
 
     def _variant(
         self, native: str, configured: Mapping[str, Any], state: VariantState, known: Mapping[str, tuple[str, int]], owner: str | None
     ) -> StandingVariant:
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
-        variant = variants.adopted(variants.known(configured, container.get("Environment", {}), variants.content_of([container])), known)
+        variant = variants.as_registered(
+            variants.known_variant(configured, container.get("Environment", {}), variants.content_of([container])), known
+        )
         if variant.ours and owner is None:
             raise Refused(f"{native}, variant {label}: {model} is a model of an Isthmus project", remedy="deploy it from that project")
-        packaged = self._packaged(container)
+        packaged = self._with_package(container)
         return StandingVariant(
             name=state.name,
             native=label,
@@ -135,7 +137,7 @@ class SageMakerAdopter:
             raise adoption.unsupported(native, f"{label} is a multi-model container")
         return containers[0]
 
-    def _packaged(self, container: Mapping[str, Any]) -> dict[str, Any]:
+    def _with_package(self, container: Mapping[str, Any]) -> dict[str, Any]:
         """A container with what its model package says, when it was made from one."""
         if not (package := container.get("ModelPackageName")):
             return dict(container)
@@ -156,14 +158,14 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
     return {content: (model, int(number)) for content, (model, _, number) in refs.items() if number.isdigit()}
 
 
-def adopted(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]) -> tuple[Known, ...]:
+def as_tagged(aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]) -> tuple[Known, ...]:
     """What others made, as the versions that the endpoint's tags say. Refused: profiles.yaml names it, and its tags another project."""
     if all(variant.ours for variant in configured) and described["EndpointName"] not in aws.adopted.values():
         return tuple(configured)
     tags = tags_of(aws, described["EndpointArn"])
     if (owner := tags.get(names.PROJECT_TAG)) == aws.project:
         known = versions(tags)
-        return tuple(variants.adopted(variant, known) for variant in configured)
+        return tuple(variants.as_registered(variant, known) for variant in configured)
     if described["EndpointName"] in aws.adopted.values():
         raise adoption.not_ours(described["EndpointName"], owner, aws.profile)
     return tuple(configured)
@@ -198,7 +200,7 @@ def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
         adoption.guard(spec, there)
 
 
-def repeated(planned: Planned, configured: Sequence[Known]) -> Planned:
+def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
     """With the container that stands for its version, whichever variant has it; of what Isthmus deployed, as it is."""
     version = (planned.spec.model, planned.spec.version)
     source = next((variant for variant in configured if variant.adopted and (variant.spec.model, variant.spec.version) == version), None)

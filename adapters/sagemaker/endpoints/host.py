@@ -53,10 +53,10 @@ class SageMakerEndpoints:
         described = self._describe(name)
         if described is None:
             common.guard_absent(spec.name, self._aws.adopted, "SageMaker")
-            self._create(name, spec, self._planned(name, spec, versions, hosting.first_split(spec)))
+            self._create(name, spec, self._plan(name, spec, versions, hosting.first_split(spec)))
             return EndpointState(name=spec.name, phase="creating", revision="", token="", variants=())
         saw = self._state(spec.name, name, described)
-        configured = self._configured(described)
+        configured = self._known_variants(described)
         if saw.revision != variants.planned_revision(spec):
             adoption.guard(spec, configured)
         running = {variant.name: variant.spec for variant in configured}
@@ -132,7 +132,7 @@ class SageMakerEndpoints:
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
             self._asked.pop(name, None)  # it has arrived
-        saw = variants.state(endpoint, described, self._configured(described))
+        saw = variants.state(endpoint, described, self._known_variants(described))
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
@@ -146,7 +146,7 @@ class SageMakerEndpoints:
         self._aws.described[name] = asked, described
         return described
 
-    def _configured(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
+    def _known_variants(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
         """A config's variants with what their models or the endpoint's tags say of them; () when it was deleted under the endpoint."""
         config = described["EndpointConfigName"]
         key = (described["EndpointName"], str(described["CreationTime"]), config)
@@ -159,21 +159,21 @@ class SageMakerEndpoints:
                 listed = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
         except NotFound:
             listed = []
-        configured = adoption.adopted(self._aws, described, [self._known(client, variant) for variant in listed])
+        configured = adoption.as_tagged(self._aws, described, [self._known_variant(client, variant) for variant in listed])
         if configured and all(variant.ours for variant in configured):  # what is foreign may be adopted at any time
             with self._lock:
                 self._configs[key] = configured
         return configured
 
-    def _known(self, client: Any, variant: Mapping[str, Any]) -> Known:
+    def _known_variant(self, client: Any, variant: Mapping[str, Any]) -> Known:
         containers: list[dict[str, Any]] = []
         if model := variant.get("ModelName"):
             with suppress(NotFound), self._aws.reading("DescribeModel", model):
                 containers = variants.containers(client.describe_model(ModelName=model))
         environment = containers[0].get("Environment", {}) if containers else {}
-        return variants.known(variant, environment, variants.content_of(containers) if containers else "")
+        return variants.known_variant(variant, environment, variants.content_of(containers) if containers else "")
 
-    def _planned(
+    def _plan(
         self,
         name: str,
         spec: EndpointSpec,
@@ -192,7 +192,7 @@ class SageMakerEndpoints:
             )
             for variant in spec.variants
         ]
-        return [adoption.repeated(variant, configured) for variant in planned]
+        return [adoption.with_container(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
         config = self._make_config(name, spec, planned)
@@ -212,8 +212,8 @@ class SageMakerEndpoints:
         looked: datetime,
     ) -> None:
         sticky = spec.routing == "sticky"
-        weights = hosting.first_split(spec) if sticky else variants.retained(saw, described)
-        planned = self._planned(name, spec, versions, weights, self._configured(described))
+        weights = hosting.first_split(spec) if sticky else variants.current_weights(saw, described)
+        planned = self._plan(name, spec, versions, weights, self._known_variants(described))
         config = variants.config_name(name, variants.planned_revision(spec), planned, spec.capture_percent)
         asked, modified = self._asked.get(name, (None, None))
         if asked == config:

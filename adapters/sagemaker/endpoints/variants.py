@@ -126,7 +126,7 @@ def production_variant(planned: Planned) -> dict[str, Any]:
     }
 
 
-def known(variant: Mapping[str, Any], environment: Mapping[str, str], content: str = "") -> Known:
+def known_variant(variant: Mapping[str, Any], environment: Mapping[str, str], content: str = "") -> Known:
     return Known(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
@@ -149,7 +149,7 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
     return _digest([sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers])[:32]
 
 
-def adopted(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Known:
+def as_registered(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Known:
     """As the version that its container was registered as; `versions`: (model, version) by content. Foreign when there is none."""
     if variant.ours or variant.content not in versions:
         return variant
@@ -229,7 +229,7 @@ def weight_of(running: Mapping[str, Any] | None, configured: Known | None) -> De
     return configured.weight if configured is not None else Decimal(0)
 
 
-def retained(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
+def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
     """The weights that a new config repeats, exactly as they are."""
     now = running(described)
     return {each.name: weight_of(now.get(each.name), None) for each in endpoint.variants}

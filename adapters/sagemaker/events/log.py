@@ -20,7 +20,7 @@ from ....events.port import Rejected, Row, StreamSpec
 from ....feature_store.port import TableSpec
 from ....storage import Phase, wait
 from ....target import Target
-from ...common.event_values import TIME, check_stream, encoded, rules_of
+from ...common.event_values import TIME, check_stream, encode_events, rules_of
 from ...common.tables import without_stream
 from .. import names
 from ..errors import translated
@@ -110,10 +110,10 @@ class KinesisEventLog:
         """
         known = self._ready.get(stream)
         ready = known or self._wait(stream)
-        records, rejected = _encoded(ready, events)
+        records, rejected = _encode(ready, events)
         if rejected and known is not None:  # another process may have added a column since
             ready = self._wait(stream)
-            records, rejected = _encoded(ready, events)
+            records, rejected = _encode(ready, events)
         if records:
             dates = [date for _, date in records]
             with self._aws.mutating("PutRecords", stream):
@@ -161,9 +161,9 @@ class KinesisEventLog:
         return ready
 
 
-def _encoded(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
+def _encode(ready: _Ready, events: Sequence[Row]) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
     """Records with their dates, and what does not fit."""
-    return encoded(events, partial(stream_records.record, rules_of(ready.stored.document)))
+    return encode_events(events, partial(stream_records.record, rules_of(ready.stored.document)))
 
 
 @contextmanager
@@ -271,7 +271,7 @@ def _close(aws: Aws, stream: str) -> None:
         catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
-def listed(aws: Aws) -> list[tuple[str, str]]:
+def streams(aws: Aws) -> list[tuple[str, str]]:
     """(neutral name, ARN) of this project's Kinesis streams, by their names and tags: tagging's own list may lag."""
     streams: list[tuple[str, str]] = []
     start = f"{aws.project}-"

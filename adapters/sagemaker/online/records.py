@@ -92,11 +92,11 @@ def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> 
     values: dict[str, object] = {FEATURE_TIME: from_epoch(int(texts[FEATURE_TIME]))}
     for feature in features:
         text = texts.get(feature.name)
-        values[feature.name] = None if text is None else _typed(feature, text)
+        values[feature.name] = None if text is None else _from_text(feature, text)
     return values
 
 
-def _typed(feature: Column, text: str) -> object:
+def _from_text(feature: Column, text: str) -> object:
     if feature.type == "bool":
         return text == "true"
     if feature.type == "timestamp":

@@ -72,7 +72,7 @@ class FeatureStoreOnline:
         names.check("view", view.name)
         name = self._name(view.name)
         group = self._group(name)
-        stored = self._stored(view.name, group)
+        stored = self._stored_view(view.name, group)
         features = view.features if stored is None else merged(view.name, stored.view.features, view.features)
         wanted = records.definitions(features)
         if group is None:
@@ -113,7 +113,7 @@ class FeatureStoreOnline:
     def _add(self, name: str, group: dict[str, Any], wanted: list[dict[str, str]]) -> None:
         missing = _missing(group, wanted)
         for start in range(0, len(missing), _ADD):
-            self._settled(name)
+            self._settled_group(name)
             with self._aws.mutating("UpdateFeatureGroup", name):
                 self._aws.client("sagemaker").update_feature_group(FeatureGroupName=name, FeatureAdditions=missing[start : start + _ADD])
 
@@ -122,7 +122,7 @@ class FeatureStoreOnline:
         group = self._group(self._name(view))
         if group is None:
             return None
-        stored = self._stored(view, group)
+        stored = self._stored_view(view, group)
         phase = _PHASES[group["FeatureGroupStatus"]]
         if stored is None:
             return OnlineViewState(phase="creating" if phase == "ready" else phase, columns=())  # half-made: `apply` makes the rest
@@ -132,10 +132,10 @@ class FeatureStoreOnline:
         """`since` is a hint: what an earlier sync has not covered is read as well; None rebuilds."""
         name = self._name(view.name)
         group = self._group(name)
-        stored = self._stored(view.name, group)
+        stored = self._stored_view(view.name, group)
         if group is None or stored is None:
             raise not_found(view.name)
-        group = self._settled(name)
+        group = self._settled_group(name)
         known = stored.view
         start = None if since is None or known.synced is None else min(epoch_milliseconds(since), known.synced)
         end = max(epoch_milliseconds(until), known.synced or 0)  # must not take back what a later sync has served
@@ -184,7 +184,7 @@ class FeatureStoreOnline:
     def _reader(self, view: str) -> tuple[Column, ...]:
         expires, features = self._readers.get(view, (0.0, ()))
         if expires < time.monotonic():
-            stored = self._stored(view, self._group(self._name(view)))
+            stored = self._stored_view(view, self._group(self._name(view)))
             if stored is None:
                 self._readers.pop(view, None)
                 raise not_found(view)
@@ -192,7 +192,7 @@ class FeatureStoreOnline:
             self._readers[view] = (time.monotonic() + _KNOWN, features)
         return features
 
-    def _settled(self, name: str) -> dict[str, Any]:
+    def _settled_group(self, name: str) -> dict[str, Any]:
         """The group when it takes records: both its creation and its growing take a while."""
         group = wait(
             lambda: self._group(name),
@@ -214,7 +214,7 @@ class FeatureStoreOnline:
                 return None
         return group
 
-    def _stored(self, view: str, group: dict[str, Any] | None) -> _Stored | None:
+    def _stored_view(self, view: str, group: dict[str, Any] | None) -> _Stored | None:
         document = self._documents.get(view) if group is not None else None
         if document is None or group is None:
             return None
@@ -270,7 +270,7 @@ def remove(aws: Aws, view: str) -> None:
         aws.s3().delete_object(Bucket=aws.bucket, Key=aws.key("online", view))
 
 
-def listed(aws: Aws) -> list[tuple[str, str]]:
+def feature_groups(aws: Aws) -> list[tuple[str, str]]:
     """(neutral name, ARN) of this project's feature groups, by their names and tags: tagging's own list may lag."""
     views: list[tuple[str, str]] = []
     start = f"{aws.project}-"

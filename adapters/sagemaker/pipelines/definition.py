@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ....pipelines.conditions import inherited
+from ....pipelines.conditions import all_conditions
 from ....pipelines.port import Condition, PipelineRun, StepSpec
 
 VERSION = "2020-12-01"
@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def definition(run: PipelineRun, settings: Settings) -> str:
     """JSON for CreatePipeline and UpdatePipeline."""
-    conditions = inherited(run.steps)
+    conditions = all_conditions(run.steps)
     watched = {condition.step for when in conditions.values() for condition in when}
     steps: list[dict[str, Any]] = []
     branches: dict[tuple[Condition, ...], list[dict[str, Any]]] = {}

@@ -28,7 +28,7 @@ class SageMakerPipelines:
     def submit(self, run: PipelineRun) -> None:
         """Each stage is written down before the next, so that a repeat goes on where a crash left it, and starts nothing twice."""
         known = read(self._blobs, run.run_id)
-        if known is not None and known.arn is None and (arn := executions.started(self._aws, known)):
+        if known is not None and known.arn is None and (arn := executions.execution_arn(self._aws, known)):
             known = msgspec.structs.replace(known, arn=arn)
             write(self._blobs, known)
         if known is not None and known.arn:
@@ -46,7 +46,7 @@ class SageMakerPipelines:
         None: it was not started, or went with its pipeline.
         """
         known = read(self._blobs, run_id)
-        arn = executions.started(self._aws, known) if known else None
+        arn = executions.execution_arn(self._aws, known) if known else None
         if known is None or arn is None:
             return None
         status = self._status(run_id, arn)
@@ -65,7 +65,7 @@ class SageMakerPipelines:
     def cancel(self, run_id: str) -> None:
         """StopPipelineExecution, which does not wait. Finished or absent is success."""
         known = read(self._blobs, run_id)
-        arn = executions.started(self._aws, known) if known else None
+        arn = executions.execution_arn(self._aws, known) if known else None
         if arn is None:
             return
         if self._status(run_id, arn) != "Executing":

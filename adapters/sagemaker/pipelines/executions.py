@@ -8,7 +8,7 @@ from ...common.executions import Execution
 from ..session import Aws
 
 
-def started(aws: Aws, execution: Execution) -> str | None:
+def execution_arn(aws: Aws, execution: Execution) -> str | None:
     """The ARN of the execution that carries the run_id as its display name; None when there is none."""
     if execution.arn is not None:
         return execution.arn

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ....pipelines.conditions import inherited
+from ....pipelines.conditions import all_conditions
 from ....pipelines.port import PipelineRun, RunPhase, RunState, StepPhase, StepSpec, StepState
 from ....times import utc_milliseconds
 from ...common.run_states import Judgement, Link, Why
@@ -40,18 +40,18 @@ def phase_of(status: str) -> RunPhase:
 def run_state(run: PipelineRun, status: str, started: Iterable[Mapping[str, Any]], *, why: Why, log: Link, url: Link) -> RunState:
     """`why` gives the reason that a failed step wrote down itself, `log` where a step's log is, `url` a job's page by its ARN."""
     seen = {step["StepName"]: step for step in started}
-    conditions = inherited(run.steps)
+    conditions = all_conditions(run.steps)
     names = {spec.name for spec in run.steps}
 
     def judged(spec: StepSpec) -> Judgement | None:
         branch = seen.get(branch_name(conditions[spec.name])) if conditions[spec.name] else None
         return _judgement(branch) if branch is not None else None
 
-    begun = {name: _started(step, why=why, log=log, url=url) for name, step in seen.items() if name in names}
+    begun = {name: _step_state(step, why=why, log=log, url=url) for name, step in seen.items() if name in names}
     return common_state(run, phase_of(status), begun, judged)
 
 
-def _started(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
+def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
     name = str(step["StepName"])
     phase = _STEP.get(step.get("StepStatus", ""), "running")
     job = next((step["Metadata"][kind].get("Arn") for kind in _JOBS if kind in step.get("Metadata", {})), None)

@@ -54,7 +54,7 @@ def read_all(aws: Aws) -> dict[str, Stored]:
             with translated("listing tables"):
                 for page in aws.client("glue").get_paginator("get_tables").paginate(DatabaseName=aws.database):
                     for table in page["TableList"]:
-                        if stored := _stored(aws, table):
+                        if stored := _stored_table(aws, table):
                             tables[table["Name"]] = stored
         except NotFound:
             return {}
@@ -63,7 +63,7 @@ def read_all(aws: Aws) -> dict[str, Stored]:
 
 def read(aws: Aws, name: str) -> Stored | None:
     table = _get(aws, name)
-    return None if table is None else _stored(aws, table)
+    return None if table is None else _stored_table(aws, table)
 
 
 def existing(aws: Aws, name: str) -> Stored:
@@ -149,7 +149,7 @@ def _get(aws: Aws, name: str) -> dict[str, Any] | None:
     return table
 
 
-def _stored(aws: Aws, table: dict[str, Any]) -> Stored | None:
+def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
         return None

@@ -32,7 +32,7 @@ def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bo
     names = named_outputs(tree, [column.name for column in columns])
     shaped, ordered = _ordered(tree, names)
     casts = [*(_cast(name, column.type) for name, column in zip(names, columns, strict=True)), *([quoted(ROW)] if ordered else [])]
-    return _checked(f"SELECT {', '.join(casts)} FROM (\n{_rendered(shaped)}\n) AS isthmus_rows"), ordered
+    return _checked(f"SELECT {', '.join(casts)} FROM (\n{_render(shaped)}\n) AS isthmus_rows"), ordered
 
 
 def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequence[Column], time_column: str) -> str:
@@ -42,7 +42,7 @@ def select_into(sql: str, params: Params, returned: Sequence[str], columns: Sequ
     named_outputs(tree, returned)
     date = f"date_format({quoted(time_column)}, '%Y-%m-%d') AS {PARTITION}"
     casts = ", ".join([*(_cast(column.name, column.type) for column in columns), date])
-    return _checked(f"SELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
+    return _checked(f"SELECT {casts} FROM (\n{_render(tree)}\n) AS isthmus_rows")
 
 
 def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
@@ -58,7 +58,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
         if inside != column.name:
             raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
     casts = ", ".join(_cast(column.name, column.type) for column in columns)
-    return _checked(f"CREATE OR REPLACE VIEW {quoted(name)} AS\nSELECT {casts} FROM (\n{_rendered(tree)}\n) AS isthmus_rows")
+    return _checked(f"CREATE OR REPLACE VIEW {quoted(name)} AS\nSELECT {casts} FROM (\n{_render(tree)}\n) AS isthmus_rows")
 
 
 def refuse(sql: str) -> None:
@@ -68,7 +68,7 @@ def refuse(sql: str) -> None:
         raise Invalid(f"SQL, line {first.line}: {first.what} cannot be said to Athena", remedy=first.why)
 
 
-def _rendered(tree: exp.Query) -> str:
+def _render(tree: exp.Query) -> str:
     return athena.render(tree.sql("duckdb", copy=False)).sql
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....target import Target
-from ...common.binder import bound
+from ...common.binder import bind
 from ...common.conform import check_columns, conform, in_time_order
 from ...common.results import columns as columns_of
 from ...common.tables import Document, check_batch_name, check_spec, evolved
@@ -64,7 +64,7 @@ class AthenaWarehouse:
         stored = known.get(table) or catalogue.existing(self._aws, table)
         if stored.document.view_sql is not None:
             catalogue.existing(self._aws, table)
-        query = bound(catalogue.documents(known), sql, params)
+        query = bind(catalogue.documents(known), sql, params)
         check_columns(stored.document, query.schema.names)
         conform(stored.document, query.schema.empty_table())  # the types, too
         columns = [column for column in stored.document.columns if column.name in query.schema.names]
@@ -77,7 +77,7 @@ class AthenaWarehouse:
 
         Invalid, with the position, before Athena is asked where the subset lacks it.
         """
-        query = bound(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
+        query = bind(catalogue.documents(catalogue.read_all(self._aws)), sql, params)
         select, ordered = statements.select(sql, query.params, columns_of(query.schema))
         self._aws.calls.reading("StartQueryExecution", "")
         with athena.scratch(self._aws) as prefix:
@@ -111,7 +111,7 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
         with aws.mutating("CreateTable" if old is None else "UpdateTable", spec.name):
             return catalogue.write(aws, spec.name, lambda old_document: evolved(old_document, spec, stream_key=stream_key))
     statements.refuse(spec.view_sql)
-    columns = columns_of(bound(catalogue.documents(known), spec.view_sql, {}).schema)
+    columns = columns_of(bind(catalogue.documents(known), spec.view_sql, {}).schema)
     wanted = msgspec.structs.replace(wanted, columns=columns)
     if wanted != old:
         text = statements.create_view(spec.name, spec.view_sql, columns)

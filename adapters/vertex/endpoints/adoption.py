@@ -12,7 +12,7 @@ from ....project.names import VARIANT_LENGTH, neutral
 from ....target import Target
 from ...common import adoption
 from .. import operations
-from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, labelled
+from ..names import NAME_LABEL, PROJECT_LABEL, dashed, endpoint_id, label_filter
 from ..session import CONTROL, Session, of
 from . import deployed, labels, standing
 
@@ -97,7 +97,7 @@ class VertexAdopter:
                 session.endpoints.get_endpoint(name=standing.whole(session, whole))
         except NotFound:
             return {"adopted": {**session.adopted, name: number}}
-        raise adoption.taken(name, whole)
+        raise adoption.name_taken(name, whole)
 
     def _variant(self, number: str, endpoint: Any, model: Any, name: str, known: VariantSpec | None) -> StandingVariant:
         version = self._version(number, model)
@@ -162,10 +162,10 @@ def release(session: Session, name: str) -> bool:
     """
     if standing.is_given_back(session, name):
         return True
-    request = {"parent": session.parent, "filter": f"{labelled(session.name)} AND labels.{NAME_LABEL}={name}"}
+    request = {"parent": session.parent, "filter": f"{label_filter(session.name)} AND labels.{NAME_LABEL}={name}"}
     with session.reading("ListEndpoints", name):
         listed = {endpoint.name: endpoint for endpoint in session.endpoints.list_endpoints(request=request)}
-    if (there := standing.described(session, name)) is not None:
+    if (there := standing.find(session, name)) is not None:
         listed[there.name] = there  # a list may come late
     adopted = [endpoint for endpoint in listed.values() if labels.is_adopted(endpoint.labels)]
     for endpoint in adopted:

@@ -34,14 +34,14 @@ def is_described(spec: EndpointSpec, head: Any) -> bool:
 
 def description(spec: EndpointSpec, parts: Parts) -> str:
     names = {variant.name for variant in spec.variants}
-    return deployed.described(spec, apart=sorted(names | {name for name, part in parts.items() if part is not None}))
+    return deployed.description(spec, apart=sorted(names | {name for name, part in parts.items() if part is not None}))
 
 
 def state(name: str, head: Any, parts: Parts) -> EndpointState:
     """The wanted variants in their order, then those whose endpoint is still there. All traffic is the first one's: see router.py."""
     there = {variant: part for variant, part in parts.items() if part is not None}
     states = {variant: deployed.state(name, part) for variant, part in there.items()}
-    wanted = {spec.name: spec for spec in deployed.wanted(head).values()}
+    wanted = {spec.name: spec for spec in deployed.intended_variants(head).values()}
     variants = [v for spec in wanted.values() for v in (states[spec.name].variants if spec.name in there else (_missing(spec),))]
     variants += [v for variant in sorted(there.keys() - wanted.keys()) for v in _leaving(variant, there[variant], states[variant])]
     failures = [failure for variant in wanted if variant in there and (failure := states[variant].failure)]
@@ -65,7 +65,7 @@ def _leaving(variant: str, part: Seen, seen: EndpointState) -> Sequence[VariantS
     """Of a variant that is not wanted any more: it is there until its endpoint is gone."""
     if part.endpoint.deployed_models:
         return seen.variants
-    spec = next(iter(deployed.wanted(part.endpoint).values()), VariantSpec(name=variant, model="", version=0))
+    spec = next(iter(deployed.intended_variants(part.endpoint).values()), VariantSpec(name=variant, model="", version=0))
     return (replace(_missing(spec), phase="deleting"),)
 
 
@@ -81,7 +81,7 @@ def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> 
 def _revision(endpoints: Sequence[Any]) -> str:
     if foreign := next(filter(None, map(deployed.foreign_revision, endpoints)), ""):
         return foreign
-    variants = [spec for endpoint in endpoints for spec in deployed.counted(endpoint)]
+    variants = [spec for endpoint in endpoints for spec in deployed.effective_variants(endpoint)]
     return revision_of_variants(variants, routing="sticky") if variants else ""
 
 

@@ -50,7 +50,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     def failures(self) -> list[Any]:
         """The deployments that failed for what is wanted now."""
         forgiven = intention(self.endpoint).failed
-        return [operation for operation in failed(self.operations) if number_of(operation) not in forgiven]
+        return [operation for operation in failed_deployments(self.operations) if number_of(operation) not in forgiven]
 
 
 def display_name(variant: VariantSpec) -> str:
@@ -90,10 +90,10 @@ def number(variant: VariantSpec) -> str:
     return str(10**9 + digest % (9 * 10**9))
 
 
-def described(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iterable[str] = (), theirs: str = "") -> str:
+def description(spec: EndpointSpec, operations: Iterable[Any] = (), *, apart: Iterable[str] = (), theirs: str = "") -> str:
     """The endpoint's description for a spec. `operations`: all that there are; `theirs`: the one that it takes the place of."""
     wanted = tuple(map(display_name, spec.variants))
-    names = tuple(map(number_of, failed(operations)))[-_FORGIVEN:]
+    names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
     return msgspec.json.encode(Intention(isthmus=wanted, failed=names, apart=tuple(apart), theirs=theirs)).decode()
 
 
@@ -106,7 +106,7 @@ def intention(endpoint: Any) -> Intention:
         return Intention(isthmus=there, theirs=endpoint.description)
 
 
-def failed(operations: Iterable[Any]) -> list[Any]:
+def failed_deployments(operations: Iterable[Any]) -> list[Any]:
     return [each for each in operations if each.done and each.HasField("error") and each.metadata.type_url.endswith(_DEPLOYING)]
 
 
@@ -115,19 +115,19 @@ def number_of(operation: Any) -> str:
     return name.rpartition("/")[2]
 
 
-def wanted(endpoint: Any) -> dict[str, VariantSpec]:
+def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
     """By DeployedModel's id, in the spec's order."""
     return numbers(endpoint, [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None])
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
     """The deployed variants by name; what is not ours has its own. Of two with one name, while it is replaced: that with traffic."""
-    there = named(endpoint)
+    there = variants_by_id(endpoint)
     by_traffic = sorted(there, key=lambda key: endpoint.traffic_split.get(key, 0))
     return {there[key].name: there[key] for key in by_traffic}
 
 
-def named(endpoint: Any) -> dict[str, VariantSpec]:
+def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
     """What is deployed, by DeployedModel's id; what is somebody else's under the name that it has there."""
     names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
     return {key: spec or VariantSpec(name=names[key], model="", version=0) for key, spec in specs(endpoint).items()}
@@ -137,7 +137,7 @@ def state(name: str, seen: Seen) -> EndpointState:
     """Updating only while an operation runs: what an `apply` that was killed half-way left undone waits for the next `apply`."""
     endpoint = seen.endpoint
     there = {model.id: model for model in endpoint.deployed_models}
-    missing = [spec for key, spec in wanted(endpoint).items() if key not in there]
+    missing = [spec for key, spec in intended_variants(endpoint).items() if key not in there]
     busy, failures = bool(seen.running), seen.failures
     hopeless = bool(missing and failures and not busy)
     phase: Phase = "ready"
@@ -160,7 +160,7 @@ def state(name: str, seen: Seen) -> EndpointState:
 def revision(endpoint: Any) -> str:
     if foreign := foreign_revision(endpoint):
         return foreign
-    variants = counted(endpoint)
+    variants = effective_variants(endpoint)
     return revision_of_variants(variants) if variants else ""
 
 
@@ -170,10 +170,10 @@ def foreign_revision(endpoint: Any) -> str:
     return "" if ours and PROJECT_LABEL in endpoint.labels else f"foreign:{endpoint.name.rpartition('/')[2]}"
 
 
-def counted(endpoint: Any) -> list[VariantSpec]:
+def effective_variants(endpoint: Any) -> list[VariantSpec]:
     """The deployed variants. One is replaced only when its old model is gone: until then the new one does not count."""
     ours = {key: spec for key, spec in specs(endpoint).items() if spec is not None}
-    keys = wanted(endpoint)
+    keys = intended_variants(endpoint)
     going = {spec.name for key, spec in ours.items() if key not in keys}
     return [spec for key, spec in ours.items() if key not in keys or spec.name not in going]
 
@@ -185,14 +185,14 @@ def traffic(saw: EndpointState) -> dict[str, Decimal]:
 
 def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
     """A split by variant as Vertex AI's by DeployedModel. A share of what is not deployed is left out: it must be 0."""
-    keys, there = wanted(endpoint), named(endpoint)
+    keys, there = intended_variants(endpoint), variants_by_id(endpoint)
     ids = {there[key].name: key for key in sorted(there, key=lambda key: key in keys)}  # of two of one name that which is wanted
     return {ids[name]: int(percent) for name, percent in percents.items() if name in ids and percent > 0}
 
 
 def names(endpoint: Any) -> dict[str, str]:
     """The variant's name by DeployedModel's id."""
-    return {key: spec.name for key, spec in named(endpoint).items()}
+    return {key: spec.name for key, spec in variants_by_id(endpoint).items()}
 
 
 def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
@@ -210,12 +210,12 @@ def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
 
 def _variants(endpoint: Any, there: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
     states: dict[str, VariantState] = {}
-    for key, spec in wanted(endpoint).items():
-        states[spec.name] = _deployed(endpoint, there[key], spec) if key in there else absent(spec, hopeless=hopeless)
-    for key, spec in named(endpoint).items():
+    for key, spec in intended_variants(endpoint).items():
+        states[spec.name] = _variant_state(endpoint, there[key], spec) if key in there else absent(spec, hopeless=hopeless)
+    for key, spec in variants_by_id(endpoint).items():
         standing = states.get(spec.name)
         if standing is None or standing.phase != "ready":  # what is to be replaced serves until then
-            states[spec.name] = _deployed(endpoint, there[key], spec) if standing is None or not hopeless else standing
+            states[spec.name] = _variant_state(endpoint, there[key], spec) if standing is None or not hopeless else standing
     return list(states.values())
 
 
@@ -223,7 +223,7 @@ def percent_of(endpoint: Any, key: str) -> Decimal:
     return Decimal(endpoint.traffic_split.get(key, 0))
 
 
-def _deployed(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
+def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
     percent = percent_of(endpoint, model.id)
     resources = model.dedicated_resources
     fewest, most = resources.min_replica_count, max(resources.max_replica_count, resources.min_replica_count)

@@ -56,7 +56,7 @@ class Deployer:
         try:
             with self._session.mutating("CreateEndpoint", endpoint_id):
                 operation = self._control.create_endpoint(request=request)
-            operations.succeeded(self._session, self._session.endpoints, operation, what=f"making {endpoint_id}", deadline=_MADE)
+            operations.wait_for_success(self._session, self._session.endpoints, operation, what=f"making {endpoint_id}", deadline=_MADE)
         except AlreadyExists:  # somebody else was a little faster
             pass
 
@@ -68,16 +68,16 @@ class Deployer:
         there = {model.id for model in seen.endpoint.deployed_models}
         numbers = deployed.numbers(seen.endpoint, spec.variants)
         wanted = set(numbers)
-        if there == wanted and tuple(deployed.wanted(seen.endpoint)) == tuple(numbers):
+        if there == wanted and tuple(deployed.intended_variants(seen.endpoint)) == tuple(numbers):
             self._rescale(spec, seen.endpoint, numbers)
             return
-        description = deployed.described(spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs)
+        description = deployed.description(spec, seen.operations, theirs=deployed.intention(seen.endpoint).theirs)
         if description != seen.endpoint.description:
             self.update(seen.endpoint, description=description)
         missing = self._missing(spec, seen, versions, numbers)
         split = dict.fromkeys(wanted, 100) if _alone(spec) else {}
         stays = _alone(spec) and bool(missing)
-        self._start([*missing, *self._undeployed(spec, seen.endpoint, () if stays else there - wanted, split)])
+        self._start([*missing, *self._undeployments(spec, seen.endpoint, () if stays else there - wanted, split)])
 
     def remove(self, spec: EndpointSpec, seen: Seen) -> None:
         """The models of an endpoint, or an endpoint without any."""
@@ -88,7 +88,7 @@ class Deployer:
             return
         if endpoint.traffic_split:
             self.update(endpoint, traffic_split={})
-        self._start(self._undeployed(spec, endpoint, [model.id for model in endpoint.deployed_models], {}))
+        self._start(self._undeployments(spec, endpoint, [model.id for model in endpoint.deployed_models], {}))
 
     def _start(self, changes: Sequence[_Change]) -> None:
         """All at once. Where an endpoint takes no second operation while the first one runs, the next `apply` goes on from there."""
@@ -155,7 +155,7 @@ class Deployer:
             changes.append(_Change(operation="MutateDeployedModel", resource=f"{spec.name} {variant.name}", start=start))
         self._start(changes)
 
-    def _undeployed(self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]) -> list[_Change]:
+    def _undeployments(self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]) -> list[_Change]:
         return [
             _Change(
                 operation="UndeployModel",

@@ -110,7 +110,7 @@ class VertexEndpoints:
         """The operations first: one that ends between the two calls is seen as running, and what it did is there."""
         name = standing.path(self._session, endpoint, variant)
         listed = operations.of_resource(self._session, self._session.endpoints, name)
-        described = standing.described(self._session, endpoint, variant)
+        described = standing.find(self._session, endpoint, variant)
         return None if described is None else Seen(endpoint=described, operations=listed)
 
     def _must(self, endpoint: str, variant: str | None = None) -> Seen:
@@ -125,7 +125,7 @@ class VertexEndpoints:
 
     def _create(self, spec: EndpointSpec, variant: str | None = None) -> None:
         sticky = spec.routing == "sticky" and variant is None
-        description = apart.description(spec, {}) if sticky else deployed.described(spec)
+        description = apart.description(spec, {}) if sticky else deployed.description(spec)
         self._deployer.create(spec.name, endpoint_id(self._session.name, spec.name, variant), description)
 
     def _bring(self, spec: EndpointSpec, seen: Seen, parts: Parts, versions: Versions) -> None:
@@ -158,7 +158,7 @@ class VertexEndpoints:
 def fixed(target: Target, endpoint: str) -> str:
     """In what an endpoint that stands differs from the profile for good; "": in nothing, or it is not there."""
     session = of(target)
-    there = standing.described(session, endpoint)
+    there = standing.find(session, endpoint)
     return "" if there is None else _of_other_kind(there, shared=_is_shared(session))
 
 

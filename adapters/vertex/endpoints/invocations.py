@@ -57,14 +57,14 @@ class Invoker:
         """Sent once: a repeat would count twice in the split and in the metrics. NotFound, ModelError, Busy."""
         key = endpoint, variant
         place = self._places.get(key) or self._place(endpoint, variant)
-        answer = self._posted(endpoint, place, body, request_id)
+        answer = self._post(endpoint, place, body, request_id)
         if _asked_nobody(answer):  # it is gone, or on its way: then it is NotFound, or another one answers
             self._places.pop(key, None)
             if (now := self._place(endpoint, variant)).url != place.url:
-                place, answer = now, self._posted(endpoint, now, body, request_id)
+                place, answer = now, self._post(endpoint, now, body, request_id)
         if answer.status_code != 200:
             self._places.pop(key, None)
-            raise _refused(endpoint, answer.status_code, answer.content)
+            raise _model_error(endpoint, answer.status_code, answer.content)
         try:
             reply = _answer.decode(answer.content)
         except msgspec.MsgspecError as error:
@@ -76,7 +76,7 @@ class Invoker:
         version = reply.modelVersionId
         return Reply(predictions=reply.predictions, variant=name, version=int(version) if version.isdigit() else None)
 
-    def _posted(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
+    def _post(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
         headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
         with translated(f"invoking {endpoint}"):
             return self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
@@ -110,7 +110,7 @@ def _error_of(body: bytes) -> _Error:
         return _Error(message=body.decode("utf-8", "replace"))
 
 
-def _refused(endpoint: str, status: int, body: bytes) -> Exception:
+def _model_error(endpoint: str, status: int, body: bytes) -> Exception:
     error = _error_of(body)
     text = f"invoking {endpoint}: {error.message} ({status} {error.status})"
     if status == 404 and "endpoint" in error.message.lower():

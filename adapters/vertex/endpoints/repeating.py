@@ -23,7 +23,7 @@ def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
     from google.cloud.aiplatform_v1 import DeployedModel
 
     there = {model.id: model for model in endpoint.deployed_models}
-    specs = deployed.named(endpoint)
+    specs = deployed.variants_by_id(endpoint)
     source = next(there[key] for key, spec in specs.items() if (spec.model, spec.version) == (variant.model, variant.version))
     replaced = next((there[key] for key, spec in specs.items() if spec.name == variant.name), source)
     resources = replaced.dedicated_resources

@@ -28,7 +28,7 @@ def whole(session: Session, name: str) -> str:
     return f"{session.parent}/endpoints/{name.rpartition('/')[2]}"
 
 
-def described(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
+def find(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
     """As Vertex AI has it; None: it is absent. Refused: profiles.yaml names one that this project has not adopted."""
     there = _get(session, path(session, endpoint, variant))
     if there is not None and endpoint in session.adopted and (owner := there.labels.get(PROJECT_LABEL)) != session.name:
@@ -52,25 +52,25 @@ def _get(session: Session, name: str) -> Any | None:
 
 def serving(session: Session, endpoint: str) -> list[Any]:
     """Those to which models are deployed. NotFound: there is no such endpoint."""
-    head = described(session, endpoint)
+    head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)
     variants = deployed.intention(head).apart
-    parts = [described(session, endpoint, variant) for variant in variants]
+    parts = [find(session, endpoint, variant) for variant in variants]
     return [part for part in parts if part is not None] if variants else [head]
 
 
 def answering(session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules) -> Any:
     """The one that answers a request. NotFound: no such endpoint, or variant. Unsupported: a request is aimed under weighted routing."""
-    head = described(session, endpoint)
+    head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)
     if not deployed.intention(head).apart:
         hosting.check_aim(endpoint, variant, rules)
         return head
-    wanted = [spec.name for spec in deployed.wanted(head).values()]
+    wanted = [spec.name for spec in deployed.intended_variants(head).values()]
     name = variant or wanted[0]
-    part = described(session, endpoint, name) if name in wanted else None  # else it is leaving, though its endpoint may be there
+    part = find(session, endpoint, name) if name in wanted else None  # else it is leaving, though its endpoint may be there
     if part is None:
         raise NotFound(f"{endpoint} has no variant {name}", remedy=f"isthmus deploy {endpoint}")
     return part

@@ -16,7 +16,7 @@ from ....events.port import Rejected, Row, StreamSpec
 from ....feature_store.port import TableSpec
 from ....storage import Phase
 from ....target import Target
-from ...common.event_values import TIME, EventRules, check_stream, encoded, rules_of
+from ...common.event_values import TIME, EventRules, check_stream, encode_events, rules_of
 from ...common.tables import without_stream
 from .. import names
 from ..errors import translated
@@ -81,9 +81,9 @@ class PubSubEventLog:
         NotFound: no such stream. Busy: BigQuery writes no more of it. OutcomeUnknown: some may be durable, so all may be sent again.
         """
         known = self._ready.get(stream)
-        bodies, rejected = _encoded(known or self._open(stream), events)
+        bodies, rejected = _encode(known or self._open(stream), events)
         if rejected and known is not None:  # another process may have added a column since
-            bodies, rejected = _encoded(self._open(stream), events)
+            bodies, rejected = _encode(self._open(stream), events)
         if bodies:
             topic, _ = _topics(self._session, stream)
             with self._session.mutating("Publish", stream):
@@ -128,7 +128,7 @@ def remove(session: Session, stream: str) -> None:
             session.publisher.delete_topic(request={"topic": path})
 
 
-def listed(session: Session) -> Iterator[tuple[str, str]]:
+def topics(session: Session) -> Iterator[tuple[str, str]]:
     """(neutral name, topic) of this project's streams."""
     with session.reading("ListTopics", session.project):
         for topic in session.publisher.list_topics(request={"project": f"projects/{session.project}"}):
@@ -138,9 +138,9 @@ def listed(session: Session) -> Iterator[tuple[str, str]]:
                 yield name, topic.name
 
 
-def _encoded(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
+def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
     """Messages, and what does not fit."""
-    return encoded(events, partial(messages.message, rules))
+    return encode_events(events, partial(messages.message, rules))
 
 
 def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _LONGEST = 1 << 20  # bytes of one message; a BigQuery row takes 10 MB
 
 def message(rules: EventRules, event: Row) -> bytes:
     """An event as the JSON that the BigQuery subscription takes, its date with it. Invalid: it does not fit the stream."""
-    values, date = event_values(rules, event, _written)
+    values, date = event_values(rules, event, _json_value)
     present = {column.name: value for column, value in zip(rules.columns, values, strict=True) if value is not None}
     body = msgspec.json.encode(present | {PARTITION: date})
     if len(body) > _LONGEST:
@@ -28,7 +28,7 @@ def message(rules: EventRules, event: Row) -> bytes:
     return body
 
 
-def _written(column: Column, value: object) -> object:
+def _json_value(column: Column, value: object) -> object:
     """A timestamp in BigQuery's canonical form, in UTC milliseconds. Invalid: a float that JSON has not."""
     if isinstance(value, datetime):
         return utc_milliseconds(value).replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds") + "+00"

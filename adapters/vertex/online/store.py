@@ -76,7 +76,7 @@ class VertexFeatures:
             }
             self._make("CreateFeatureOnlineStore", store, lambda: self._session.features.create_feature_online_store(request=request))
         if there is None or there.state != _STABLE:
-            self._settled()
+            self._wait_until_stable()
         if _feature_view(self._session, view.name) is None:
             uri = f"bq://{self._session.project}.{self._session.dataset}.{_source(view.name)}"
             request = {
@@ -97,9 +97,9 @@ class VertexFeatures:
                 begun = create()
         except AlreadyExists:  # another process, or this one before a crash, was quicker
             return
-        operations.succeeded(self._session, self._session.features, begun, what=f"making {path}", deadline=_PATIENCE)
+        operations.wait_for_success(self._session, self._session.features, begun, what=f"making {path}", deadline=_PATIENCE)
 
-    def _settled(self) -> None:
+    def _wait_until_stable(self) -> None:
         wait(
             lambda: _store(self._session),
             lambda store: store is not None and store.state == _STABLE,
@@ -157,7 +157,7 @@ class VertexFeatures:
             return msgspec.structs.replace(old, until=max(asked, old.until))
 
         known = self._write(view.name, move)
-        self._settled()
+        self._wait_until_stable()
         name = self._start_sync(view.name, there.name)
         ended = wait(lambda: self._sync_of(name), lambda sync: bool(sync.run_time.end_time), deadline=_SYNCED, what=f"sync {name}")
         if ended.final_status.code:
@@ -233,13 +233,13 @@ def remove_store(session: Session) -> None:
         session.features.delete_feature_online_store(request={"name": _store_path(session)})
 
 
-def listed(session: Session) -> dict[tuple[str, str], str]:
+def resources(session: Session) -> dict[tuple[str, str], str]:
     """(kind, name) of this project's online views and of their store: full names."""
     resources: dict[tuple[str, str], str] = {}
     if (store := _store(session)) is None:
         return resources
     with session.reading("ListFeatureViews", store.name):
-        for view in session.features.list_feature_views(request={"parent": store.name, "filter": names.labelled(session.name)}):
+        for view in session.features.list_feature_views(request={"parent": store.name, "filter": names.label_filter(session.name)}):
             resources[KIND, view.name.rpartition("/")[2]] = view.name
     return resources | {(STORE, session.name): store.name}
 

@@ -39,7 +39,7 @@ def run_state(run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, l
     """`tasks`: PipelineTaskDetails; `why`: what a failed step wrote down itself; `log`: where its log is; `url`: a job's page."""
     seen = {task.task_name: task for task in tasks}
     begun = {
-        spec.name: _started(spec.name, seen[task_name(spec.name)], why=why, log=log, url=url)
+        spec.name: _step_state(spec.name, seen[task_name(spec.name)], why=why, log=log, url=url)
         for spec in run.steps
         if task_name(spec.name) in seen and seen[task_name(spec.name)].state.name in _STEP
     }
@@ -51,7 +51,7 @@ def run_state(run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, l
     return common_state(run, phase_of(state), begun, judged)
 
 
-def _started(name: str, task: Any, *, why: Why, log: Link, url: Link) -> StepState:
+def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> StepState:
     phase = _STEP[task.state.name]
     job = task.executor_detail.container_detail.main_job
     return StepState(

@@ -91,14 +91,14 @@ def look(session: Session, name: str) -> Look | None:
     """As `read`, for a process that serves: BigQuery's client brings pandas and PyArrow, 100 MB."""
     try:
         with session.reading("tables.get", name):
-            content = retry()(partial(_got, session, name))()
+            content = retry()(partial(_get, session, name))()
     except NotFound:
         return None
     answer: dict[str, Any] = msgspec.json.decode(content)
     return Look(table_id=name, labels=answer.get("labels", {}), description=answer.get("description", ""))
 
 
-def _got(session: Session, name: str) -> bytes:
+def _get(session: Session, name: str) -> bytes:
     """One request, answered as JSON."""
     from google.api_core.exceptions import from_http_response
 

@@ -26,7 +26,7 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
     """Start jobs `<stem>-0`, `<stem>-1`, ... until one of them is done. `start`: of a job's id, with no retries but the client's."""
     failures = 0
     for attempt in range(_TRIES):
-        job, ours = _started(session, f"{stem}-{attempt}", start, what)
+        job, ours = _start(session, f"{stem}-{attempt}", start, what)
         try:
             with translated(what):
                 job.result(retry=retry(), timeout=_LONGEST)
@@ -44,7 +44,7 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
     raise LimitExceeded(f"{what}: {_TRIES} tries failed", remedy="look at the project's jobs in BigQuery's console")
 
 
-def _started(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
+def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
     """The job under an id, and whether this call started it."""
     for _ in range(_STARTS):
         try:

@@ -31,16 +31,16 @@ def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> S
     """The query's rows under names that are theirs alone."""
     tree = _parsed(sql, params)
     names = named_outputs(tree, returned)
-    return Select(text=_rendered(tree, dataset), names=tuple(names))
+    return Select(text=_render(tree, dataset), names=tuple(names))
 
 
 def select_into(sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str) -> str:
     """The query's rows as a table stores them: all of its columns, the date of its time, no null where a value is required."""
     tree = _parsed(sql, params)
     inside = dict(zip(returned, named_outputs(tree, returned), strict=True))
-    outputs = [_stored(document, column, inside.get(column.name)) for column in document.columns]
+    outputs = [_stored_value(document, column, inside.get(column.name)) for column in document.columns]
     date = f"FORMAT_TIMESTAMP('%F', {quoted(inside[document.time_column])}) AS {PARTITION}"
-    return _checked(f"SELECT {', '.join([*outputs, date])}\nFROM (\n{_rendered(tree, dataset)}\n) AS isthmus_rows")
+    return _checked(f"SELECT {', '.join([*outputs, date])}\nFROM (\n{_render(tree, dataset)}\n) AS isthmus_rows")
 
 
 def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
@@ -50,7 +50,7 @@ def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
         if inside != column.name:
             raise Invalid(f"view {name}: its column {column.name} has no name of its own", remedy="give it one with AS")
     casts = ", ".join(f"{_cast(column, column.name)} AS {quoted(column.name)}" for column in columns)
-    return _checked(f"SELECT {casts}\nFROM (\n{_rendered(tree, dataset)}\n) AS isthmus_rows")
+    return _checked(f"SELECT {casts}\nFROM (\n{_render(tree, dataset)}\n) AS isthmus_rows")
 
 
 def refuse(sql: str) -> None:
@@ -73,11 +73,11 @@ def _parsed(sql: str, params: Params) -> exp.Query:
     return tree
 
 
-def _rendered(tree: exp.Query, dataset: str) -> str:
+def _render(tree: exp.Query, dataset: str) -> str:
     return _checked(bigquery.render(tree.sql("duckdb", copy=False), dataset).sql)
 
 
-def _stored(document: Document, column: Column, inside: str | None) -> str:
+def _stored_value(document: Document, column: Column, inside: str | None) -> str:
     if inside is None:
         return f"CAST(NULL AS {BIGQUERY[column.type]}) AS {quoted(column.name)}"
     value = _cast(column, inside)

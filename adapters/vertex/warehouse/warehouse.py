@@ -14,7 +14,7 @@ import msgspec
 from ....errors import Invalid
 from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....target import Target
-from ...common.binder import bound
+from ...common.binder import bind
 from ...common.conform import check_columns, conform, in_time_order
 from ...common.results import columns as columns_of
 from ...common.tables import PARTITION, Document, check_batch_name, check_spec, evolved
@@ -65,7 +65,7 @@ class BigQueryWarehouse:
         check_batch_name(batch)
         document = catalogue.existing(self._session, table)
         statements.refuse(sql)
-        query = bound(catalogue.listing(self._session), sql, params)
+        query = bind(catalogue.listing(self._session), sql, params)
         check_columns(document, query.schema.names)
         conform(document, query.schema.empty_table())  # the types, too
         select = statements.select_into(sql, query.params, query.schema.names, document, self._session.dataset)
@@ -77,7 +77,7 @@ class BigQueryWarehouse:
 
         Invalid, with the position, before BigQuery is asked where the subset lacks it.
         """
-        query = bound(catalogue.listing(self._session), sql, params)
+        query = bind(catalogue.listing(self._session), sql, params)
         select = statements.select(sql, query.params, query.schema.names, self._session.dataset)
         with self._session.reading("jobs.query", ""):
             rows = _rows(self._session, select.text, query.params)
@@ -99,7 +99,7 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
     view_query = None
     if spec.view_sql is not None:
         statements.refuse(spec.view_sql)
-        columns = columns_of(bound(known, spec.view_sql, {}).schema)
+        columns = columns_of(bind(known, spec.view_sql, {}).schema)
         wanted = msgspec.structs.replace(wanted, columns=columns)
         view_query = statements.view(spec.name, spec.view_sql, columns, session.dataset)
     if wanted == old:
@@ -118,7 +118,7 @@ def remove(session: Session, name: str) -> None:
     catalogue.remove(session, name)
 
 
-def listed(session: Session) -> dict[tuple[str, str], str]:
+def resources(session: Session) -> dict[tuple[str, str], str]:
     """(kind, name) of this project's tables and views: their names in BigQuery."""
     known = catalogue.listing(session)
     return {("table" if known[name].view_sql is None else "view", name): f"{session.project}.{session.dataset}.{name}" for name in known}
@@ -196,7 +196,9 @@ def _parameters(params: Mapping[str, object]) -> list[Any]:
     from google.cloud.bigquery import ScalarQueryParameter
 
     return [
-        ScalarQueryParameter(name, _kind(name, value), cast("Any", _sent(value))) for name, value in params.items() if value is not None
+        ScalarQueryParameter(name, _kind(name, value), cast("Any", _with_zone(value)))
+        for name, value in params.items()
+        if value is not None
     ]
 
 
@@ -209,7 +211,7 @@ def _kind(name: str, value: object) -> str:
     return _KINDS[kind]
 
 
-def _sent(value: object) -> object:
+def _with_zone(value: object) -> object:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.common import queries
 from isthmus.adapters.common.adoption import not_ours
-from isthmus.adapters.common.blob_names import LAST, BlobNames, listed_below, parts_of, uploaded
+from isthmus.adapters.common.blob_names import LAST, BlobNames, listed_below, parts_of, upload_uris
 from isthmus.adapters.common.conform import by_date
 from isthmus.adapters.common.event_values import event_values, rules_of
 from isthmus.adapters.common.online import latest_sql, merged
@@ -98,10 +98,10 @@ def test_a_folder_goes_up_with_its_manifest_last_and_without_what_is_not_finishe
     for name in ("a.txt", LAST, "z.txt", "deep/manifest.json", ".tmp-1"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    uris = [uri for _, uri in uploaded(tmp_path, "s3://bucket/shop/m/", NAMES)]
+    uris = [uri for _, uri in upload_uris(tmp_path, "s3://bucket/shop/m/", NAMES)]
     assert uris == [f"s3://bucket/shop/m/{name}" for name in ("a.txt", "deep/manifest.json", "z.txt", LAST)]
     with pytest.raises(NotFound):
-        uploaded(Path(tmp_path / "nowhere"), "s3://bucket/shop/m", NAMES)
+        upload_uris(Path(tmp_path / "nowhere"), "s3://bucket/shop/m", NAMES)
 
 
 @pytest.mark.parametrize("alias", ["", "7", "default"])
@@ -157,15 +157,15 @@ def test_a_querys_error_has_its_place_and_the_table_that_was_probably_meant():
         db.execute("CREATE TABLE events_click (a BIGINT)")
         sql = "SELECT a\nFROM event_click"
         with pytest.raises(duckdb.Error) as raised:
-            queries.bound(db, sql, {})
-        error = queries.sql_error(queries.placed(db, raised.value, sql, {}), ["events_click"])
+            queries.bind(db, sql, {})
+        error = queries.sql_error(queries.with_position(db, raised.value, sql, {}), ["events_click"])
         assert error.message == "SQL, line 2, column 6: Table with name event_click does not exist!"
         assert error.remedy == "did you mean events_click?"
-        relation, values = queries.bound(db, "SELECT a FROM events_click WHERE a > $least", {"least": 1, "unused": 2})
+        relation, values = queries.bind(db, "SELECT a FROM events_click WHERE a > $least", {"least": 1, "unused": 2})
         assert (relation.columns, values) == (["a"], {"least": 1})
         for wrong in ("DELETE FROM events_click", "SELECT 1; SELECT 2"):
             with pytest.raises(Invalid, match="a query is one SELECT statement"):
-                queries.bound(db, wrong, {})
+                queries.bind(db, wrong, {})
 
 
 def test_who_can_give_up_an_endpoint_is_named_where_it_is_marked_as_anothers():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.adapters import targets
-from isthmus.adapters.local.endpoints.request_log import file_name, rendered
+from isthmus.adapters.local.endpoints.request_log import file_name, log_line
 from isthmus.endpoints.port import Window
 from isthmus.target import Profile
 from isthmus.times import epoch_milliseconds
@@ -37,7 +37,7 @@ def test_whatever_was_read_before_a_window_holds_the_requests_that_finished_in_i
             for milliseconds, variant, status, microseconds in requests[part::looks]:
                 moment = begun + timedelta(milliseconds=milliseconds)
                 with (logs / file_name(moment)).open("ab") as file:
-                    file.write(rendered(epoch_milliseconds(moment), variant, status, microseconds))
+                    file.write(log_line(epoch_milliseconds(moment), variant, status, microseconds))
                 if window.start <= moment < window.end:
                     expected[variant, moment.replace(second=0, microsecond=0), status] += 1
             buckets = target.metrics.read("ranker", window)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.sagemaker.pipelines.definition import Settings, branch_name, definition
 from isthmus.localstack.aws.pipelines.definition import parse
-from isthmus.pipelines.conditions import holds, inherited
+from isthmus.pipelines.conditions import all_conditions, holds
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
 
 SETTINGS = Settings(
@@ -108,7 +108,7 @@ def test_a_condition_is_never_inside_another_branch():
     branches = {step["Name"]: step for step in found if step["Type"] == "Condition"}
     assert len(branches) == 2
     assert all(inner["Type"] != "Condition" for branch in branches.values() for inner in branch["Arguments"]["IfSteps"])
-    last = branches[branch_name(inherited(steps)["d"])]
+    last = branches[branch_name(all_conditions(steps)["d"])]
     assert [inner["Name"] for inner in last["Arguments"]["IfSteps"]] == ["c", "d"]
     assert last["DependsOn"] == ["a", "b"]
 
@@ -147,5 +147,5 @@ def test_flat_branches_run_exactly_what_nested_conditions_would(graph):
     for step in steps:
         if set(step.needs) <= ran and (step.when is None or holds(step.when, {"x": values[step.when.step]})):
             ran.add(step.name)
-    flat = {name for name, conditions in inherited(steps).items() if all(holds(c, {"x": values[c.step]}) for c in conditions)}
+    flat = {name for name, conditions in all_conditions(steps).items() if all(holds(c, {"x": values[c.step]}) for c in conditions)}
     assert flat == ran

@@ -12,7 +12,7 @@ from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
-from isthmus.pipelines.submit import submitted
+from isthmus.pipelines.submit import pipeline_run
 from isthmus.project.specs import Description, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.storage import wait
@@ -60,7 +60,7 @@ def test_a_run_is_its_execution(project, target, tmp_path):
     target.blobs.put(run_uri(target.blobs.root, "r1"), encode_run(document))
     with pytest.raises(NotFound, match="run r1 has no execution"):
         project.native.pipeline("r1")
-    run = submitted(target.blobs, document)
+    run = pipeline_run(target.blobs, document)
     target.pipelines.submit(run)
     wait(lambda: target.pipelines.observe(run.run_id), lambda state: state.phase != "running", deadline=timedelta(seconds=60))
     execution = project.native.pipeline("r1")

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 
 from isthmus.adapters import targets
 from isthmus.adapters.common import price_list
-from isthmus.adapters.common.price_list import cached
+from isthmus.adapters.common.price_list import from_cache
 from isthmus.adapters.sagemaker import prices
 from isthmus.adapters.sagemaker.session import of
 from isthmus.endpoints.port import VariantSpec
@@ -128,7 +128,7 @@ def test_a_file_of_the_cache_that_is_none_of_ours_is_asked_for_again(account, tm
     targets.ask_prices(account.target)
     (kept,) = tmp_path.rglob("*.json")
     kept.write_bytes(content)
-    assert cached("aws", REGION) is None
+    assert from_cache("aws", REGION) is None
     targets.ask_prices(account.target)
     assert account.estimate().table == "2026-11-29"
 

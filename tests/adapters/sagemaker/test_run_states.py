@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from isthmus.adapters.sagemaker.pipelines.definition import branch_name
 from isthmus.adapters.sagemaker.pipelines.run_states import run_state
-from isthmus.pipelines.conditions import inherited
+from isthmus.pipelines.conditions import all_conditions
 from isthmus.pipelines.port import Condition, PipelineRun, StepSpec
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
@@ -16,7 +16,7 @@ STEPS = (
     StepSpec(name="beside"),
 )
 RUN = PipelineRun(run_id="0" * 32, pipeline="p", run_uri="s3://b/shop/runs/r1/run.json", steps=STEPS)
-BRANCH = branch_name(inherited(STEPS)["good"])
+BRANCH = branch_name(all_conditions(STEPS)["good"])
 
 
 def listed(name, status, **more):

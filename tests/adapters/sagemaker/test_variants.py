@@ -36,7 +36,9 @@ def float32(number):
 
 def known(spec, weight=0.0):
     told = variants.environment(spec, "weighted")
-    return variants.known({"VariantName": spec.name, "ModelName": "m", "InitialVariantWeight": weight, "InitialInstanceCount": 1}, told)
+    return variants.known_variant(
+        {"VariantName": spec.name, "ModelName": "m", "InitialVariantWeight": weight, "InitialInstanceCount": 1}, told
+    )
 
 
 def described(status="InService", weights=((90, 90), (10, 10)), **more):
@@ -150,4 +152,4 @@ def test_names_come_from_content_and_fit_into_63_characters():
 def test_every_name_of_a_variant_is_one_at_sagemaker_and_comes_back(name):
     native = names.variant(name)
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", native)
-    assert variants.known({"VariantName": native}, {}).name == name
+    assert variants.known_variant({"VariantName": native}, {}).name == name

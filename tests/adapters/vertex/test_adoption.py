@@ -250,11 +250,11 @@ def test_what_changed_since_it_was_looked_at_is_not_adopted_and_what_is_deployed
     standing.update(traffic_split={first.id: 0, second.id: 100})
     session = of(target)
     undeploying = session.endpoints.undeploy_model(endpoint=standing.resource_name, deployed_model_id=first.id)
-    operations.succeeded(session, session.endpoints, undeploying, what="undeploying")
+    operations.wait_for_success(session, session.endpoints, undeploying, what="undeploying")
     resources = second.dedicated_resources
     again = type(first)(id=first.id[:10], model=f"{second.model}@1", display_name="Old-1", dedicated_resources=resources)
     deploying = session.endpoints.deploy_model(endpoint=standing.resource_name, deployed_model=again)
-    operations.succeeded(session, session.endpoints, deploying, what="deploying")
+    operations.wait_for_success(session, session.endpoints, deploying, what="deploying")
     with opened(folder) as project:
         (there,) = (r for r in project.target.inventory.list("conf") if r.kind == "endpoint")
         assert there.name == "prod_ab"

@@ -10,7 +10,7 @@ from isthmus.events.port import Column
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
-from isthmus.pipelines.submit import submitted
+from isthmus.pipelines.submit import pipeline_run
 from isthmus.project.specs import Description, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.storage import wait
@@ -54,7 +54,7 @@ def test_a_run_is_its_job(project, target, tmp_path):
     target.blobs.put(run_uri(target.blobs.root, "r1"), encode_run(document))
     with pytest.raises(NotFound, match="run r1 has no job"):
         project.native.pipeline("r1")
-    run = submitted(target.blobs, document)
+    run = pipeline_run(target.blobs, document)
     target.pipelines.submit(run)
     wait(lambda: target.pipelines.observe(run.run_id), lambda state: state.phase != "running", deadline=timedelta(seconds=60))
     job = project.native.pipeline("r1")

@@ -14,7 +14,7 @@ from isthmus.pipelines import watch
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Artifact, Pipeline, Step, Value, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
-from isthmus.pipelines.submit import submit, submitted
+from isthmus.pipelines.submit import pipeline_run, submit
 from isthmus.project.specs import Description, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.storage import wait
@@ -52,7 +52,7 @@ def write(target, tmp_path, *steps):
         settled={},
     )
     target.blobs.put(run_uri(target.blobs.root, "r1"), encode_run(document))
-    return submitted(target.blobs, document)
+    return pipeline_run(target.blobs, document)
 
 
 def once(tmp_path):

@@ -78,7 +78,7 @@ def test_a_claim_stands_while_its_upload_runs_however_long_that_takes(target):
                 raise Unavailable("not yet")
 
     target.calls.listeners.append(slow)
-    finished = operations.finished
+    finished = operations.wait_until_done
 
     def patient(*args, **more):
         while True:
