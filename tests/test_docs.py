@@ -13,6 +13,7 @@ import yaml
 import isthmus as im
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import create, isthmus
+from isthmus.tests.conformance.rows import PORTS
 from isthmus.tests.shown import block_of, masked
 from isthmus.tests.test_architecture import FOLDERS
 
@@ -172,3 +173,20 @@ def test_each_measured_figure_of_the_scale_page_is_one_of_the_benchmarks():
     measured = (DOCS / "benchmarks.md").read_text()
     assert len(figures) > 15
     assert [figure for figure in figures if not re.search(rf"(?<![\d.,]){re.escape(figure)}(?!\d)", measured)] == []
+
+
+def test_the_walk_of_an_adapter_names_each_port_and_where_its_protocol_stands():
+    section = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Add an adapter")[2].partition("\n## ")[0]
+    cells = dict(re.findall(r"^\| (`.+?) \| (`.+?) \|$", section, re.MULTILINE))
+    protocols = {
+        port: protocol
+        for left, right in cells.items()
+        for port, protocol in zip(re.findall("`(.+?)`", left), re.findall("`(.+?)`", right.partition(" in ")[0]), strict=True)
+    }
+    target = ast.parse((DOCS.parent / "target.py").read_text(encoding="utf-8"))
+    returned = {node.name: ast.unparse(node.returns) for node in ast.walk(target) if isinstance(node, ast.FunctionDef) and node.returns}
+    assert protocols == {port: returned[port] for port in PORTS if port != "native"}
+    for right in cells.values():
+        names, _, file = right.partition(" in ")
+        text = (DOCS.parent / file.strip("`")).read_text(encoding="utf-8")
+        assert all(f"class {name}(Protocol)" in text for name in re.findall("`(.+?)`", names))
