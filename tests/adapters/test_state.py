@@ -128,14 +128,14 @@ def test_a_write_that_is_lost_and_overwritten_is_said_to_be_unknown(place, targe
     """Our reply is lost; before we look, another process has read our document and written its own."""
     other = targets.load(place.profile)
     mine = target.state
-    look = mine._seen
+    look = mine._look
 
     def after_another(key):
-        mine._seen = look
+        mine._look = look
         other.state.put(key, b"theirs", expect=other.state.get(key).token)
         return look(key)
 
-    mine._seen = after_another
+    mine._look = after_another
     place.fault("cut-after", place.write)
     with pytest.raises(OutcomeUnknown):
         mine.put("k", b"mine", expect=None)

@@ -78,17 +78,17 @@ def test_a_claim_stands_while_its_upload_runs_however_long_that_takes(target):
                 raise Unavailable("not yet")
 
     target.calls.listeners.append(slow)
-    finished = operations.wait_until_done
+    wait = operations.wait_until_done
 
     def patient(*args, **more):
         while True:
             try:
-                return finished(*args, **more)
+                return wait(*args, **more)
             except Unavailable:
                 continue
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(operations, "finished", patient)
+        patched.setattr(operations, "wait_until_done", patient)
         assert register(target, "d1").version == 1
     assert len(standing) == 4
     assert min(standing) > timedelta(0)

@@ -20,7 +20,7 @@ def test_calls_over_grpc_and_http_bring_a_token_that_the_stack_takes(target, els
     google = session.of(target)
     assert list(google.endpoints.list_endpoints(parent=google.parent)) == []
     assert google.http().get(f"{google.endpoint_url}/v1/{google.parent}/endpoints").json() == {}
-    assert google._admitted()[0].token
+    assert google._credentials_and_project()[0].token
 
 
 @pytest.mark.slow
