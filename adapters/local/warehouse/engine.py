@@ -221,7 +221,7 @@ class Engine:
             for batch in batches.list_batches(self._folder / name, {})
             for path in batch.files
         ]  # fmt: skip
-        for path, why in relations.broken(paths):
+        for path, why in relations.broken_files(paths):
             return Invalid(
                 f"{path} is not a readable Parquet file: {why}",
                 remedy="restore the file from a copy, or remove its batch's folder and run the step that wrote it again",
