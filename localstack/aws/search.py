@@ -170,9 +170,11 @@ def _value(row: dict[str, Any], name: str) -> Any:
     if kind in _OWN and rest:
         return next(iter(_OWN[kind](row, rest)), _MISSING)
     value: Any = row
-    for part in name.split("."):
-        if isinstance(value, list):  # of a Key and a Value each
-            value = {item.get("Key"): item.get("Value") for item in value if isinstance(item, dict)}
+    parts = name.split(".")
+    for number, part in enumerate(parts):
+        if isinstance(value, list):  # of a Key and a Value each; a key may have dots
+            key = ".".join(parts[number:])
+            return next((item["Value"] for item in value if isinstance(item, dict) and item.get("Key") == key), _MISSING)
         if not isinstance(value, dict) or part not in value:
             return _MISSING
         value = value[part]

@@ -1,5 +1,7 @@
 """A query's database serves the next one, and nothing of a query is in it then."""
 
+import shutil
+
 import duckdb
 import pytest
 
@@ -70,6 +72,15 @@ def test_the_database_of_a_query_that_fails_or_spills_is_closed_and_its_files_ar
             use(session)
     except ValueError:
         pass
+    assert folders(tmp_path) == set()
+
+
+def test_a_database_whose_empty_folder_was_tidied_away_serves_the_next_query(pool, tmp_path):
+    with pool.session():
+        pass
+    shutil.rmtree(tmp_path / "athena")
+    with pool.session() as session:
+        _spilled(session)
     assert folders(tmp_path) == set()
 
 

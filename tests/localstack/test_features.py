@@ -275,6 +275,13 @@ def test_a_group_whose_table_is_there_already_fails_with_a_reason_and_leaves_it(
     assert aws.glue.get_table(DatabaseName="shop", Name="prices")["Table"] == table
 
 
+def test_a_group_fails_on_a_table_that_has_no_place_in_s3_too(aws):
+    aws.glue.create_database(DatabaseInput={"Name": "shop"})
+    aws.glue.create_table(DatabaseName="shop", TableInput={"Name": "prices"})
+    create(aws, OfflineStoreConfig=catalogued("prices"))
+    assert aws.sagemaker.describe_feature_group(FeatureGroupName="items")["FeatureGroupStatus"] == "CreateFailed"
+
+
 @pytest.mark.parametrize(
     "names", [("the-prices",), ("Prices",), ("1st",), ("prices", "the shop"), ("prices", "shop", "MyCatalog"), ("p" * 253,)]
 )

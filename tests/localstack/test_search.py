@@ -158,9 +158,8 @@ def test_a_feature_is_found_by_its_group_and_its_parameters(kit):
         OnlineStoreConfig={"EnableOnlineStore": True},
         RoleArn=ROLE,
     )
-    kit.sagemaker.update_feature_metadata(
-        FeatureGroupName="items", FeatureName="item", ParameterAdditions=[{"Key": "kind", "Value": "key"}]
-    )
+    parameters = [{"Key": "kind", "Value": "key"}, {"Key": "owner.team", "Value": "shop"}]
+    kit.sagemaker.update_feature_metadata(FeatureGroupName="items", FeatureName="item", ParameterAdditions=parameters)
 
     def names(*filters):
         results = kit.sagemaker.search(Resource="FeatureMetadata", SearchExpression={"Filters": list(filters)})["Results"]
@@ -168,4 +167,5 @@ def test_a_feature_is_found_by_its_group_and_its_parameters(kit):
 
     assert sorted(names(where("FeatureGroupName", "Contains", "ite"))) == ["at", "item"]
     assert names(where("FeatureGroupName", "Equals", "items"), where("Parameters.kind", "Equals", "key")) == ["item"]
+    assert names(where("Parameters.owner.team", "Equals", "shop")) == ["item"]
     assert names(where("Parameters.kind", "Equals", "other")) == []

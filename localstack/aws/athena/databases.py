@@ -42,6 +42,7 @@ class Databases:
         """A connection to a database without tables, which nobody else has. Tables are to be TEMP: they go with the connection."""
         database, before, ended = self._take(), _resident(), False
         try:
+            database.folder.mkdir(parents=True, exist_ok=True)  # what tidies a machine takes a folder that has long been empty
             with database.connection.cursor() as session:
                 _settle(session)
                 yield session
@@ -60,7 +61,6 @@ class Databases:
         import duckdb
 
         folder = self._folder / uuid.uuid4().hex
-        folder.mkdir(parents=True)
         config: dict[str, str | bool | int | float | list[str]] = {
             "threads": 2,
             "memory_limit": f"{self._memory}B",

@@ -49,7 +49,7 @@ class Running:
         self.folder = folder
         self.begun = threading.Event()
         self.loaded = False  # it has, or had, a database: what there is to wait for
-        self.ended = threading.Event()  # its thread is through, and its database gone
+        self.ended = threading.Event()  # its thread is through, and its database no longer its own
         self._lock = threading.Lock()
         self._reason: Exception | None = None
         self._kept = False

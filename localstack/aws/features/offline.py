@@ -101,7 +101,7 @@ def _is_own(glue: Any, group: Group) -> bool:
     """Whether the table of that name was made for this group, by a stack that ended before the group was Created."""
     table = _table(group)
     there = glue.get_table(DatabaseName=(group.offline or {})["DataCatalogConfig"]["Database"], Name=table["Name"])["Table"]
-    return bool(there["StorageDescriptor"]["Location"] == table["StorageDescriptor"]["Location"])
+    return bool(there.get("StorageDescriptor", {}).get("Location") == table["StorageDescriptor"]["Location"])
 
 
 def widen(ctx: Context, group: Group) -> None:

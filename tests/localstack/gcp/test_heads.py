@@ -76,6 +76,14 @@ def test_requests_that_come_in_any_pieces_are_answered_in_their_order(gcp):
         assert places == sorted(places)
 
 
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_a_first_line_that_is_no_url_is_answered_400(gcp, method):
+    host, port = gcp.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as client:
+        client.sendall(b"%s http://:x/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" % method)
+        assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
 def test_who_waits_for_a_reply_goes_on_within_the_call_that_brings_it_and_a_task_can_be_cancelled():
     async def main():
         loop, seen = asyncio.get_running_loop(), []
