@@ -23,7 +23,7 @@ def bind(
 ) -> tuple[duckdb.DuckDBPyRelation, dict[str, object]]:
     """The query as a relation that has not run yet, and those of the parameters that it uses.
 
-    Invalid: it is not one SELECT, or a value is missing. duckdb.Error: see `placed` and `sql_error`.
+    Invalid: it is not one SELECT, or a value is missing. duckdb.Error: see `with_position` and `sql_error`.
     """
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type.name != "SELECT":

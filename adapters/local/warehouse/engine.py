@@ -88,7 +88,7 @@ class Engine:
         self._run(run, documents, sql, params)
 
     def _run(self, run: Callable[[], T], documents: Mapping[str, Document], sql: str, params: Mapping[str, object]) -> T:
-        """What runs a query; once more with more memory, as DuckDB cannot spill all (some groups and windows beside a join)."""
+        """What runs a query; once more with more memory, for good, as DuckDB cannot spill all (some groups and windows beside a join)."""
         import duckdb
 
         try:
@@ -97,7 +97,8 @@ class Engine:
             except duckdb.OutOfMemoryException as error:
                 if _SPILLED in str(error):
                     raise
-                self._open().execute(f"SET memory_limit = '{_AT_MOST}'")
+                with self._lock:
+                    self._open().execute(f"SET memory_limit = '{_AT_MOST}'")
             return run()
         except duckdb.Error as error:
             raise self.explained(error, documents, sql, params) from error
