@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +55,8 @@ class Forked:
         self.args = command
         self.returncode = None
         self._ended, ending = os.pipe()
+        weakref.finalize(self, os.close, self._ended)  # not before: threads may wait for it
+        self._looking = threading.Lock()
         streams = [_Stream(number, wanted) for number, wanted in enumerate((stdin, stdout, stderr))]
         start = Start(module, arguments, dict(os.environ if env is None else env), str(cwd or Path.cwd()), start_new_session)
         self.pid = _template(kind).fork(start, [*(stream.theirs for stream in streams), ending])
@@ -81,8 +84,10 @@ class Forked:
 
     def _look(self, timeout):
         if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
-            self.returncode = int.from_bytes(os.read(self._ended, _EXIT), "big", signed=True)
-            os.close(self._ended)
+            with self._looking:
+                if self.returncode is None:
+                    code = os.read(self._ended, _EXIT)  # none where the template was killed: nobody knows, so it is no success
+                    self.returncode = int.from_bytes(code, "big", signed=True) if code else -signal.SIGKILL
         return self.returncode
 
 
@@ -124,36 +129,36 @@ class _Template:
     """The process from which those of a kind are forked. It ends with the last that is connected to it."""
 
     def __init__(self, kind):
-        self._lock = threading.Lock()
         self._process = None
         self._socket = _socket()
         place = _folder() / f"{kind}.lock"
+        self._address = _address(place)
         with place.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
-                self._socket.connect(_address(place))
+                self._socket.connect(self._address)
             except OSError:  # there is none, or it was killed
                 self._start(kind, place)
         atexit.register(self._socket.close)
 
     def _start(self, kind, place):
-        address = _address(place)
-        Path(address).unlink(missing_ok=True)
+        Path(self._address).unlink(missing_ok=True)
         with _socket() as listening:
-            listening.bind(address)
+            listening.bind(self._address)
             listening.listen()
             number = str(listening.fileno())
             command = [sys.executable, "-m", "isthmus.tests.forking", kind, number, str(place)]
-            self._process = subprocess.Popen(command, pass_fds=[listening.fileno()])
-            self._socket.connect(address)
+            self._process = subprocess.Popen(command, cwd=place.parent, pass_fds=[listening.fileno()])
+            self._socket.connect(self._address)
 
     def fork(self, start, descriptors):
-        with self._lock:
-            socket.send_fds(self._socket, [msgspec.json.encode(start)], descriptors)
-            pid = self._socket.recv(64)
-        if not pid:
-            raise RuntimeError("the process from which others are forked has ended: what it wrote to stderr says why")
-        return int(pid)
+        """Its pid. It is asked for by a connection of its own: whoever is interrupted meanwhile leaves no pid to the next who asks."""
+        with _socket() as asking, contextlib.suppress(ConnectionError, FileNotFoundError):
+            asking.connect(self._address)
+            socket.send_fds(asking, [msgspec.json.encode(start)], descriptors)
+            if pid := asking.recv(64):
+                return int(pid)
+        raise RuntimeError("the process from which others are forked has ended: what it wrote to stderr says why")
 
 
 def _folder():
@@ -183,6 +188,7 @@ def serve(kind, listening, place):
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: it is for those who are waited for
     signal.set_wakeup_fd(wake)
     endings, starters = {}, set()
     while True:
@@ -205,6 +211,7 @@ def serve(kind, listening, place):
             if (pid := os.fork()) == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, interrupt)
                 start = msgspec.json.decode(message, type=Start)
                 if start.session:
                     os.setsid()

@@ -1,6 +1,6 @@
 """Runners and steps of the laptop that are forked from one process, which has imported what each would (tests/forking.py).
 
-The genuine processes are judged by test_step.py, test_training.py, and by all that runs `isthmus` in a process of its own.
+Genuine ones are started by test_step.py, and by all that runs `isthmus` in a process of its own: tests/faults/flow.py trains so.
 """
 
 import contextlib
