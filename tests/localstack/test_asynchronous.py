@@ -162,8 +162,8 @@ def test_each_kind_of_endpoint_refuses_the_other_kind_of_invocation(served):
     for wrong in ({"InputLocation": "s3://models/x", "Body": b"x"}, {}):
         assert "Exactly one" in refusal(served.runtime.invoke_endpoint_async, EndpointName="ranker", **wrong)["Message"]
     assert "not found" in refusal(served.runtime.invoke_endpoint_async, EndpointName="nobody", InputLocation="s3://models/x")["Message"]
-    https = refusal(served.runtime.invoke_endpoint_async, EndpointName="ranker", InputLocation="https://models.s3.amazonaws.com/x")
-    assert "s3://bucket/key" in https["Message"]
+    elsewhere = refusal(served.runtime.invoke_endpoint_async, EndpointName="ranker", InputLocation="https://models.example.com/x")
+    assert "s3://bucket/key" in elsewhere["Message"]
 
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:done"

@@ -107,10 +107,11 @@ class Tables:
 
 
 @pytest.fixture(scope="module")
-def by_athena(relations, frames):
+def by_athena(relations, frames, tmp_path_factory):
     """The stack's engine, without the stack."""
     pytest.importorskip("moto")
     from isthmus.localstack.aws.athena import engine
+    from isthmus.localstack.aws.athena.databases import Databases
     from isthmus.localstack.aws.athena.language.translate import translate
 
     def run(sql):
@@ -123,8 +124,7 @@ def by_athena(relations, frames):
             connection.execute(f"DROP TABLE {name}")
         return answer
 
-    with duckdb.connect(config={"threads": "1"}) as connection:
-        engine._settle(connection)
+    with Databases(tmp_path_factory.mktemp("athena"), 1 << 28).session() as connection:
         yield run
 
 
