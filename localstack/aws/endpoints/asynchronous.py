@@ -70,7 +70,7 @@ def _checked(uri: str) -> str:
     try:
         bucket, key = split(uri)
     except TransferError as error:
-        raise invalid(f"InputLocation '{uri}' is neither s3://bucket/key nor S3's https address of an object: the local stack reads no other.") from error
+        raise invalid(f"InputLocation '{uri}' is neither s3://bucket/key nor S3's https address of it.") from error
     if not bucket or not key:
         raise invalid(f"InputLocation '{uri}' names no object.")
     return uri

@@ -70,7 +70,7 @@ _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 
 def metric_definitions(specification: Mapping[str, Any], hyperparameters: Mapping[str, str]) -> list[dict[str, str]]:
     """A training job's MetricDefinitions, with those that SageMaker itself has for XGBoost's images where they run no user's script."""
-    own = list(specification.get("MetricDefinitions") or ())
+    own: list[dict[str, str]] = list(specification.get("MetricDefinitions", ()))
     repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]
     if repository not in ("xgboost", "sagemaker-xgboost") or "sagemaker_program" in hyperparameters:
         return own
