@@ -12,6 +12,7 @@ import fcntl
 import os
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator, Mapping
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .localstack.run import Ready
 
 _LISTENS = 5.0  # seconds that a stack may take to let us in
+_LETS_GO = 10.0  # seconds until one that was ended has no more lock
 CLOCK = "instant"  # nobody waits here for the minutes that the cloud takes; `isthmus stack up aws --clock real` does
 
 
@@ -180,17 +182,24 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
             raise Unavailable(str(error), remedy="end that process, then try again") from error
         if forget:
             for place in homes(folder):
-                _forget(place)
+                _forget(place, ending=any(stopped))
     return any(stopped)
 
 
-def _forget(place: Path) -> None:
+def _forget(place: Path, *, ending: bool) -> None:
+    """Remove it. `ending`: its stack was told to end, and may have lost its command line, by which it is known, before its lock."""
     from .localstack.folders import Owned, Taken, remove_tree
 
-    try:
-        owned = Owned(place)
-    except Taken as error:
-        raise Unavailable(f"a stack still runs in {place}: nothing was removed there", remedy="end that process, then try again") from error
+    deadline = time.monotonic() + _LETS_GO * ending
+    while True:
+        try:
+            owned = Owned(place)
+            break
+        except Taken as error:
+            if time.monotonic() >= deadline:
+                message = f"a stack still runs in {place}: nothing was removed there"
+                raise Unavailable(message, remedy="end that process, then try again") from error
+        time.sleep(0.02)
     try:
         remove_tree(place)
     finally:

@@ -19,6 +19,7 @@ from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
 from isthmus.localstack import apart
 from isthmus.localstack.apart import running
 from isthmus.localstack.client import Stack
+from isthmus.localstack.folders import Owned
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
@@ -214,6 +215,16 @@ def test_a_stack_that_does_not_answer_is_ended_all_the_same(folder, silent, home
     until(lambda: not alive(pid))
     assert not record.exists()
     assert stacks.homes(folder) == ()
+
+
+def test_a_home_that_an_ended_stack_lets_go_of_late_is_removed(tmp_path, monkeypatch):
+    home = tmp_path / ".isthmus" / "stack" / "aws"
+    home.mkdir(parents=True)
+    stacks.record(tmp_path, AWS).write_text("{}")
+    monkeypatch.setattr("isthmus.localstack.apart.stop_apart", lambda _: True)
+    threading.Timer(0.5, Owned(home).leave).start()
+    assert stacks.stop(tmp_path, forget=True)
+    assert not home.exists()
 
 
 def test_the_home_of_a_living_stack_is_never_removed(folder, silent):
