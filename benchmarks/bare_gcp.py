@@ -65,10 +65,13 @@ class Proxy(Bare):
 
 class _Back(asyncio.Protocol):
     def __init__(self, client: Any) -> None:
-        self.data_received = client.write
+        self._client = client
+
+    def data_received(self, data: bytes) -> None:
+        self._client.write(data)
 
 
-class _Constants(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Constants(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     """By the last part of a method's path: an answer's bytes."""
 
     def __init__(self, answers: dict[str, bytes]) -> None:

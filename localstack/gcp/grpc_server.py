@@ -47,7 +47,7 @@ async def serve(front: Front, host: str) -> tuple[Any, int]:
     return server, port
 
 
-class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
     """Finds the handler of a path. What is not imported yet is answered as a stream of bytes, which is the same on the wire."""
 
     def __init__(self, front: Front) -> None:
@@ -62,12 +62,13 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
             package = table.packages_of(details.method)
             if not handler_modules.loaded(package if package in table.OF_PACKAGE else api.package):  # one of those that every API has
                 return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
-            self._known[key] = self._method(table.method_of(details.method, api))
+            method = table.method_of(details.method, api)
+            if method is None:  # anybody's text: not one to keep
+                return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
+            self._known[key] = self._method(method)
         return self._known[key]
 
-    def _method(self, method: table.Method | None) -> Any:
-        if method is None:
-            return None
+    def _method(self, method: table.Method) -> Any:
         if not method.client_streams and not method.server_streams:
             return grpc.unary_unary_rpc_method_handler(self._unary(method))
         return grpc.stream_stream_rpc_method_handler(self._stream(method))

@@ -133,6 +133,16 @@ def test_bytes_that_are_no_message_are_the_callers_mistake(gcp):
         assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT, rpc
 
 
+@pytest.mark.parametrize("service", ["v1beta1.FeatureRegistryService", "v1.EndpointService"])
+def test_a_method_that_is_not_there_is_named_also_where_its_package_is_in_use(gcp, service):
+    list(gcp.client(aiplatform_v1.EndpointServiceClient).list_endpoints(parent=PARENT))
+    path = f"/google.cloud.aiplatform.{service}/Invent"
+    with pytest.raises(grpc.RpcError) as error:
+        gcp.channel().unary_unary(path)(b"", timeout=60)
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert path in error.value.details()
+
+
 @pytest.mark.parametrize("text", ["E" * 30_000, "é%\n" * 5000])
 def test_a_long_message_keeps_its_status_over_grpc(gcp, text):
     get = gcp.channel().unary_unary("/google.cloud.aiplatform.v1.EndpointService/GetEndpoint")
