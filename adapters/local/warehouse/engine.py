@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
+from ....events.sql import of_the_system
 from ....target import Target
 from ...common import results
 from ...common.queries import bind, sql_error, sql_invalid, with_position
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 _MEMORY = "512MiB"  # a query that needs more spills, however long a history is
 _AT_MOST = "33%"  # of the machine's memory (the container's, where one limits it): for what DuckDB cannot spill
-_SPILLED = "max_temp_directory_size"  # in DuckDB's error: it spills no more than the disk has room for
 _THREADS = 8  # each needs some of the memory
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class Engine:
             try:
                 return run()
             except duckdb.OutOfMemoryException as error:
-                if _SPILLED in str(error):
+                if _is_full_disk(error):
                     raise
                 with self._lock:
                     self._open().execute(f"SET memory_limit = '{_AT_MOST}'")
@@ -204,15 +205,14 @@ class Engine:
         """DuckDB's error as ours: SQL with its position, a broken file by its name, memory, disk."""
         import duckdb
 
-        text = str(error)
         if isinstance(error, duckdb.FatalException | duckdb.InternalException):
             self._base = None  # DuckDB refuses everything after such an error; a new one starts clean
-        if "No space left on device" in text or _SPILLED in text:
+        if _is_full_disk(error):
             place = f"{self._folder}: what does not fit into memory waits there"
             return LimitExceeded(f"running a query: {FULL} ({place})", remedy="free some space and run this again")
         if isinstance(error, duckdb.OutOfMemoryException):
             return LimitExceeded(
-                f"running a query: memory is used up: {text.splitlines()[0]}", remedy="ask for fewer rows or columns at a time"
+                f"running a query: memory is used up: {str(error).splitlines()[0]}", remedy="ask for fewer rows or columns at a time"
             )
         if isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException):
             return sql_error(error if self._base is None else with_position(self._base, error, sql, params), documents)
@@ -258,6 +258,11 @@ def _replace(base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table 
     except BaseException:
         base.execute("ROLLBACK")
         raise
+
+
+def _is_full_disk(error: Exception) -> bool:
+    refusal = of_the_system(error)
+    return refusal is not None and refusal.errno == errno.ENOSPC
 
 
 def _shape(registered: _Registered) -> _Registered:
