@@ -28,8 +28,10 @@ sys.dont_write_bytecode = False
 # The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has its worker already.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-# An example, or the making of it, may take long because the machine is busy.
-settings.register_profile("isthmus", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# An example, or the making of it, may take long because the machine is busy. A change is judged by the same examples each time; others are
+# looked for by `make test-often`, which tells the seed that repeats what it finds.
+settings.register_profile("often", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("isthmus", settings.get_profile("often"), derandomize=True)
 settings.load_profile("isthmus")
 gc.disable()  # what is imported and collected stays: see pytest_collection_finish
 forked_stacks.install()

@@ -74,7 +74,8 @@ def _round(marks: str, seed: int, report: Path, arguments: list[str]) -> None:
         "--dist",
         "loadscope",
     ]
-    command += ["-m", marks, f"--randomly-seed={seed}", f"--hypothesis-seed={seed}", f"--junit-xml={unfinished}", *arguments]
+    seeds = [f"--randomly-seed={seed}", "--hypothesis-profile=often", f"--hypothesis-seed={seed}"]
+    command += ["-m", marks, *seeds, f"--junit-xml={unfinished}", *arguments]
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, **MORE}, check=False).returncode
     if code not in ENDED:
         sys.exit(f"pytest ended with {code}; run this again to go on")
