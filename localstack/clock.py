@@ -51,7 +51,7 @@ class _Soon:
 class Clock:
     """`real` ticks; `instant` ticks too, but the provider's own delays are zero: what comes after one has happened before the request that
     asked for it is answered; `manual` stands still until `advance`. All of them can be advanced, and what is due now runs at once on
-    all. Timers run in the order of their times, with no lock held.
+    all. Timers run one after the other, in the order of their times; requests go on meanwhile.
     """
 
     def __init__(self, mode: Mode = "real") -> None:
@@ -63,7 +63,8 @@ class Clock:
         self._timers: list[tuple[datetime, int, Timer]] = []
         self._count = itertools.count()
         self._changed = threading.Condition()
-        self._moving = threading.Lock()  # one advance at a time
+        self._moving = threading.Lock()  # who runs timers, and until the last one has run: an advance, or the ticking
+        self._current: Timer | None = None  # that runs, or ran last: a reset forgets it too
         self._request = threading.local()
         self._soon: dict[_Soon, None] = {}
         self._closed = False
@@ -163,6 +164,8 @@ class Clock:
         with self._changed:
             for _, _, timer in self._timers:
                 timer.cancel()
+            if self._current is not None:
+                self._current.cancel()
             self._timers.clear()
             self._soon.clear()
             self._offset = timedelta()
@@ -190,13 +193,15 @@ class Clock:
             while self._timers and self._timers[0][0] <= until:
                 timer = heapq.heappop(self._timers)[2]
                 if not timer.cancelled:
+                    self._current = timer
                     return timer
         return None
 
     def _again(self, timer: Timer) -> None:
-        if timer.every is not None and not timer.cancelled:
-            timer.due += timedelta(seconds=timer.every)
-            self._push(timer)
+        with self._changed:  # no reset comes in between
+            if timer.every is not None and not timer.cancelled:
+                timer.due += timedelta(seconds=timer.every)
+                self._push(timer)
 
     def _tick(self) -> None:
         while True:
@@ -208,10 +213,9 @@ class Clock:
                     self._changed.wait(None if self.mode == "manual" else wait)
                     continue
             with self._moving:
-                timer = self._pop(self.now())
-            if timer is not None:
-                _run(timer)
-                self._again(timer)
+                if (timer := self._pop(self.now())) is not None:
+                    _run(timer)
+                    self._again(timer)
 
 
 def _run(timer: Timer) -> None:

@@ -71,9 +71,9 @@ def test_a_limit_counts_the_time_that_passes_on_the_instant_clock_too():
     clock, ran = Clock("instant"), []
     with clock.request():
         clock.call_at_limit(600, lambda: ran.append("over"))
-    clock.advance(599)
+    clock.advance(300)  # and what has passed by itself
     assert ran == []
-    clock.advance(1)
+    clock.advance(300)
     assert ran == ["over"]
     clock.close()
 
@@ -96,6 +96,37 @@ def test_a_real_clock_ticks_and_can_be_moved():
     clock.call_after(0.02, soon.set)
     assert soon.wait(60)
     clock.close()
+
+
+@pytest.fixture
+def under_way():
+    """A clock, the runs of its periodic timer, whose first is under way, and what lets them end."""
+    clock, ran, begun, go = Clock("real"), [], threading.Event(), threading.Event()
+    clock.call_every(0.01, lambda: (ran.append(clock.now()), begun.set(), go.wait(60)))
+    assert begun.wait(60)
+    yield clock, ran, go
+    clock.close()
+
+
+def test_who_advances_waits_for_a_timer_that_runs_already_and_it_is_due_again(under_way):
+    clock, ran, go = under_way
+    moving = threading.Thread(target=clock.advance, args=(3,))
+    moving.start()
+    moving.join(0.1)
+    assert moving.is_alive()
+    go.set()
+    moving.join(60)
+    assert len(ran) >= 300
+
+
+def test_a_reset_forgets_a_periodic_timer_that_is_running(under_way):
+    clock, ran, go = under_way
+    clock.reset()
+    after = threading.Event()
+    clock.call_after(0.1, after.set)
+    go.set()
+    assert after.wait(60)
+    assert len(ran) == 1
 
 
 def test_a_reset_forgets_timers_and_shows_the_real_time():
