@@ -27,8 +27,10 @@ def until(ask, seconds=60):
 
 
 def alive(pid):
+    """Also where its first thread has ended and another has not: until then it holds its files and locks."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not ended or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
     except (FileNotFoundError, ProcessLookupError):  # before it is opened, before it is read
         return False
 

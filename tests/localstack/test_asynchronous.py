@@ -32,20 +32,24 @@ class Async(endpoints_kit.Kit):
     def stored(self):
         return {item["Key"] for item in self.s3.list_objects_v2(Bucket="models").get("Contents", ())}
 
-    def statistics(self, metric, stat, *, variant=None):
+    def statistics(self, metric, stat, *, variant=None, minutes=10):
         dimensions = [{"Name": "EndpointName", "Value": "ranker"}, *([{"Name": "VariantName", "Value": variant}] if variant else ())]
         now = self.stack.now()
         found = self.cloudwatch.get_metric_statistics(
             Namespace="AWS/SageMaker",
             MetricName=metric,
             Dimensions=dimensions,
-            StartTime=now - timedelta(minutes=10),
+            StartTime=now - timedelta(minutes=minutes),
             EndTime=now + timedelta(minutes=1),
             Period=600,
             Statistics=[stat],
         )
         values = [point[stat] for point in found["Datapoints"]]
-        return {"Sum": sum, "Maximum": max}[stat](values) if values else None
+        return {"Sum": sum, "Maximum": max, "SampleCount": sum}[stat](values) if values else None
+
+    def begun(self):
+        """How many requests an instance has been given so far."""
+        return self.statistics("TimeInBacklog", "SampleCount", variant="red", minutes=1440) or 0
 
 
 def until(condition, seconds=60):
@@ -134,12 +138,14 @@ def test_an_instance_has_as_many_requests_as_it_may_and_the_others_wait(served, 
 
 
 def test_what_waits_or_is_processed_for_too_long_fails(served, gate):
-    busy = served.ask(b"until %b" % bytes(gate), key="in/busy", InvocationTimeoutSeconds=1)
-    waits = served.ask(b"{}", key="in/waits", RequestTTLSeconds=60)
-    served.stack.advance(61)
-    assert b"RequestTTLSeconds (60)" in served.object(waits["FailureLocation"])["Body"].read()
-    assert b"InvocationTimeoutSeconds (1)" in served.object(busy["FailureLocation"])["Body"].read()
-    assert served.statistics("ExpiredRequests", "Sum", variant="red") == 1.0
+    before = served.begun()
+    busy = served.ask(b"until %b" % bytes(gate), key="in/busy", InvocationTimeoutSeconds=600)
+    waits = served.ask(b"{}", key="in/waits", RequestTTLSeconds=600)
+    until(lambda: served.begun() > before)
+    served.stack.advance(601)
+    assert b"RequestTTLSeconds (600)" in served.object(waits["FailureLocation"])["Body"].read()
+    assert b"InvocationTimeoutSeconds (600)" in served.object(busy["FailureLocation"])["Body"].read()
+    until(lambda: served.statistics("ExpiredRequests", "Sum", variant="red") == 1.0)
     gate.touch()
     served.seen(served.ask(b"{}", key="in/after"))  # the instance has room again
     assert not {"answers/" + answer["InferenceId"] + ".out" for answer in (busy, waits)} & served.stored()
@@ -194,8 +200,10 @@ def test_what_waits_ends_with_the_endpoint_and_without_instances_everything_wait
     )
     served.seen(waits)
     served.settled()
+    before = served.begun()
     slow = [served.ask(b"until %b" % bytes(gate), key=f"in/last-{number}") for number in range(4)]
     assert served.statistics("ApproximateBacklogSizePerInstance", "Maximum") >= 2
+    until(lambda: served.begun() == before + 2)
     served.sagemaker.delete_endpoint(EndpointName="ranker")
     gate.touch()
     served.object(slow[0]["OutputLocation"])

@@ -40,7 +40,7 @@ def invocations(kit, variant):
         Namespace="AWS/SageMaker",
         MetricName="Invocations",
         Dimensions=[{"Name": "EndpointName", "Value": "ranker"}, {"Name": "VariantName", "Value": variant}],
-        StartTime=now - timedelta(hours=2),
+        StartTime=now - timedelta(days=14),
         EndTime=now,
         Period=3600,
         Statistics=["Sum"],

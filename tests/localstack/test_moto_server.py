@@ -11,7 +11,7 @@ from moto.iam.models import iam_backends
 from isthmus.localstack.aws import managed_policies, moto_server
 from isthmus.localstack.wsgi import Answer
 
-PATIENCE = 20  # seconds, for a busy machine
+PATIENCE = 120  # seconds, for a busy machine
 
 
 def incoming(service):
