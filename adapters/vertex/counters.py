@@ -28,6 +28,7 @@ _NUMBER = "n"  # begins the name of a field that is a number: no name is reserve
 _MOST = 500  # increments of one document in a commit (firebase.google.com/docs/firestore/quotas)
 _WITHIN = 2  # seconds that a call may take: somebody waits for an answer
 _PATIENCE = 1.0  # seconds in which what is transient is asked again
+_OFFLINE = 15  # seconds for either at a stack, which shares its machine with others
 _NEEDS_REPAIR = 3
 
 
@@ -80,18 +81,18 @@ class FirestoreCounters:
 
         session, database = self._session, _database(self._session, endpoint)
         request = BatchGetDocumentsRequest(database=database, documents=[_document(database, unit)])
-        client = session.client("firestore", retrying=False, within=_WITHIN)
+        client = _client(session)
         with counters_of(endpoint), session.reading("BatchGetDocuments", database):
-            (answer,) = _again(lambda: list(client.batch_get_documents(request=request)))
+            (answer,) = _again(session, lambda: list(client.batch_get_documents(request=request)))
         return _numbers(type(answer).pb(answer).found.fields)
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
         """A Commit of increments and of what goes, 500 places each. NotFound: no `apply`. Unavailable."""
         session, database = self._session, _database(self._session, endpoint)
-        client = session.client("firestore", retrying=False, within=_WITHIN)
+        client = _client(session)
         with counters_of(endpoint), session.mutating("Commit", database):
             for request in _commits(database, unit, amounts, forget, until):
-                _again(partial(client.commit, request=request))
+                _again(session, partial(client.commit, request=request))
 
 
 def remove(session: Session, endpoint: str) -> None:
@@ -155,17 +156,21 @@ def _database(session: Session, endpoint: str) -> str:
     return f"projects/{session.project}/databases/{names.database(session.name, endpoint)}"
 
 
-def _again(call: Callable[[], T]) -> T:
+def _client(session: Session) -> Any:
+    return session.client("firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN)
+
+
+def _again(session: Session, call: Callable[[], T]) -> T:
     """Of what is transient, and of too many who write one document at once: counted twice is allowed, not counted is not."""
-    repeated: T = _retry()(call)()
+    repeated: T = _retry(_OFFLINE if session.offline else _PATIENCE)(call)()
     return repeated
 
 
 @cache
-def _retry() -> Any:
+def _retry(patience: float) -> Any:
     from google.api_core.retry import Retry
 
-    return Retry(predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=_PATIENCE)
+    return Retry(predicate=_worth_repeating, initial=0.05, maximum=0.5, multiplier=2.0, timeout=patience)
 
 
 def _worth_repeating(error: BaseException) -> bool:

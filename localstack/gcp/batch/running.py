@@ -24,7 +24,7 @@ from .results import Failure, Results, results
 
 _JSON = (("content-type", "application/json"),)
 _SECONDS = 600.0  # in which a batch must be answered
-_EXIT = 0.5  # seconds in which a process whose connection has broken has ended, if that is why
+_EXIT = 10.0  # seconds in which a process whose connection has broken has ended, if that is why: on a busy machine it is soon, not at once
 _BATCH = 64  # ManualBatchTuningParameters.batch_size's default
 _encode = msgspec.json.Encoder().encode
 

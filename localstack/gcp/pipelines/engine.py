@@ -61,8 +61,6 @@ class _Dag:
             key, outcome = event
             running.discard(key)
             self.outcomes[key] = outcome
-            if outcome.state == "FAILED":
-                self.pipeline_run.failed.set()
 
     def _start_all(self, waiting: dict[str, Task], running: set[str]) -> None:
         """Start what may start; mark what never will, which may decide over others."""
@@ -118,6 +116,8 @@ class _Dag:
         except Exception as error:  # noqa: BLE001  the stack's own mistake must show, not leave a pipeline that never ends
             traceback.print_exc()
             outcome = Outcome(state="FAILED", code=INTERNAL, message=f"the local stack failed: {error!r}")
+        if outcome.state == "FAILED":  # before anybody can see it, or what starts then may still be started
+            self.pipeline_run.failed.set()
         tasks.finish(self.call, self.pipeline_run, row, outcome)
         return outcome
 

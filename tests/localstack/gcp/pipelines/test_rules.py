@@ -1,15 +1,18 @@
 """The rules of the representation: what is refused, what a condition means, what a placeholder becomes."""
 
 import json
+import threading
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.pipelines import expressions, placeholders, reading, values
+from isthmus.localstack.gcp.pipelines import engine, expressions, placeholders, reading, values
 from isthmus.localstack.gcp.pipelines.expressions import BadExpression
 from isthmus.localstack.gcp.pipelines.placeholders import BadPlaceholder, Run
 from isthmus.localstack.gcp.pipelines.reading import BadSpec
+from isthmus.localstack.gcp.pipelines.record import Outcome
 from isthmus.localstack.gcp.pipelines.values import WrongType
 
 
@@ -200,3 +203,12 @@ def test_a_value_that_a_task_hands_on_becomes_what_the_next_one_declares(value, 
 def test_what_cannot_become_that_is_an_error(value, kind):
     with pytest.raises(WrongType):
         values.coerced(value, kind)
+
+
+def test_once_a_failure_can_be_seen_nothing_more_is_started_where_that_is_asked_for(monkeypatch):
+    run, known = SimpleNamespace(failed=threading.Event()), []
+    monkeypatch.setattr(engine.tasks, "finish", lambda *_: known.append(run.failed.is_set()))
+    dag = engine._Dag(None, run, SimpleNamespace(dag=object()), None, (None, ()))
+    for state in ("SUCCEEDED", "FAILED"):
+        dag._guarded(None, lambda state=state: Outcome(state=state))
+    assert known == [False, True]
