@@ -1,11 +1,15 @@
 """deploy/shift_sagemaker.py, as a user runs it, on an endpoint that plain boto3 made."""
 
+import runpy
 import subprocess
 import sys
-import threading
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
+import boto3
 import pytest
+from click.testing import CliRunner
 
 from isthmus.localstack.run import environment_for
 from isthmus.tests.localstack import endpoints_kit, stacks
@@ -35,27 +39,26 @@ def kit(running):
 
 
 @pytest.fixture
-def callers(kit):
-    """`callers(body)`: requests to the variant `new` go on in the background until the test ends."""
-    ended = threading.Event()
-    threads = []
+def asked(kit, monkeypatch):
+    """`asked(body, *words)`: the script, in this process, on a clock of its own: when it waits, ten requests come to the variant `new`."""
+    for name, value in environment_for(kit.url).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    command = runpy.run_path(str(SCRIPT))["main"]
 
-    def call(body):
-        runtime = endpoints_kit.Kit(kit.url).runtime
-        while not ended.is_set():
-            try:
-                runtime.invoke_endpoint(EndpointName="ranker", Body=body, TargetVariant="new")
-            except runtime.exceptions.ModelError:
-                continue
+    def shift(body, *words):
+        now = [0.0]
 
-    def start(body):
-        threads.append(threading.Thread(target=call, args=(body,)))
-        threads[-1].start()
+        def sleep(seconds):
+            now[0] += seconds
+            for _ in range(10):
+                with suppress(kit.runtime.exceptions.ModelError):
+                    kit.runtime.invoke_endpoint(EndpointName="ranker", Body=body, TargetVariant="new")
 
-    yield start
-    ended.set()
-    for thread in threads:
-        thread.join()
+        monkeypatch.setitem(command.callback.__globals__, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+        return CliRunner().invoke(command, ["ranker", "--to", "new", "--bake", "2m", "--min-requests", "20", *words])
+
+    return shift
 
 
 def shift(kit, *words):
@@ -69,10 +72,9 @@ def weights(kit):
     return {name: current for name, (current, _) in kit.weights().items()}
 
 
-def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, callers):
-    callers(b"{}")
-    done = shift(kit, "--steps", "25,100", "--min-requests", "5")
-    assert done.returncode == 0, done.stderr
+def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, asked):
+    done = asked(b"{}", "--steps", "25,100")
+    assert done.exit_code == 0, done.output
     assert [line.split("   ")[1:3] for line in done.stdout.splitlines() if "read back" in line] == [
         ["old 75 %", "new 25 %"],
         ["old 0 %", "new 100 %"],
@@ -80,10 +82,9 @@ def test_a_healthy_variant_gets_the_traffic_step_by_step(kit, callers):
     assert weights(kit) == {"old": 0, "new": 100}
 
 
-def test_a_variant_that_fails_loses_the_traffic_again(kit, callers):
-    callers(b"status 500")
-    done = shift(kit, "--steps", "50,100", "--min-requests", "5")
-    assert done.returncode == 1
+def test_a_variant_that_fails_loses_the_traffic_again(kit, asked):
+    done = asked(b"status 500", "--steps", "50,100")
+    assert done.exit_code == 1, done.output
     assert "requests failed, more than 1 %. The traffic was taken back: old 90 %   new 10 %" in done.stderr
     assert weights(kit) == {"old": 90, "new": 10}
 
