@@ -143,6 +143,7 @@ def test_a_nacked_message_comes_again_and_ends_in_the_dead_letter_topic(gcp, pub
     finally:
         for future in futures:
             future.cancel()
+            future.result(timeout=60)  # or what it still sends comes into the log of the next test
 
 
 def test_a_retry_policy_makes_a_nacked_message_wait(gcp, pubsub):
@@ -204,6 +205,7 @@ def test_with_exactly_once_delivery_a_late_acknowledgement_is_refused(gcp, pubsu
         assert answers[0].result(timeout=60).name == "SUCCESS"
     finally:
         future.cancel()
+        future.result(timeout=60)
 
 
 def test_seek_goes_back_to_a_snapshot_and_to_a_time(gcp, pubsub):
