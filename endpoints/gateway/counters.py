@@ -52,7 +52,7 @@ _FAMILIES = {
 }
 _GAUGES = tuple(name for name, (kind, _) in _FAMILIES.items() if kind == "gauge")
 _SIZE = 65_536  # bytes of a new file; it doubles when it is full
-_READING = 1.0  # seconds in which a reader lets go of a file
+_READING = 30.0  # seconds in which a reader lets go of a file
 _WORD = struct.Struct("<Q")
 _VALUE = struct.Struct("<d")
 
@@ -194,14 +194,15 @@ def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
 
 
 def _taken(file: int) -> bool:
-    """The kernel frees it with its process: that is how the dead are told. A reader of figures has it for a moment."""
+    """The kernel frees it with its process: that is how the dead are told. Readers of figures share it, and are waited for."""
     until = time.monotonic() + _READING
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > until:
+            if _locked(file) or time.monotonic() > until:
                 return False
+            fcntl.flock(file, fcntl.LOCK_UN)
             time.sleep(0.01)
         else:
             return True

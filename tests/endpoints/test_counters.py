@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,8 +18,7 @@ from isthmus.errors import Busy
 ASKED = sample(counters.REQUESTS, endpoint="ranker")
 
 
-def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_path, monkeypatch):
-    monkeypatch.setattr(counters, "_READING", 0)
+def test_counts_are_summed_over_processes_and_gauges_over_those_that_live(tmp_path):
     code = (
         "import os, signal, sys; from pathlib import Path; from isthmus.endpoints.gateway.counters import *\n"
         "mine = Counters(Path(sys.argv[1]) / '1.counters'); mine.add(sys.argv[2], 3); mine.set(WORKERS, 1)\n"
@@ -91,9 +91,17 @@ def test_the_folder_of_a_gateway_that_was_killed_goes_with_the_next_one():
 
 
 def test_a_worker_begins_while_another_one_reads_what_the_dead_one_counted(tmp_path, monkeypatch):
+    """For a few seconds, as where the machine stops it in the middle: else the first start of a worker would end its gateway."""
     path = tmp_path / "0.counters"
     Counters(path).close()
+    slept = []
     with path.open("rb") as reader:
         fcntl.flock(reader, fcntl.LOCK_SH)
-        monkeypatch.setattr(counters.time, "sleep", lambda _seconds: fcntl.flock(reader, fcntl.LOCK_UN))
+
+        def sleep(_seconds):
+            slept.append(1)
+            if len(slept) == 5:
+                fcntl.flock(reader, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(counters, "time", SimpleNamespace(monotonic=lambda: float(len(slept)), sleep=sleep))
         Counters(path).close()

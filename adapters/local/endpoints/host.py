@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -188,9 +187,9 @@ class LocalEndpointHost:
         return wanted
 
     def _start(self, row: EndpointRow) -> None:
-        with self._target.calls.mutating("endpoints.start", row.name), supervision.listen(row.port) as listening:
+        with self._target.calls.mutating("endpoints.start", row.name):
             limits = arguments(self._target.profile.options, row.name, max_bytes=self._rules.max_bytes)
-            supervision.start(self._home, row, listening, limits, record=lambda: self._record(row, listening))
+            supervision.start(self._home, row, limits, record=lambda port: self._record(row, port))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
         """Both supervisor and watcher were killed, or the machine was switched off: whoever looks starts them, where they ran before."""
@@ -203,9 +202,8 @@ class LocalEndpointHost:
         self._start(row)
         return True
 
-    def _record(self, row: EndpointRow, listening: socket.socket) -> None:
+    def _record(self, row: EndpointRow, port: int) -> None:
         """The port in the row, so that a restart keeps it, and the endpoint in the inventory."""
-        port = listening.getsockname()[1]
         with self._db.transaction(f"recording endpoint {row.name}") as db:
             db.execute("UPDATE endpoints SET port = ? WHERE name = ? AND instance = ?", (port, row.name, row.instance))
             inventory.record(

@@ -25,6 +25,8 @@ from .rows import Address, EndpointRow, Report, endpoint_folder
 
 BACKLOG = 1024  # connections that wait until they are taken up, also while the supervisor is started again
 PORTS = range(8801, 8900)  # looked through for a free one; else the system gives any
+_FREED = 2.0  # seconds that a port is waited for, as whoever had it may be ending
+_LOOKING = 10.0  # seconds in which a reader lets go of the lock
 
 _started: list[subprocess.Popen[bytes]] = []  # ours to reap while this process lives; they outlive it
 
@@ -51,25 +53,37 @@ def address(home: Path, name: str) -> Address | None:
 
 
 def listen(preferred: int) -> socket.socket:
-    """A listening socket on the preferred port (0: none), else on a free one."""
-    for port in (*((preferred,) if preferred else ()), *PORTS, 0):
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-            listening.listen(BACKLOG)
-        except OSError:
-            listening.close()
-            continue
-        return listening
+    """A listening socket on the preferred port (0: none), else on a free one. Whoever was killed frees its lock before its socket."""
+    deadline = time.monotonic() + _FREED
+    while preferred:
+        if listening := _listening(preferred):
+            return listening
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    for port in (*PORTS, 0):
+        if listening := _listening(port):
+            return listening
     raise Unavailable("no port of 127.0.0.1 is free")
 
 
-def start(home: Path, row: EndpointRow, listening: socket.socket, arguments: Sequence[str], *, record: Callable[[], None]) -> bool:
+def _listening(port: int) -> socket.socket | None:
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        return None
+    return listening
+
+
+def start(home: Path, row: EndpointRow, arguments: Sequence[str], *, record: Callable[[int], None]) -> bool:
     """Start watcher and supervisor unless they live. They inherit lock and socket, so there is no moment in which they are neither
     there nor absent. What is left of earlier ones ends.
 
-    `record` writes down where it listens, under the lock and before there is anything to find. `arguments`: the supervisor's limits.
+    `record` writes down the port, under the lock and before there is anything to find. `arguments`: the supervisor's limits.
     """
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
@@ -77,11 +91,12 @@ def start(home: Path, row: EndpointRow, listening: socket.socket, arguments: Seq
         if not _try_lock(lock.fileno()):
             return False
         end_left(home, row.name)
-        record()
-        address = Address(port=listening.getsockname()[1], key=secrets.token_hex(16), instance=row.instance, home=str(home.resolve()))
-        write_address(folder, address)
-        fds = (lock.fileno(), listening.fileno(), -1, -1, -1, -1)
-        process = start_watcher(fds, ["--home", str(home), "--name", row.name, *arguments], session=True, log=log.fileno())
+        with listen(row.port) as listening:
+            port: int = listening.getsockname()[1]
+            record(port)
+            write_address(folder, Address(port=port, key=secrets.token_hex(16), instance=row.instance, home=str(home.resolve())))
+            fds = (lock.fileno(), listening.fileno(), -1, -1, -1, -1)
+            process = start_watcher(fds, ["--home", str(home), "--name", row.name, *arguments], session=True, log=log.fileno())
         _started.append(process)
     return True
 
@@ -118,12 +133,22 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    for _ in range(20):  # a reader that asks `alive` holds it for a moment
-        with suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
+    """False: it is another's. Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it."""
+    deadline = time.monotonic() + _LOOKING
+    while not _locked(descriptor, fcntl.LOCK_EX):
+        if not _locked(descriptor, fcntl.LOCK_SH) or time.monotonic() > deadline:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         time.sleep(0.002)
-    return False
+    return True
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
