@@ -25,6 +25,7 @@ async def application(scope, receive, send):
     """/wait answers when its body is whole and the gate is open, /large with 64 MB; the rest at once."""
     SEEN[:] = scope["headers"]
     if scope["path"] == "/wait":
+        AT_WORK.append(scope["client"])
         while (await receive()).get("more_body"):
             pass
         await GATE.wait()
@@ -36,6 +37,7 @@ async def application(scope, receive, send):
 
 GATE = asyncio.Event()
 SEEN = []  # headers
+AT_WORK = []  # whoever asked for /wait
 
 
 class Server:
@@ -200,15 +202,15 @@ def test_idle_and_slow_connections_make_room_for_new_ones(server):
 
 def test_when_every_place_is_at_work_a_newcomer_is_told_503_and_served_afterwards(server):
     server.loop.call_soon_threadsafe(GATE.clear)
+    AT_WORK.clear()
     at_work = [server.connect() for _ in range(6)]
     for connection in at_work:
         connection.sendall(b"POST /wait HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
-    refused = ""
-    while "at work" not in refused:  # until all six have begun
-        with server.connect() as newcomer:
-            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-                newcomer.sendall(HELLO.replace(b"host: x", b"connection: close"))
-            refused = all_of(newcomer).decode()
+    until(lambda: len(AT_WORK) == 6, what="six requests under way")  # before that a newcomer takes the place of one that is not read yet
+    with server.connect() as newcomer:
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            newcomer.sendall(HELLO.replace(b"host: x", b"connection: close"))
+        assert "at work" in all_of(newcomer).decode()
     server.open_gate()
     for connection in at_work:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")

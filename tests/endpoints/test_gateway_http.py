@@ -47,7 +47,7 @@ def served(tmp_path_factory):
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
     thread.start()
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    until(lambda: asked(url, "GET", "/health")[0] == 200)
+    until(lambda: (answer := asked(url, "GET", "/health"))[0] == 200 and answer[2]["config"] == 12)
     yield SimpleNamespace(url=url, project=project)
     server.should_exit = True
     thread.join()
@@ -161,7 +161,7 @@ from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 
 url, secret = sys.argv[1:]
-api.set_provider(OFREPProvider(url, headers_factory=lambda: {"Authorization": f"Bearer {secret}"}))
+api.set_provider(OFREPProvider(url, headers_factory=lambda: {"Authorization": f"Bearer {secret}"}, timeout=60))
 client = api.get_client()
 who = EvaluationContext("visitor-1", {"platform": "ios", "colour": "green"})
 calls = {

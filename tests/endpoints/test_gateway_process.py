@@ -84,7 +84,11 @@ class Running:
             return json.loads(reply.read())
 
     def until_ready(self, workers):
-        until(lambda: self.get("/health")[0] == 200 and json.loads(self.get("/health")[1])["ready_workers"] == workers, what="readiness")
+        def ready():
+            status, health = self.get("/health")
+            return status == 200 and json.loads(health)["ready_workers"] == workers
+
+        until(ready, what="readiness")
 
     def configs(self):
         """The version of experiments/live at each worker."""
@@ -227,10 +231,16 @@ def test_every_worker_takes_a_run_that_starts_and_lets_go_of_one_that_ends_witho
         token = project.target.state.put(LIVE, msgspec.json.encode(shop.live(version=13)), expect=token)
         until(lambda: two.configs() == ["13", "13"], what="its end at both workers")
         assert "assignments" not in two.rank()
-        logged = project.target.warehouse.query("SELECT DISTINCT unit, run, arm, config FROM assignments", {}).to_pylist()
-        assert logged == [{"unit": "v1", "run": "blend_up.1", "arm": shop.arm_of("v1"), "config": 12}]
-        shown = "SELECT count(DISTINCT event_id) AS n FROM exposures WHERE assignments IS NOT NULL AND config = 12"
-        assert project.target.warehouse.query(shown, {})["n"][0].as_py() == sum(len(ranking["items"]) for ranking in rankings)
+        logged = {
+            "SELECT count(DISTINCT event_id) AS n FROM exposures WHERE assignments IS NOT NULL AND config = 12": [
+                {"n": sum(len(ranking["items"]) for ranking in rankings)}
+            ],
+            "SELECT DISTINCT unit, run, arm, config FROM assignments": [
+                {"unit": "v1", "run": "blend_up.1", "arm": shop.arm_of("v1"), "config": 12}
+            ],
+        }
+        for sql, rows in logged.items():  # a worker delivers after it has answered
+            until(lambda sql=sql, rows=rows: project.target.warehouse.query(sql, {}).to_pylist() == rows, what=sql)
         project.target.state.delete(LIVE, expect=token)
 
 

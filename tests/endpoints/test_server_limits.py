@@ -164,14 +164,16 @@ def test_an_idle_connection_is_closed_and_one_that_waits_for_its_prediction_is_n
 
 def test_who_does_not_read_its_answer_is_dropped(folder, impatient):
     impatient("READ_WITHIN")
+    asked = Event()
 
     class Long:
         def predict(self, rows):
+            asked.set()
             return ["a" * 9_000_000 for _ in rows]
 
     with running(loaded(folder, Long())) as live:
         caller = Caller(live.port).post()
-        until(lambda: live.connections.bytes > 0)
+        assert asked.wait(120)
         until(lambda: not live.connections.open)
         assert live.connections.bytes == 0
         caller.close()

@@ -20,12 +20,11 @@ def folder(tmp_path_factory):
 RUN = """
 import re, resource, sys
 from isthmus.endpoints import predicting, server
-predicting._GRACE = 0.2
 resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
 sys.exit(server.main(sys.argv[1:]))
 """
 DIES = RUN.replace("sys.exit(", "predicting.Request.write = None\nsys.exit(")
-HOLDS = RUN.replace("sys.exit(", "predicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + 'b')\nsys.exit(")
+HOLDS = RUN.replace("sys.exit(", "predicting._GRACE = 0.2\npredicting.answer = lambda *_: re.match('(a+)+$', 'a' * 60 + 'b')\nsys.exit(")
 
 
 @pytest.fixture
@@ -61,8 +60,9 @@ def test_300_idle_connections_on_128_descriptors_lock_nobody_out(process):
 def test_a_prediction_beyond_its_time_limit_is_504_those_behind_it_503_and_the_process_ends(process):
     one, port = process("--predict-timeout", "3")
     assert Caller(port).post().answer()[0] == 200
-    hangs = Caller(port).post(b'[{"sleep": 600}]')
-    behind = Caller(port).post()
+    hangs, behind = Caller(port), Caller(port)
+    hangs.post(b'[{"sleep": 600}]')
+    behind.post()
     status, _, answer = hangs.answer()
     assert (status, answer["error"]) == (504, "PredictionTimeout")
     assert behind.answer()[0] == 503

@@ -150,7 +150,7 @@ def test_after_close_nothing_is_copied():
         opened.rank()
         opened.until(compared=1)
     thread = opened.gateway._shadowing._thread
-    assert not thread.is_alive()
+    until(lambda: not thread.is_alive())
     opened.rank()
     assert len(opened.copies) == 1
     assert Shop().gateway._shadowing is None

@@ -12,7 +12,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from scipy.stats import chisquare
@@ -20,6 +19,7 @@ from scipy.stats import chisquare
 from isthmus.adapters import targets
 from isthmus.adapters.local.endpoints import supervision
 from isthmus.adapters.local.endpoints.http import Client
+from isthmus.adapters.local.processes import members
 from isthmus.endpoints.port import Window
 from isthmus.errors import Busy, Invalid, IsthmusError, ModelError, NotFound, OutcomeUnknown, Unavailable
 from isthmus.storage import wait
@@ -42,12 +42,11 @@ def home(tmp_path):
 def target(home):
     target = opened(home)
     yield target
-    pid = _supervisor(home).pid if _supervisor(home) else 0
+    group = _supervisor(home).group if _supervisor(home) else 0
     remove_endpoints(target)
     target.close()
-    if pid and _runs(pid):
-        os.killpg(pid, signal.SIGKILL)
-        pytest.fail("the endpoint's processes outlived its deletion")
+    if group:
+        until(lambda: not members(group), what="the end of all processes of the deleted endpoint")
 
 
 def _supervisor(home):
@@ -122,8 +121,7 @@ def test_weights_change_under_load_without_a_failed_call(serving):
 def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home, target):
     """kill -9 under load: only what that process worked at fails, no call goes elsewhere, and who asks meanwhile waits for its return."""
     shift(serving, 50)
-    before = _report(home)["challenger"]
-    stop, seen, failures = threading.Event(), [], []
+    killed, stop, seen, failures = [], threading.Event(), [], []
 
     def load():
         while not stop.is_set():
@@ -132,11 +130,18 @@ def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home
             except (Unavailable, OutcomeUnknown) as error:
                 failures.append(str(error))
 
+    def failure_of_a_kill():
+        """Told until another process is ready, which may be quicker than a busy machine looks: then that one is killed."""
+        challenger = _report(home)["challenger"]
+        if challenger.phase == "ready" and challenger.pid not in killed:
+            killed.append(challenger.pid)
+            os.kill(challenger.pid, signal.SIGKILL)
+        return serving.observe("ranker").failure
+
     caller = threading.Thread(target=load)
     caller.start()
     try:
-        os.kill(before.pid, signal.SIGKILL)
-        failure = until(lambda: serving.observe("ranker").failure, what="the failure")  # told until it is ready; failed for 0.2 s
+        failure = until(failure_of_a_kill, what="the failure")
         assert "challenger (ranker@2)" in failure
         assert "SIGKILL" in failure
         until(lambda: serving.observe("ranker").phase == "ready", what="the restart")
@@ -144,19 +149,12 @@ def test_a_killed_variant_comes_back_and_is_not_replaced_meanwhile(serving, home
         stop.set()
         caller.join()
     after = _report(home)["challenger"]
-    assert after.pid != before.pid
-    assert after.restarts == 1
+    assert after.pid not in killed
+    assert after.restarts == len(killed)
     assert all("challenger" in text for text in failures), "the champion failed nobody"
     assert serving.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q").predictions == (3.0,)
     log = target.logs.tail("endpoints/ranker/challenger")
     assert any("SIGKILL" in line for line in log.lines)
-
-
-def _runs(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):  # before it is opened, before it is read
-        return False
 
 
 def test_two_applies_at_once_start_one_supervisor(home, tmp_path, target):
@@ -311,7 +309,7 @@ def test_a_deleted_endpoint_leaves_nothing_and_its_name_can_be_used_again(servin
     remove_endpoints(target)
     assert serving.observe("ranker") is None
     assert not (home / "endpoints" / "ranker").exists()
-    with pytest.raises((NotFound, Unavailable)):
+    with pytest.raises((NotFound, Unavailable, OutcomeUnknown)):  # the last: its ending process still has the socket
         serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q")
     serving.apply(endpoint(variant(register(target, tmp_path, 5.0), "champion")))
     state = wait(lambda: serving.observe("ranker"), lambda s: s.phase == "ready", deadline=timedelta(seconds=120))

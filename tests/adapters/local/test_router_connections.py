@@ -24,6 +24,7 @@ def test_a_client_that_pipelines_without_waiting_is_not_read_further(served):
         except TimeoutError:
             pass
         assert sent < 100_000_000
+        wait(lambda: served.variant.asked)
         (only,) = served.router.connections.open
         assert len(served.variant.asked) == 1
         assert len(only._waiting) <= http._SLICE // len(GOOD) + 1

@@ -35,7 +35,8 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def target(home, tmp_path_factory):
-    target = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(home)}))
+    options = {"home": str(home), "serving": {"return_wait": "60s"}}  # 2 s are short for model servers on a busy machine
+    target = targets.load(Profile(name="local", adapter="local", project="conf", options=options))
     version = register(target, tmp_path_factory.mktemp("model"), 1.0)
     target.endpoints.apply(endpoint(variant(version, "champion", instances=(2, 2))))
     yield target
