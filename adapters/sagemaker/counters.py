@@ -22,9 +22,9 @@ _UNIT, _UNTIL = "unit", "until"  # the key, and the attribute by which items van
 _NUMBER = "n"  # begins the name of an attribute that is a number: no name is reserved, empty, `unit` or `until`
 _MOST = 100  # names of a call, well within an expression's 4 KB and 300 operators (Developer Guide, "Quotas", "Expression parameters")
 _WITHIN = 2  # seconds of an attempt, as somebody waits for an answer
-_OFFLINE = 15  # ... at a stack, which shares its machine with others: moto takes a tenth of a second of CPU for a change
 _PAUSES = (0.05, 0.2)  # seconds before it is tried again, if the attempts before took no longer than
 _PATIENCE = 0.5
+_OFFLINE = 15  # seconds for either at a stack, which shares its machine with others: moto takes a tenth of a second of CPU for a change
 _MADE = timedelta(minutes=5)
 _PHASES: dict[str, Phase] = {"CREATING": "creating", "DELETING": "deleting", "ACTIVE": "ready", "UPDATING": "ready"}
 
@@ -87,7 +87,7 @@ class DynamoCounters:
         name = _name(self._aws, endpoint)
         self._aws.calls.reading("GetItem", name)
         with counters_of(endpoint):
-            item = _again(lambda: self._item(name, unit))
+            item = self._again(lambda: self._item(name, unit))
         return {key.removeprefix(_NUMBER): int(value["N"]) for key, value in item.items() if key.startswith(_NUMBER)}
 
     def _item(self, name: str, unit: str) -> Mapping[str, Any]:
@@ -101,7 +101,7 @@ class DynamoCounters:
         name = _name(self._aws, endpoint)
         with counters_of(endpoint), self._aws.mutating("UpdateItem", name):
             for change in _changes(amounts, forget, until):
-                _again(partial(self._update, name, unit, change))
+                self._again(partial(self._update, name, unit, change))
 
     def _update(self, name: str, unit: str, change: Mapping[str, Any]) -> None:
         with translated(f"UpdateItem {name}", effect=True):
@@ -109,6 +109,18 @@ class DynamoCounters:
 
     def _client(self) -> Any:
         return self._aws.client("dynamodb", retrying=False, within=_OFFLINE if self._aws.offline else _WITHIN)
+
+    def _again(self, call: Callable[[], T]) -> T:
+        """Of what is transient, where it was told at once: counted twice is allowed, not counted is not."""
+        began, patience = time.monotonic(), _OFFLINE if self._aws.offline else _PATIENCE
+        for pause in _PAUSES:
+            try:
+                return call()
+            except (Throttled, Unavailable, OutcomeUnknown):
+                if time.monotonic() - began > patience:
+                    raise
+            time.sleep(pause)
+        return call()
 
 
 def remove(aws: Aws, endpoint: str) -> None:
@@ -161,16 +173,3 @@ def _key(unit: str) -> dict[str, dict[str, str]]:
 
 def _name(aws: Aws, endpoint: str) -> str:
     return f"{names.underscored(aws.project, endpoint)}-{KIND}"
-
-
-def _again(call: Callable[[], T]) -> T:
-    """Of what is transient, where it was told at once: counted twice is allowed, not counted is not."""
-    began = time.monotonic()
-    for pause in _PAUSES:
-        try:
-            return call()
-        except (Throttled, Unavailable, OutcomeUnknown):
-            if time.monotonic() - began > _PATIENCE:
-                raise
-        time.sleep(pause)
-    return call()

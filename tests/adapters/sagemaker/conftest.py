@@ -1,8 +1,11 @@
 """The conformance suite's stack, with its faults, for the tests of one adapter."""
 
+from datetime import timedelta
+
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.adapters.sagemaker.endpoints import host
 from isthmus.localstack.client import Stack
 from isthmus.tests.conformance import places
 from isthmus.tests.conformance.places import aws_stack, fresh
@@ -12,6 +15,12 @@ from isthmus.tests.conformance.places import aws_stack, fresh
 def _no_waits(monkeypatch):
     """A call that is tried again is tried at once: how long the SDK waits before that is its affair."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch):
+    """A look at an endpoint may take long where the machine is busy."""
+    monkeypatch.setattr(host, "_FRESH", timedelta(minutes=2))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.adapters.sagemaker import counters as module
 from isthmus.adapters.sagemaker.session import of
 from isthmus.errors import LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
 from isthmus.localstack.client import Stack
@@ -32,6 +33,14 @@ def test_what_is_transient_is_tried_again_and_what_was_cut_after_its_effect_coun
     stack.fault(kind=kind, service="dynamodb", operation="GetItem", times=1)
     assert counters.get("ranker", "u") == {"a": 2 if kind == "cut-after" else 1}
     assert not stack.faults()
+
+
+def test_a_stack_that_is_slow_to_refuse_is_asked_again_too(counters, stack, monkeypatch):
+    """A store that somebody waits for is not: an attempt of any length is here longer than an account is waited for."""
+    monkeypatch.setattr(module, "_PATIENCE", 0)
+    stack.fault(kind="throttle", service="dynamodb", operation="UpdateItem", times=1)
+    counters.add("ranker", "u", {"a": 1}, until=until())
+    assert counters.get("ranker", "u") == {"a": 1}
 
 
 @pytest.mark.parametrize(("kind", "error"), [("throttle", Throttled), ("cut-before", OutcomeUnknown)])

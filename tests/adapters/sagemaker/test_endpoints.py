@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from isthmus.adapters import targets
+from isthmus.adapters.sagemaker.endpoints import host
 from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.endpoints.revision import revision_of
 from isthmus.endpoints.traffic.convergence import converged, variants_ready
@@ -72,7 +73,7 @@ def test_a_look_that_took_long_is_not_acted_on(target, stack, ready, models):
     target.clock = lambda: moment[0]
 
     def slow(call):
-        moment[0] += timedelta(seconds=6) * (call.operation == "DescribeEndpoint")
+        moment[0] += (host._FRESH + timedelta(seconds=1)) * (call.operation == "DescribeEndpoint")
 
     target.calls.listeners.append(slow)
     with pytest.raises(Unavailable, match="nothing was sent"):
@@ -123,12 +124,13 @@ def test_a_silent_rollback_ends_ready_with_the_old_revision_and_is_told_at_the_n
 
 
 def test_a_description_from_before_the_update_is_not_taken_for_a_rollback(target, stack, spec, ready, models):
-    """DescribeEndpoint is eventually consistent: for a while it shows what was."""
-    stack.fault(kind="eventual-consistency", service="sagemaker", operation="UpdateEndpoint", seconds=0.5)
+    """DescribeEndpoint is eventually consistent: for a while, which ends when the stack's clock is moved, it shows what was."""
+    stack.fault(kind="eventual-consistency", service="sagemaker", operation="UpdateEndpoint", seconds=600)
     wider = endpoint(*spec.variants, variant(models[2], "third"))
     target.endpoints.apply(wider)
     assert target.endpoints.observe("ranker") == ready
     target.endpoints.apply(wider)
+    stack.advance(600)
     until(lambda: variants_ready(wider, target.endpoints.observe("ranker")))
     assert asked(stack, "UpdateEndpoint") == 1
 
