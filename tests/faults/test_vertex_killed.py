@@ -13,7 +13,7 @@ import pytest
 from isthmus import stacks
 from isthmus.localstack.client import Stack
 from isthmus.localstack.gcp.environment import stray
-from isthmus.tests.cli.running import create, isthmus
+from isthmus.tests.cli.running import create, edit, isthmus
 
 pytestmark = [
     pytest.mark.slow,
@@ -91,6 +91,9 @@ def test_after_a_kill_in_a_load_or_in_a_job_the_same_commands_get_on_with_a_new_
     stack.fault(kind="latency", operation="bigquery.jobs.insert", seconds=600)
     killed(shop, "ingest", when=lambda: not stack.faults())
 
+    edit(
+        shop / "ranker.py", "    return History(", "    import time\n\n    time.sleep(600)\n    return History("
+    )  # so that no job ends first
     run(shop, *TRAINED[:3])
     home = scratch(shop)  # of one stack alone: that of the killed one was swept
     killed(shop, *TRAINED[3], when=lambda: below(home / "jobs"))
