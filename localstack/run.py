@@ -19,7 +19,8 @@ from .folders import Owned
 from .jobs.images import anchored
 
 CLOUDS = ("aws", "gcp")  # each a package beside this module: its __main__ serves, its `environment` says the rest
-_STARTS = 60.0  # seconds that a start may take; it takes about two
+_STARTS = 180.0  # seconds that a start may take; it takes about two
+_ENDS = 60.0  # seconds that a clean end may take, before the process is killed: with a home it writes all that it holds
 
 
 class Cloud(Protocol):
@@ -77,7 +78,7 @@ class RunningStack:
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(10)
+                self._process.wait(_ENDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

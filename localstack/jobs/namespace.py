@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path, PurePosixPath
 
 OFF = "ISTHMUS_STACK_NAMESPACE"  # set to "off" where no mount must be tried
+_TRIES = 60  # seconds for trying a mount; who gives up on a busy machine has no /opt/ml for as long as it runs
 
 # Where the host has no such folder, its parent is rebuilt in the container's folder: each entry bound to itself, and our files beside them.
 # The root of the file system cannot be covered: there the rebuilt one becomes the command's root.
@@ -55,7 +56,7 @@ def prefix(parent: str) -> tuple[str, ...] | None:
         opening = (unshare, *options, "--propagation", "private")
         try_mount = 'd=$(mktemp -d) && mount --bind "$1" "$d" && umount "$d"; code=$?; rmdir "$d"; exit $code'
         try:
-            done = subprocess.run([*opening, "sh", "-c", try_mount, "sh", parent], capture_output=True, timeout=10, check=False)
+            done = subprocess.run([*opening, "sh", "-c", try_mount, "sh", parent], capture_output=True, timeout=_TRIES, check=False)
         except (OSError, subprocess.TimeoutExpired):
             continue
         if done.returncode == 0:

@@ -278,7 +278,7 @@ def test_a_stack_that_ends_takes_its_jobs_with_it():
         aws.sm.create_training_job(TrainingJobName="job", **training_request(f"sleep {marker}"))
         alive = lambda: {"alive": subprocess.run(["pgrep", "-f", f"sleep {marker}$"], check=False, capture_output=True).returncode == 0}  # noqa: E731
         aws.wait(alive, "alive", until=(True,))
-    assert alive() == {"alive": False}
+    aws.wait(alive, "alive", until=(False,))
 
 
 def test_faults_of_the_service_end_a_job_with_its_own_words(aws):

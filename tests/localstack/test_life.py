@@ -99,7 +99,7 @@ def test_sigterm_ends_a_stack_with_jobs_queries_and_requests_under_way_within_se
     os.kill(stack.pid, signal.SIGTERM)
     os.kill(stack.pid, signal.SIGTERM)  # whoever is impatient breaks nothing off
     assert stack._process.wait(120) == 0
-    assert not alive(pid)
+    until(lambda: not alive(pid))
     assert stack.log.read_text() == ""
     stack.stop()
     assert folders(scratch) == []

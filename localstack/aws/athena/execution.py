@@ -22,7 +22,7 @@ from .language.statements import Select
 from .running import SECONDS, Cancelled, Running, TimedOut
 
 QUEUED, RUNS = 0.1, 0.1  # seconds on the clock, before it runs and while it does
-_PATIENCE = {"real": 0.0, "instant": 1.0, "manual": 10.0}  # real seconds for which a clock waits for a query's end
+_PATIENCE = {"real": 0.0, "instant": 1.0, "manual": 60.0}  # real seconds for which a clock waits for a query's end
 _ENDS = 5.0  # real seconds that an interrupted query may take to end; it takes milliseconds
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _finishing = threading.Lock()  # a query's thread and who cancels it may both end it

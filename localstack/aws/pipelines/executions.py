@@ -127,7 +127,7 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
                 f"Pipeline execution with ARN {execution.arn} is in status {execution.status}: only a failed or stopped one can be retried."
             )
             raise AwsError("ConflictException", words)
-        execution.done.wait(10)  # its engine's last breath
+        execution.done.wait(60)  # its engine's last breath
         execution.steps = {name: run for name, run in execution.steps.items() if run.status == "Succeeded"}
         execution.parallelism = params.get("ParallelismConfiguration") or execution.parallelism
         execution.status, execution.failure = "Executing", None
