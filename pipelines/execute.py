@@ -30,14 +30,16 @@ class Cancelled(BaseException):
 class _OutOfTime(BaseException): ...
 
 
-def run_command(argv: list[str], *, folder: Path, timeout: timedelta, started: Callable[[int], None]) -> None:
+Process = subprocess.Popen[bytes]
+
+
+def run_command(argv: list[str], *, folder: Path, timeout: timedelta, start: Callable[[Callable[[], Process]], Process]) -> None:
     """In a process group of its own, which is gone when this returns. StepFailed, without the log's words."""
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}  # a log is read while it is written
     try:
-        process = subprocess.Popen(argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, process_group=0)
+        process = start(lambda: subprocess.Popen(argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, process_group=0))
     except OSError as error:
         raise StepFailed(f"cannot run {argv[0]}: {error.strerror}") from error
-    started(process.pid)
     ended, expired = threading.Event(), threading.Event()
 
     def expire() -> None:

@@ -156,7 +156,7 @@ class _Work:
             file.unlink(missing_ok=True)
             argv = _argv(step, {"parameters": parameters, "inputs": inputs, "outputs": outputs}, file)
             try:
-                run_command(argv, folder=folder, timeout=step.timeout, started=self.supervisor.started)
+                run_command(argv, folder=folder, timeout=step.timeout, start=self.supervisor.start)
             except StepFailed as error:
                 line = last_line(log)
                 raise StepFailed(f"{error}: {line}" if line else str(error)) from error

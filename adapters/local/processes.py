@@ -32,6 +32,29 @@ def kill_now(pid: int, started: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def kill_session(leader: int) -> None:
+    """Whatever of a session lives, whatever its process groups, also what is started meanwhile."""
+    killed: set[int] = set()
+    while members := {pid for pid in _pids() if _session(pid) == leader} - killed:
+        for pid in members:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= members
+
+
+def _pids() -> list[int]:
+    if Path("/proc/self/stat").exists():
+        return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [int(line) for line in subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=False).stdout.split()]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
 def me() -> tuple[int, str]:
     """This process's id and start."""
     return os.getpid(), start_time(os.getpid()) or ""

@@ -1,10 +1,14 @@
 """One step: what its command or function is given, what it may return, and how its failure reads."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +17,7 @@ from isthmus.pipelines.document import local_path
 from isthmus.pipelines.graph import Artifact, Pipeline, Step
 from isthmus.pipelines.port import Output
 from isthmus.pipelines.submit import submit
+from isthmus.pipelines.supervision import Supervisor
 from isthmus.pipelines.watch import artifact_uri, failure, log, observe, values
 from isthmus.storage import wait
 from isthmus.tests.cli.running import tree
@@ -137,6 +142,39 @@ def test_what_a_command_leaves_running_is_ended(project):
     run(project, "r1", tracing(project, "fit", leave))
     left = int(log(project, "r1", "fit"))
     wait(lambda: start_time(left), lambda found: found is None, deadline=SOON)
+
+
+def test_what_a_killed_step_had_just_started_is_ended(project):
+    """As a command is when the step is killed before it knows of it."""
+    source = """
+import os, pathlib, signal, subprocess
+def fit(context):
+    started = subprocess.Popen(["sleep", "600"], process_group=0)
+    pathlib.Path("pid").write_text(str(started.pid))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert reason(run(project, "r1", function(project, "step_dies", source))) == "killed by SIGKILL"
+    left = int((project.folder / "pid").read_text())
+    wait(lambda: start_time(left), lambda found: found is None, deadline=SOON)
+
+
+def test_a_step_whose_runner_dies_ends_the_command_that_it_is_starting(monkeypatch):
+    done = []
+    monkeypatch.setattr(os, "killpg", lambda *killed: done.append(killed))
+    monkeypatch.setattr(os, "_exit", done.append)
+    supervisor, (lifeline, runner) = Supervisor(), os.pipe()
+    watching = threading.Thread(target=supervisor._watch, args=(lifeline,))
+
+    def command():
+        watching.start()
+        os.close(runner)
+        watching.join(0.2)  # it must not end; one that does takes no time
+        return SimpleNamespace(pid=7)
+
+    supervisor.start(command)
+    watching.join()
+    os.close(lifeline)
+    assert done == [(7, signal.SIGKILL), 75]
 
 
 def test_a_log_can_be_read_while_the_step_runs(project):

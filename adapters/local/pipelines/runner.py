@@ -27,7 +27,7 @@ from ....storage import below
 from ....target import Profile, Target
 from .. import ADAPTER
 from ..home import database, home
-from ..processes import me
+from ..processes import kill_session, me
 from . import table
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
@@ -48,17 +48,8 @@ class _Running:
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """End what the step left: its own group, and the groups of its commands, which it named on its output."""
-        self.kill(signal.SIGKILL)
-        channel = self.process.stdout
-        if channel is None:
-            return
-        os.set_blocking(channel.fileno(), False)
-        with suppress(BlockingIOError):
-            for group in os.read(channel.fileno(), 65536).split():
-                with suppress(ProcessLookupError, PermissionError, ValueError):
-                    os.killpg(int(group), signal.SIGKILL)
-        channel.close()
+        """End what the step left: all of its session, so also a command that it was killed before it knew of."""
+        kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
 
@@ -127,7 +118,7 @@ class Runner:
         process = subprocess.Popen(
             [sys.executable, "-m", "isthmus.pipelines.step", "--run", self.run.run_uri, "--step", spec.name],
             stdin=subprocess.PIPE,  # never written: it closes when this process ends, however it ends
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # what it says is in its log
             env=os.environ | {VARIABLE: "1"},
             start_new_session=True,
         )
