@@ -115,7 +115,7 @@ def _listens(url: str) -> bool:
 
 def _own(folder: Path, url: str) -> Path | None:
     """The record of the project's own stack that listened there."""
-    from .localstack.apart import read_ready
+    from .localstack.run import read_ready
 
     return next((file for file in _records(folder) if (stack := read_ready(file)) and stack.url == url), None)
 

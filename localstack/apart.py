@@ -16,9 +16,10 @@ from pathlib import Path
 import msgspec
 
 from .folders import is_taken
-from .run import Ready, StackFailed, command, wait_ready
+from .run import Ready, StackFailed, command, read_ready, wait_ready
 
 _STOPS = 10.0  # seconds that an end may take
+_DIES = 10.0  # seconds from SIGKILL to the end: a busy machine may take its time
 _ANSWERS = 10.0  # seconds that a stack which is busy gets to answer
 _HEALTH = 5.0  # seconds that one answer may take
 _LINES = 5  # of the log, in a Death
@@ -145,11 +146,11 @@ def stop_apart(ready: Path) -> bool:
     if stack is None:
         ready.unlink(missing_ok=True)
         return False
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number, seconds in ((signal.SIGTERM, _STOPS), (signal.SIGKILL, _DIES)):
         if _is_a_stack(stack.pid) or running(ready) is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(stack.pid, number)
-        deadline = time.monotonic() + _STOPS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if _living(ready) is None:
                 ready.unlink(missing_ok=True)
@@ -165,14 +166,6 @@ def previous(log: Path) -> Path:
 
 def _end_file(ready: Path) -> Path:
     return ready.with_suffix(".ended")
-
-
-def read_ready(ready: Path) -> Ready | None:
-    """The stack that `ready` tells of, whether or not it lives."""
-    try:
-        return msgspec.json.decode(ready.read_bytes(), type=Ready)
-    except (OSError, ValueError):
-        return None
 
 
 def _living(ready: Path) -> Ready | None:

@@ -24,7 +24,7 @@ from .faults import Faults
 from .folders import Owned
 from .frozen import Changed
 from .home import Home, NotUsable
-from .run import Ready, environment_of
+from .run import Ready, environment_of, read_ready
 from .state import Stack, State
 from .wsgi import Cut
 
@@ -203,8 +203,14 @@ def serve(
         listening()
         os.read(ended, 1)
     if options.ready is not None:  # it stays where the end was no clean one
-        options.ready.unlink(missing_ok=True)
+        _forget(options.ready)
     return 0
+
+
+def _forget(ready: Path) -> None:
+    """Unless the next stack is told of there, which may have begun once this one let go of its home."""
+    if (told := read_ready(ready)) is not None and told.pid == os.getpid():
+        ready.unlink(missing_ok=True)
 
 
 def leave(code: int) -> NoReturn:

@@ -180,6 +180,14 @@ def command(
     return words
 
 
+def read_ready(ready: Path) -> Ready | None:
+    """The stack that `ready` tells of, whether or not it lives."""
+    try:
+        return msgspec.json.decode(ready.read_bytes(), type=Ready)
+    except (OSError, ValueError):
+        return None
+
+
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
     """Poll for the file that says where the stack listens. StackFailed when the process ends first."""
     deadline = time.monotonic() + _STARTS

@@ -16,10 +16,11 @@ import pytest
 import isthmus
 from isthmus import stacks
 from isthmus.errors import Invalid, Refused, Unavailable, Unsupported
-from isthmus.localstack import apart
+from isthmus.localstack import apart, process
 from isthmus.localstack.apart import running
 from isthmus.localstack.client import Stack
 from isthmus.localstack.folders import Owned
+from isthmus.localstack.run import read_ready
 from isthmus.project.load import load
 from isthmus.project.profiles import profile
 from isthmus.project.scaffold import create
@@ -33,8 +34,20 @@ AWS = stacks.clouds()["aws"]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    answer_in_time(monkeypatch)
     yield tmp_path
     stacks.stop(tmp_path)
+
+
+def answer_in_time(monkeypatch):
+    """What lives may take as long to answer as a busy machine needs."""
+    monkeypatch.setattr(apart, "_ANSWERS", 60.0)
+    monkeypatch.setattr(apart, "_HEALTH", 60.0)
+
+
+def pid_of(folder):
+    """Of the project's stack, whether or not it answers."""
+    return read_ready(stacks.record(folder, AWS)).pid
 
 
 def test_the_variable_names_the_stack_when_it_stays_on_this_machine(folder, monkeypatch):
@@ -81,7 +94,7 @@ def test_a_stack_that_was_killed_is_started_again_with_what_it_held_until_that_i
     url = stacks.endpoint(folder, AWS)
     Aws(url).s3.create_bucket(Bucket="bucket")
     Stack(url).fault(kind="error", service="glue", times=None)
-    os.kill(running(stacks.record(folder, AWS)).pid, signal.SIGKILL)
+    os.kill(pid_of(folder), signal.SIGKILL)
     until(lambda: not stacks.running_urls(folder))
     again = stacks.endpoint(folder, AWS)
     assert buckets(again) == ["bucket"]
@@ -111,7 +124,7 @@ def is_told(folder):
 
 def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, capsys):
     stacks.endpoint(folder, AWS)
-    killed = running(stacks.record(folder, AWS)).pid
+    killed = pid_of(folder)
     log = stacks.record(folder, AWS).with_suffix(".log")
     before = datetime.now(UTC).replace(microsecond=0)
     os.kill(killed, signal.SIGKILL)
@@ -119,7 +132,7 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     with log.open("a") as file:
         file.write("its last words\n")
     stacks.endpoint(folder, AWS)
-    assert running(stacks.record(folder, AWS)).pid != killed
+    assert pid_of(folder) != killed
     news = capsys.readouterr().err
     at = re.search(r"it ended at (\S+ \S+) UTC: killed by SIGKILL", news)
     assert before <= datetime.fromisoformat(f"{at[1]}+00:00") <= datetime.now(UTC)
@@ -134,11 +147,10 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
 
 def test_a_stack_that_went_with_its_watcher_is_told_of_with_the_last_time_that_it_lived_and_a_restart_as_one(folder, monkeypatch):
     stacks.endpoint(folder, AWS)
-    pid = running(stacks.record(folder, AWS)).pid
+    pid = pid_of(folder)
     alive = datetime.fromtimestamp(stacks.record(folder, AWS).stat().st_mtime, UTC)
     os.killpg(os.getpgid(pid), signal.SIGKILL)
-    until(lambda: not stacks.running_urls(folder))
-    told = stacks.told(folder)
+    told = until(lambda: stacks.told(folder))
     assert "together with the process that watched it" in told
     at = datetime.fromisoformat(re.search(r"it was killed after (\S+ \S+) UTC", told)[1] + "+00:00")
     assert alive.replace(microsecond=0) <= at <= datetime.now(UTC)
@@ -158,9 +170,10 @@ def test_what_cannot_be_forgotten_is_an_error(folder, tmp_path_factory):
 def silent(folder, monkeypatch):
     """A stack that lives and does not answer: its URL and pid."""
     url = stacks.endpoint(folder, AWS)
-    pid = running(stacks.record(folder, AWS)).pid
+    pid = pid_of(folder)
     monkeypatch.setattr(apart, "_ANSWERS", 0.5)
-    monkeypatch.setattr(apart, "_STOPS", 2.0)
+    monkeypatch.setattr(apart, "_STOPS", 0.5)
+    monkeypatch.setattr(apart, "_DIES", 60.0)
     monkeypatch.setattr(apart, "_HEALTH", 0.2)
     os.kill(pid, signal.SIGSTOP)
     until(lambda: is_stopped(pid))  # its threads go on until the one that got the signal has run
@@ -175,12 +188,6 @@ def is_stopped(pid):
     except (FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile: others may go on, too
         return False
     return all(state == "T" for state in states)  # without /proc there is none to see
-
-
-def answer_in_time(monkeypatch):
-    """What answers again may take as long as a busy machine needs."""
-    monkeypatch.setattr(apart, "_ANSWERS", 60.0)
-    monkeypatch.setattr(apart, "_HEALTH", 60.0)
 
 
 def test_a_stack_that_does_not_answer_is_not_dead_and_is_used_again_once_it_does(folder, silent, monkeypatch):
@@ -227,15 +234,15 @@ def test_a_home_that_an_ended_stack_lets_go_of_late_is_removed(tmp_path, monkeyp
     assert not home.exists()
 
 
-def test_the_home_of_a_living_stack_is_never_removed(folder, silent):
+def test_the_home_of_a_living_stack_is_never_removed(folder, silent, monkeypatch):
     """Its record is lost, or tells of a process that is no stack."""
-    _, pid = silent
+    monkeypatch.setattr(apart, "_DIES", 0.5)
     record = stacks.record(folder, AWS)
     text = record.read_text()
     record.unlink()
     with pytest.raises(Unavailable, match="a stack still runs in"):
         stacks.stop(folder, forget=True)
-    record.write_text(text.replace(str(pid), str(os.getpid())))
+    record.write_text(json.dumps(json.loads(text) | {"pid": os.getpid()}))
     with pytest.raises(Unavailable, match=f"process {os.getpid()}, of which .* is another one"):
         stacks.stop(folder, forget=True)
     assert (stacks.home(folder, AWS) / "home.json").exists()
@@ -245,11 +252,20 @@ def test_the_home_of_a_living_stack_is_never_removed(folder, silent):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stack_that_was_told_to_end_is_no_death(folder, capsys, number):
     stacks.endpoint(folder, AWS)
-    os.kill(running(stacks.record(folder, AWS)).pid, number)
+    os.kill(pid_of(folder), number)
     until(lambda: not stacks.record(folder, AWS).exists())
     assert stacks.told(folder) is None
     stacks.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
+
+
+def test_a_stack_that_ends_slowly_leaves_the_record_of_the_one_that_began_meanwhile(folder):
+    record = stacks.record(folder, AWS)
+    record.parent.mkdir(parents=True)
+    for pid, stays in ((os.getpid() + 1, True), (os.getpid(), False)):
+        record.write_text(f'{{"schema": 1, "url": "http://127.0.0.1:9", "pid": {pid}}}')
+        process._forget(record)
+        assert record.exists() == stays
 
 
 def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
@@ -265,7 +281,7 @@ def test_a_stack_that_fails_is_told_of_with_its_exit_code(folder):
 
 def test_stack_down_tells_of_a_death_too(folder):
     stacks.endpoint(folder, AWS)
-    os.kill(running(stacks.record(folder, AWS)).pid, signal.SIGKILL)
+    os.kill(pid_of(folder), signal.SIGKILL)
     until(lambda: is_told(folder) and not stacks.running_urls(folder))
     down = [sys.executable, "-m", "isthmus", "stack", "down"]
     first, second = (subprocess.run(down, cwd=folder, capture_output=True, text=True, check=True).stdout for _ in range(2))
@@ -349,6 +365,7 @@ def test_without_offline_the_server_of_profiles_yaml_is_nothing(tmp_path, monkey
 
 def test_the_command_line_uses_one_stack_until_destroy_offline_ends_it(tmp_path, monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    answer_in_time(monkeypatch)
     create(tmp_path / "shop", example="openbandit")
     (tmp_path / "shop" / "profiles.yaml").write_text("targets:\n  sagemaker:\n    bucket: s3://example-ranker\n")
 

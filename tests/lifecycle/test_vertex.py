@@ -15,7 +15,7 @@ from isthmus.errors import Refused
 from isthmus.lifecycle.plan import plan
 from isthmus.localstack.client import Stack
 from isthmus.localstack.gcp.environment import stray
-from isthmus.localstack.run import environment_for
+from isthmus.localstack.run import environment_for, read_ready
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.conformance.toy_models import until
@@ -117,11 +117,11 @@ def test_a_projects_own_stack_is_met_again_and_one_that_was_killed_is_told_of_an
         assert set(options) == {"endpoint_url", "grpc_address"}
         assert stacks.options(tmp_path, gcp) == options
         assert stacks.record(tmp_path, gcp) == tmp_path / ".isthmus" / "stack" / "gcp.json"
-        killed = stacks.running(tmp_path)["gcp"].pid
+        killed = read_ready(stacks.record(tmp_path, gcp)).pid
         os.kill(killed, signal.SIGKILL)
         until(lambda: stacks.record(tmp_path, gcp).with_suffix(".ended").exists() and not stacks.running_urls(tmp_path))
         stacks.options(tmp_path, gcp)
-        assert stacks.running(tmp_path)["gcp"].pid != killed
+        assert read_ready(stacks.record(tmp_path, gcp)).pid != killed
         news = capsys.readouterr().err
         assert "killed by SIGKILL" in news
         assert "what it held is gone: the next one starts empty" in news
