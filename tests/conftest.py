@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections import Counter, defaultdict
+from datetime import timedelta
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from isthmus.adapters.common import price_list
+from isthmus.endpoints.gateway import live_reader
 from isthmus.tests import workers
 from isthmus.tests.cli import running
 from isthmus.tests.localstack import forked as forked_stacks
@@ -84,6 +86,14 @@ def price_folder(tmp_path_factory):
         real, nowhere = price_list.folder, tmp_path_factory.mktemp("prices")
         patch.setattr(price_list, "folder", lambda: nowhere)
         yield real
+
+
+@pytest.fixture(autouse=True, scope="session")
+def first_copy():
+    """A machine that stands still for a second is no store that hangs: a gateway's first requests wait for their copy of what runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_reader, "FIRST", timedelta(minutes=2))
+        yield
 
 
 def pytest_configure(config):

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import msgspec
 
-from isthmus.endpoints.gateway import live_reader
 from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.gateway.live_document import LIVE, Live, LiveArm, LiveLayer, LiveRun
@@ -20,7 +19,6 @@ from isthmus.project.experiment_specs import Layer
 from isthmus.project.specs import Attribute, Endpoint, Entity, Event, Objective, Parameter, ProjectSpec, Variant
 from isthmus.storage import Versioned
 
-live_reader.FIRST = timedelta(minutes=2)  # a busy machine may not run the reader within a second: the first request got the defaults
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ENDPOINT = Endpoint(
     name="ranker",

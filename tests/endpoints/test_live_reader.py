@@ -177,7 +177,7 @@ def test_it_reads_in_a_thread_of_its_own_that_ends_with_it_and_begins_again_when
 
 
 def test_a_store_that_hangs_holds_the_first_request_for_a_second_at_most(monkeypatch):
-    monkeypatch.setattr(live_reader, "FIRST", timedelta(seconds=0.1))  # which shop.py makes longer
+    monkeypatch.setattr(live_reader, "FIRST", timedelta(seconds=0.1))  # which tests/conftest.py makes longer
     hang = threading.Event()
     known = LiveReader(hang.wait)
     try:

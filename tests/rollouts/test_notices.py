@@ -22,7 +22,11 @@ VARIABLE = "ROLLOUT_WEBHOOK"
 
 @pytest.fixture
 def webhook(monkeypatch):
-    """A server that keeps what it is sent; `answers` are the statuses that it gives, the last one again and again."""
+    """A server that keeps what it is sent; `answers` are the statuses that it gives, the last one again and again.
+
+    It is waited for as long as it takes: a machine that stands still for 5 s is no webhook that is down.
+    """
+    monkeypatch.setattr(notices, "TIMEOUT", 120.0)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
