@@ -1,10 +1,12 @@
 """A whole A/B test on the laptop: described, deployed, started, ranked, ramped, audited, shipped, closed, and deployed again."""
 
 import sys
+import time
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +21,7 @@ from isthmus.experiments.standing import status
 from isthmus.rollouts import controller, rollout
 from isthmus.times import wall_clock
 
-from ..conformance.toy_models import remove_endpoints
+from ..conformance.toy_models import remove_endpoints, settled
 from ..endpoints import mini
 
 pytestmark = pytest.mark.slow
@@ -48,11 +50,13 @@ def project(tmp_path, monkeypatch):
         begun, late = wall_clock(), [timedelta(0)]
 
         def sleep(seconds):
+            """What starts processes takes none of the target's time: it is waited for."""
+            settled(project.target)
             late[0] += timedelta(seconds=seconds)
 
         project.target.clock = lambda: begun + late[0]  # a hand-over bakes for two minutes of the target's clock
         monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=sleep))
-        monkeypatch.setattr(rollout.time, "sleep", sleep)
+        monkeypatch.setattr(rollout, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
         yield project
         remove_endpoints(project.target)
     sys.modules.pop("mini_ranker", None)

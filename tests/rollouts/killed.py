@@ -20,6 +20,7 @@ from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearse import rehearsed, setting
 from isthmus.rollouts.scenario import Answers, At, Event, Expect, Scenario
 from isthmus.rollouts.world import traits_of
+from isthmus.tests.conformance.toy_models import settled
 from isthmus.tests.rollouts.crashes import DECISIONS
 from isthmus.tests.rollouts.driver import kind, ports_of
 from isthmus.tests.rollouts.genuine import MINUTE
@@ -134,6 +135,8 @@ class Rollouts:
         return what, state.phase, told
 
     def advance(self, span):
+        if not self.traits.takes:
+            settled(self.target)  # what starts processes on this machine takes none of the time that is moved here
         minute = floor_minute(self.now)
         self.now += span
         self.script.advance(span)
