@@ -19,13 +19,14 @@ import msgspec
 from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
 from ....formats import decode, decoder
 from ..files import make_folder, remove_tree, replacing
-from ..processes import kill_now
+from ..processes import kill_now, members
 from .http import Client
 from .rows import Address, EndpointRow, Report, endpoint_folder
 
 BACKLOG = 1024  # connections that wait until they are taken up, also while the supervisor is started again
 PORTS = range(8801, 8900)  # looked through for a free one; else the system gives any
 _FREED = 2.0  # seconds that a port is waited for, as whoever had it may be ending
+_DYING = 60.0  # seconds that killed processes are waited for: a busy system lets them die late
 _LOOKING = 10.0  # seconds in which a reader lets go of the lock
 
 _started: list[subprocess.Popen[bytes]] = []  # ours to reap while this process lives; they outlive it
@@ -168,15 +169,20 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
         with suppress(Unavailable, OutcomeUnknown):  # it looks at its row twice a second anyway
             ask(client, before, follow=True)
         client.close()
-        deadline = time.monotonic() + within
-        while alive(home, name) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _wait(lambda: not alive(home, name), within)
         last = address(home, name) or before
         if alive(home, name) and (group := last.group or last.pid):
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
+            _wait(lambda: not members(group), _DYING)
     end_left(home, name)
     remove_tree(endpoint_folder(home, name))
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def last_words(home: Path, name: str, *, lines: int = 5) -> str:

@@ -1,12 +1,19 @@
-"""What starts an endpoint's processes: its lock, and its port."""
+"""What starts an endpoint's processes and ends them: its lock, its port, and whom it kills."""
 
 import fcntl
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from isthmus.adapters.local.endpoints import supervision
+from isthmus.adapters.local.endpoints.rows import Address, endpoint_folder
+from isthmus.adapters.local.processes import members
+
+HOLDER = "import fcntl, sys; fcntl.flock(file := open(sys.argv[1], 'ab'), fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()"
 
 
 class Clock:
@@ -57,3 +64,28 @@ def test_the_port_of_an_endpoint_that_is_ending_is_waited_for_and_one_of_somebod
         monkeypatch.setattr(supervision, "time", Clock(lambda: None))
         with supervision.listen(other.getsockname()[1]) as listening:
             assert listening.getsockname()[1] != other.getsockname()[1]
+
+
+def test_the_end_of_an_endpoint_waits_for_the_processes_that_it_kills(tmp_path, monkeypatch):
+    """They die when the system comes to it, which may be later than the signal."""
+    folder = endpoint_folder(tmp_path, "ranker")
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-I", "-S", "-c", HOLDER, str(folder / "supervisor.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.stdout.readline() == b"held\n"
+            address = Address(port=1, key="k", instance="i", home=str(tmp_path), pid=process.pid, group=process.pid)
+            supervision.write_address(folder, address)
+            signals, killpg = [], os.killpg
+            monkeypatch.setattr(os, "killpg", lambda *signal: signals.append(signal))
+
+            def looked(group):
+                if signals:
+                    killpg(*signals.pop())
+                return members(group)
+
+            monkeypatch.setattr(supervision, "members", looked)
+            supervision.end(tmp_path, "ranker", within=0)
+            assert (members(process.pid), folder.exists()) == ([], False)
+        finally:
+            process.kill()
