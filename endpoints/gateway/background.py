@@ -6,21 +6,25 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import final
 
 import uvicorn
 
 from ...errors import Unavailable
 from ...runtime import Project
+from ...storage import wait
 from ..door import door
 from ..listening import config as listening_config
 from ..listening import listener, url
 from .application import Application
+from .live_document import LIVE
 from .sample import Samples
 from .service import Service
 from .shared_folder import shared_folder
 
 _HOST = "127.0.0.1"
+_PATIENCE = timedelta(minutes=1)  # with a store that does not say what runs
 
 
 @final
@@ -38,7 +42,11 @@ class Background:
 
 @contextmanager
 def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
-    """Serving until the end of the `with`: what is under way is finished then, what was answered delivered, and the target closed."""
+    """Serving until the end of the `with`: what is under way is finished then, what was answered delivered, and the target closed.
+
+    It begins once it is known which experiments run: whoever were answered before would get the defaults, and count for no arm.
+    Unavailable: that is not known within a minute, or the gateway did not start.
+    """
     service = Service(project, (endpoint,), folder=shared_folder(), slot=0, sampler=samples, owns_folder=True)
     application = Application(lambda: service, door(listen=_HOST), tells=False)
     config = listening_config(application, lifespan="on")
@@ -52,6 +60,7 @@ def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator
         thread = threading.Thread(target=serve, name="gateway")
         thread.start()
         try:
+            wait(lambda: service.live.problems, lambda problems: not problems, deadline=_PATIENCE, what=f"the gateway's copy of {LIVE}")
             yield Background(url(_HOST, listening), application)
         finally:
             server.should_exit = True

@@ -64,15 +64,15 @@ class Service:
         self.folder = folder
         self._owns_folder = owns_folder
         chosen = served(project, names)
-        self._live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
-        self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self._live)) for name in chosen}
+        self.live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
+        self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self.live)) for name in chosen}
         self._sampler = sampler
         self._ages: tuple[float, dict[str, float]] = (-_AGES, {})
         self._counted = threading.Lock()
         self.counters = Counters(folder / f"{slot}.counters")
         self.calls = Calls(project, {name: served.gateway for name, served in self._served.items()}, self.counters)
         self._process = str(slot)
-        self._live.start()
+        self.live.start()
         self.publish()
 
     @property
@@ -142,9 +142,9 @@ class Service:
             undelivered_exposures=_sum(figures, counters.UNDELIVERED),
             undelivered_rows=_sum(figures, counters.UNDELIVERED_ROWS),
             endpoints={name: served.readiness for name, served in self._served.items()},
-            config=self._live.version,
-            config_age=self._live.age,
-            problems=(*self._live.problems, *self._problems()),
+            config=self.live.version,
+            config_age=self.live.age,
+            problems=(*self.live.problems, *self._problems()),
         )
 
     def _problems(self) -> list[str]:
@@ -170,7 +170,7 @@ class Service:
                     self.counters.add(figure, count - served.counted[figure])
                 served.counted = counted
                 self.counters.set(sample(counters.WAITING, endpoint=name), served.gateway.waiting)
-            for figure, value in ((counters.CONFIG, self._live.version), (counters.CONFIG_AGE, self._live.age)):
+            for figure, value in ((counters.CONFIG, self.live.version), (counters.CONFIG_AGE, self.live.age)):
                 self.counters.set(sample(figure, process=self._process), math.nan if value is None else value)  # NaN: not told
             self.counters.set(counters.WORKERS, 1)
             self.counters.set(counters.READY, self._ready)
@@ -179,7 +179,7 @@ class Service:
         """Deliver what was answered; return how many rows this process has lost."""
         for served in self._served.values():
             served.gateway.close(within=CLOSING)
-        self._live.close()
+        self.live.close()
         self.publish()
         self.counters.close()
         self.project.target.close()

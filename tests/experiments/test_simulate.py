@@ -1,6 +1,7 @@
 """Simulated visitors come to a genuine gateway over HTTP, and what is logged is compared: the whole chain against what is true."""
 
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from math import sqrt
 
@@ -8,10 +9,14 @@ import pytest
 
 import isthmus
 from isthmus.endpoints.deploy import deploy
+from isthmus.endpoints.gateway import live_reader
+from isthmus.endpoints.gateway.background import in_background
+from isthmus.endpoints.gateway.sample import SampleFailed
 from isthmus.errors import NotFound, Refused
 from isthmus.experiments import experiment
 from isthmus.experiments.audit import audit
 from isthmus.experiments.simulation import clock
+from isthmus.experiments.simulation.http_calls import HttpCalls
 from isthmus.experiments.simulation.simulate import check_here, simulate
 from isthmus.times import utc_milliseconds
 
@@ -128,6 +133,22 @@ def test_what_was_sent_is_what_is_stored_and_each_arm_is_the_hashs(project, week
     with mini.opened(project.folder) as again:
         seen = audit(clock.on_simulated_clock(again), "same")
     assert (seen.sound, seen.lost, seen.units) == (True, 0, played.units + played.bots)
+
+
+def test_nobody_is_answered_before_it_is_known_what_runs_however_slow_the_store_is(project, week, monkeypatch):
+    """Its first answer comes only once somebody has asked whether it is known, and a request does not wait for it."""
+    asked, look, problems = threading.Event(), live_reader.LiveReader.look, live_reader.LiveReader.problems
+    monkeypatch.setattr(live_reader, "FIRST", timedelta(0))
+    monkeypatch.setattr(live_reader.LiveReader, "look", lambda reader: (asked.wait(60), look(reader)))
+    monkeypatch.setattr(live_reader.LiveReader, "problems", property(lambda reader: (asked.set(), problems.fget(reader))[1]))
+    with in_background(mini.opened(project.folder), "ranker", Nobody()) as gateway, HttpCalls(gateway.url) as calls:
+        (reply,) = calls.post("/assign", [{"visitor_id": "early", "log": False}])
+    assert week.results.run in reply.body["assignments"]
+
+
+class Nobody:
+    def sample(self, endpoint):
+        raise SampleFailed(f"nobody visits {endpoint}")
 
 
 def test_an_a_a_test_stays_quiet(week):
