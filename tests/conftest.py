@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from isthmus.adapters.common import price_list
+from isthmus.cli import console
 from isthmus.endpoints.gateway import live_reader
 from isthmus.tests import workers
 from isthmus.tests.cli import running
@@ -30,11 +31,14 @@ sys.dont_write_bytecode = False
 # The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has its worker already.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
+# Seconds for one slow test that sets no limit of its own: generous, as none may fail because the machine is busy.
+SLOW_LIMIT = 900
 # An example, or the making of it, may take long because the machine is busy. A change is judged by the same examples each time; others are
 # looked for by `make test-often`, which tells the seed that repeats what it finds.
 settings.register_profile("often", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("isthmus", settings.get_profile("often"), derandomize=True)
 settings.load_profile("isthmus")
+console.QUIET = SLOW_LIMIT  # nor is a command on a busy machine to tell that it goes on: tests compare what it says
 gc.disable()  # what is imported and collected stays: see pytest_collection_finish
 forked_stacks.install()
 forked_steps.install()
@@ -52,8 +56,6 @@ if not find_spec("ir_measures"):
 if not (find_spec("mypy") and find_spec("pyright")):
     collect_ignore += ["test_types.py"]
 
-# Seconds for one slow test that sets no limit of its own: generous, as none may fail because the machine is busy.
-SLOW_LIMIT = 900
 # Seconds that a folder's tests take together in `make test`, waiting for a core included: four processes of 20 minutes are 4,800.
 # Measured on 2026-11-26; what a folder cannot afford goes to benchmarks/ or to `make test-often`.
 BUDGETS = {

@@ -32,6 +32,8 @@ class Chromium:
         self._session = self.call("Target.attachToTarget", targetId=self._page(), flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
+        self._loader = None  # of the page that is there
 
     def __enter__(self):
         return self
@@ -63,28 +65,35 @@ class Chromium:
         deadline = time.monotonic() + _PATIENCE
         while b"\0" not in self._buffer:
             assert select.select([self._read], [], [], max(0, deadline - time.monotonic()))[0], "the browser does not answer"
-            self._buffer += os.read(self._read, 1 << 20)
+            chunk = os.read(self._read, 1 << 20)
+            assert chunk, "the browser has ended"
+            self._buffer += chunk
         text, _, self._buffer = self._buffer.partition(b"\0")
         message = json.loads(text)
         if "method" in message:
             self.events.append((message["method"], message["params"]))
         return message
 
-    def wait(self, method, since):
-        """Until it was told after the event number `since`."""
-        while not any(name == method for name, _ in self.events[since:]):
+    def _loaded(self, since, loaders):
+        """Until the page of such a loader is there, after the event number `since`. The one before it may be told late."""
+        while not (ended := [loader for loader in self._loads(since) if loaders(loader)]):
             self._next()
+        self._loader = ended[-1]
+
+    def _loads(self, since):
+        return [told["loaderId"] for name, told in self.events[since:] if name == "Page.lifecycleEvent" and told["name"] == "load"]
 
     def go(self, url):
         since = len(self.events)
-        assert "errorText" not in (answer := self.call("Page.navigate", url=url)), answer
-        self.wait("Page.loadEventFired", since)
+        answer = self.call("Page.navigate", url=url)
+        assert "errorText" not in answer, answer
+        self._loaded(since, lambda loader: loader == answer["loaderId"])
 
     def follow(self, script):
         """Do what leads to another page, and wait for that."""
-        since = len(self.events)
+        since, before = len(self.events), self._loader
         self.ask(script)
-        self.wait("Page.loadEventFired", since)
+        self._loaded(since, lambda loader: loader != before)
 
     def ask(self, script):
         """The value of an expression on the page."""
