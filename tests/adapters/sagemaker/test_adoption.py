@@ -179,7 +179,7 @@ def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name
         moved = wait(
             lambda: (tick(project), host.observe("prod_ab"))[1],
             lambda state: {v.name: v.percent for v in state.variants} == {"old_1": 50, "new": 50},
-            deadline=timedelta(minutes=1),
+            deadline=timedelta(minutes=2),
             what="the first step",
         )
         assert variants_ready(spec, moved)

@@ -62,7 +62,7 @@ def test_a_run_is_its_execution(project, target, tmp_path):
         project.native.pipeline("r1")
     run = pipeline_run(target.blobs, document)
     target.pipelines.submit(run)
-    wait(lambda: target.pipelines.observe(run.run_id), lambda state: state.phase != "running", deadline=timedelta(seconds=60))
+    wait(lambda: target.pipelines.observe(run.run_id), lambda state: state.phase != "running", deadline=timedelta(seconds=120))
     execution = project.native.pipeline("r1")
     assert execution.pipeline_execution_status == "Succeeded"
     assert [step.step_name for step in execution.get_all_steps()] == ["once"]

@@ -50,7 +50,7 @@ def finish(target, run):
     return wait(
         lambda: target.pipelines.observe(run.run_id),
         lambda state: state.phase not in ("running", "cancelling"),
-        deadline=timedelta(seconds=60),
+        deadline=timedelta(seconds=120),
     )
 
 
