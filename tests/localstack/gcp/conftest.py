@@ -52,7 +52,7 @@ class Gcp(Stack):
             return kind(transport=transport(host=host, credentials=AnonymousCredentials(), url_scheme="http"))
         return kind(transport=kind.get_transport_class("grpc")(channel=self.channel()))
 
-    def run(self, code, *, timeout=120, **variables):
+    def run(self, code, *, timeout=600, **variables):
         """Run Python code in another process, led by the environment alone; what it printed."""
         env = {**environment_for(self.url, os.environ, "gcp"), **variables}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=timeout, check=False)

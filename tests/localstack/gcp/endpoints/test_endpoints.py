@@ -247,8 +247,9 @@ def test_a_dedicated_endpoint_has_a_host_of_its_own_and_no_other(gcp):
         predict("other")
 
 
-def test_traffic_is_shared_as_the_split_says(kit):
-    """2,000 predictions at 90/10: within six standard deviations, as nobody seeds them."""
+def test_traffic_is_shared_as_the_split_says(gcp):
+    """2,000 predictions at 90/10: within six standard deviations, as nobody seeds them. The draw knows no transport."""
+    kit = Kit(gcp.client)
     endpoint = kit.serving("a", "b", split={"a": 90, "b": 10})
     answers = 2000
     with ThreadPoolExecutor(4) as pool:

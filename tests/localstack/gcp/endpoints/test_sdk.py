@@ -1,5 +1,9 @@
 """google.cloud.aiplatform in a process of its own, led to the stack by its environment alone: upload, deploy, predict, undeploy, delete."""
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 START = """
 import json
 from google.cloud import aiplatform as ai, storage

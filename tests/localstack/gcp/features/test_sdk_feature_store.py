@@ -2,6 +2,10 @@
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SDK = """
 import json
 from google.cloud import aiplatform, bigquery
