@@ -99,9 +99,11 @@ class Clock:
         return timer
 
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Run `function()` again and again, until the timer is cancelled. On the instant clock: four times a (real) second."""
-        every = _INSTANT_PERIOD if self.mode == "instant" else seconds
-        timer = Timer(self.now() + timedelta(seconds=every), function, every)
+        """Run `function()` again and again, until the timer is cancelled. On the instant clock: four times a (real) second, and while that
+        is moved, as on the others, in its own period; and when it has been.
+        """
+        first = _INSTANT_PERIOD if self.mode == "instant" else seconds
+        timer = Timer(self.now() + timedelta(seconds=first), function, seconds)
         self._push(timer)
         return timer
 
@@ -145,7 +147,7 @@ class Clock:
             while (timer := self._pop(target)) is not None:
                 self._show(max(timer.due, self.now()))
                 _run(timer)
-                self._again(timer)
+                self._again(timer, target)
             self._show(target)
             return target
 
@@ -197,11 +199,18 @@ class Clock:
                     return timer
         return None
 
-    def _again(self, timer: Timer) -> None:
+    def _again(self, timer: Timer, target: datetime | None = None) -> None:
+        """`target`: where the clock is being moved to."""
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
-                timer.due += timedelta(seconds=timer.every)
+                timer.due += timedelta(seconds=self._period(timer.every, timer.due, target))
                 self._push(timer)
+
+    def _period(self, every: float, due: datetime, target: datetime | None) -> float:
+        if self.mode != "instant":
+            return every
+        left = (target - due).total_seconds() if target else 0.0
+        return min(every, left) if left > 0 else _INSTANT_PERIOD
 
     def _tick(self) -> None:
         while True:

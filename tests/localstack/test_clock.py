@@ -86,6 +86,16 @@ def test_a_periodic_function_does_not_hang_the_instant_clock():
     clock.close()
 
 
+def test_a_periodic_function_runs_in_its_period_while_the_instant_clock_is_moved_and_when_it_has_been():
+    clock, ran = Clock("instant"), []
+    clock.call_every(60, lambda: ran.append(clock.now()))
+    start = clock.now()
+    end = clock.advance(3600)
+    clock.close()
+    assert {moment for moment in ran if moment >= end}
+    assert 60 <= len([moment for moment in ran if start < moment <= end]) < 1000, "four times a second would be 14,400"
+
+
 def test_a_real_clock_ticks_and_can_be_moved():
     clock, ran, before = Clock("real"), threading.Event(), datetime.now(UTC)
     clock.call_after(3600, ran.set)
