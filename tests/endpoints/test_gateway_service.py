@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 
 import jsonschema
 import msgspec
@@ -74,6 +75,17 @@ class Caller:
         self.loop.close()
 
 
+class Held:
+    """A sampler that begins when it may: until then a gateway warms up."""
+
+    def __init__(self, sampler):
+        self.sampler, self.may = sampler, threading.Event()
+
+    def sample(self, endpoint):
+        assert self.may.wait(120)
+        return self.sampler.sample(endpoint)
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     return tmp_path_factory.mktemp("shared")
@@ -82,12 +94,13 @@ def shared(tmp_path_factory):
 @pytest.fixture(scope="module")
 def caller(folder, shared):
     project = mini.opened(folder)
-    sampler = Sampler(project=str(folder / "project.yaml"), folder=str(shared))
+    sampler = Held(Sampler(project=str(folder / "project.yaml"), folder=str(shared)))
     made = Application(lambda: Service(project, (), folder=shared, slot=0, sampler=sampler), door(listen="127.0.0.1"))
     caller = Caller(made)
     assert caller.ask("GET", "/ping") == (200, {"status": "alive"})
     status, health = caller.ask("GET", "/health")
     assert (status, health["endpoints"]["ranker"]["problem"]) == (503, "it is warming up")
+    sampler.may.set()
     caller.ready()
     yield caller
     caller.close()
