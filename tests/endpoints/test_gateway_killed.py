@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from isthmus.endpoints.deploy import deploy
-from isthmus.tests.conformance.toy_models import remove_endpoints, until
+from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import mini
+from isthmus.tests.endpoints.gateway_kit import deployed
 
 pytestmark = pytest.mark.slow
 
@@ -41,16 +41,10 @@ with mini.opened(Path(sys.argv[1])) as project, listener(settings.host, settings
 """
 
 
-@pytest.fixture
-def folder(tmp_path):
-    folder = mini.filled(tmp_path / "mini")
-    with mini.opened(folder) as project:
-        mini.register(project, "popular")
-        mini.register(project, "both")
-        deploy(project, "ranker")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    with deployed(tmp_path_factory.mktemp("mini")) as folder:
         yield folder
-        remove_endpoints(project.target)
-    sys.modules.pop("mini_ranker", None)
 
 
 def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and_none_in_part(folder):
@@ -60,7 +54,9 @@ def test_of_what_a_killed_gateway_answered_only_the_last_answers_are_missing_and
     ):
 
         def stored():
-            return project.target.warehouse.query("SELECT event_id FROM exposures", {}).column("event_id").to_pylist()
+            mine = {"mine": f"{answered[0].rpartition('-')[0]}-%"}
+            sql = "SELECT event_id FROM exposures WHERE event_id LIKE $mine"
+            return project.target.warehouse.query(sql, mine).column("event_id").to_pylist()
 
         try:
             answered = [process.stdout.readline().strip()]
