@@ -62,14 +62,28 @@ def _report(home):
         client.close()
 
 
-@pytest.fixture
-def serving(target, tmp_path):
+def deployed(target, folder):
     target.endpoints.apply(
-        endpoint(variant(register(target, tmp_path, 1.0), "champion"), variant(register(target, tmp_path, 2.0), "challenger"))
+        endpoint(variant(register(target, folder, 1.0), "champion"), variant(register(target, folder, 2.0), "challenger"))
     )
     state = settled(target)
     assert state.phase == "ready", state.failure
     return target.endpoints
+
+
+@pytest.fixture
+def serving(target, tmp_path):
+    return deployed(target, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory):
+    """The host and the router's port of an endpoint that its tests leave as it is, but for the split."""
+    folder = tmp_path_factory.mktemp("steady")
+    target = opened(folder / ".isthmus")
+    yield deployed(target, folder), _supervisor(folder / ".isthmus").port
+    remove_endpoints(target)
+    target.close()
 
 
 def shift(host, champion):
@@ -92,28 +106,30 @@ def test_an_endpoint_outlives_the_command_that_made_it(home, tmp_path, target):
     assert target.endpoints.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions == (2.0,)
 
 
-def test_the_split_is_what_it_says(serving):
+def test_the_split_is_what_it_says(steady):
     """Chi-square of 6,000 calls at 70/30: a right router fails once in 100,000 runs."""
-    shift(serving, 70)
-    counts = Counter(serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant for _ in range(6000))
+    host, _ = steady
+    shift(host, 70)
+    counts = Counter(host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").variant for _ in range(6000))
     assert chisquare([counts["champion"], counts["challenger"]], [4200, 1800]).pvalue > 1e-5
 
 
-def test_weights_change_under_load_without_a_failed_call(serving):
+def test_weights_change_under_load_without_a_failed_call(steady):
+    host, _ = steady
     stop = threading.Event()
 
     def load():
         done = 0
         while not stop.is_set():
-            assert serving.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions in ((2.0,), (3.0,))
+            assert host.invoke("ranker", [{"x": 1}], variant=None, request_id="q").predictions in ((2.0,), (3.0,))
             done += 1
         return done
 
     with ThreadPoolExecutor(4) as pool:
         callers = [pool.submit(load) for _ in range(4)]
         for share in (90, 50, 0, 100, 33.33, 10):
-            shift(serving, share)
-            assert serving.observe("ranker").variants[0].percent == Decimal(str(share)), "at once"
+            shift(host, share)
+            assert host.observe("ranker").variants[0].percent == Decimal(str(share)), "at once"
         stop.set()
         assert sum(caller.result() for caller in callers) > 20
 
@@ -211,8 +227,8 @@ def post(port, body, **headers):
     return found
 
 
-def test_the_router_speaks_plain_http(serving, home):
-    port = _supervisor(home).port
+def test_the_router_speaks_plain_http(steady):
+    _, port = steady
     status, body, headers = post(port, b'{"instances": [{"x": 1}]}', **{"X-Amzn-SageMaker-Target-Variant": "challenger"})
     assert (status, body) == (200, {"predictions": [3.0]})
     assert headers["x-amzn-invoked-production-variant"] == "challenger"
@@ -223,7 +239,8 @@ def test_the_router_speaks_plain_http(serving, home):
     assert "6,291,456" in body["message"]
 
 
-def test_pipelined_and_chunked_requests_are_answered_in_order(serving, home):
+def test_pipelined_and_chunked_requests_are_answered_in_order(steady):
+    _, port = steady
     body = b'{"instances": [{"x": %d}]}'
     target = b"content-type: application/json\r\nx-amzn-sagemaker-target-variant: champion\r\n"
     requests = b"".join(
@@ -239,7 +256,7 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(serving, home):
             chunk,
         )
     )
-    with socket.create_connection(("127.0.0.1", _supervisor(home).port), timeout=120) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(requests)
         answer = b""
         while part := connection.recv(65536):
@@ -248,24 +265,27 @@ def test_pipelined_and_chunked_requests_are_answered_in_order(serving, home):
     assert values == [1.0 + n for n in (*range(20), 99)]
 
 
-def test_what_is_not_http_is_answered_and_closed(serving, home):
-    with socket.create_connection(("127.0.0.1", _supervisor(home).port), timeout=120) as connection:
+def test_what_is_not_http_is_answered_and_closed(steady):
+    _, port = steady
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 400")
         assert connection.recv(65536) == b""
 
 
-def test_control_routes_need_the_key(serving, home):
-    connection = http.client.HTTPConnection("127.0.0.1", _supervisor(home).port, timeout=120)
+def test_control_routes_need_the_key(steady):
+    _, port = steady
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("POST", "/_isthmus/follow", headers={"x-isthmus-key": "guess"})
     assert connection.getresponse().status == 403
     connection.close()
 
 
-def test_an_answer_that_is_too_short_or_not_finite_is_the_models_error(serving):
+def test_an_answer_that_is_too_short_or_not_finite_is_the_models_error(steady):
+    host, _ = steady
     for row, words in (({"short": True}, "1 predictions for 2 instances"), ({"nan": True}, "not a finite number")):
         with pytest.raises(ModelError) as error:
-            serving.invoke("ranker", [row, row], variant=None, request_id="q")
+            host.invoke("ranker", [row, row], variant=None, request_id="q")
         assert error.value.status == 500
         assert words in error.value.body
 
