@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, final
 
+from msgspec.structs import replace
+
 from ..adapters import targets
 from ..endpoints.minutes import floor_minute
 from ..project.specs import OfficeHours
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ..localstack.client import Stack
 
 _MINUTE = timedelta(minutes=1)
+_KEPT = "3650d"  # of the request log: the rehearsal's minutes lie in another year than the real requests that are written beside them
 
 
 class Place(Protocol):
@@ -41,7 +44,8 @@ class Home:
     """A home on this machine. Its clock is the rehearsal's alone."""
 
     def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+        serving = {**profile.options.get("serving", {}), "request_log": _KEPT}
+        self.profile = replace(profile, options={**profile.options, "serving": serving})
         self._rollbacks = 0
 
     def start(self, hours: OfficeHours) -> datetime:
