@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from threading import Barrier
 
+import pytest
 from msgspec.structs import replace
 
 import isthmus
@@ -16,6 +17,7 @@ from .desk import BLEND, declared
 ROUNDS = 200
 
 
+@pytest.mark.timeout(900)  # it waits for the disk some thousand times
 def test_of_two_that_start_at_once_two_hundred_times_never_do_two_hold_one_bucket(tmp_path):
     mini.write(tmp_path)
     with mini.opened(tmp_path) as ann, mini.opened(tmp_path) as bob, ThreadPoolExecutor(2) as both:
