@@ -1,9 +1,12 @@
 """`--dry-run`: nothing changes, and the command says what would."""
 
+from datetime import timedelta
+
 import click
 import pytest
 
 from isthmus.cli.main import COMMANDS, main
+from isthmus.storage import wait
 from isthmus.tests.cli.running import isthmus, tree
 
 pytestmark = pytest.mark.slow
@@ -80,6 +83,8 @@ def test_deploy_says_what_it_would_start_and_sends_nothing_to_what_runs(served, 
     assert isthmus(served, "deploy", "home", "--dry-run").out == "local   home   champion ranker@1   nothing to do\n"
     assert tree(served) == before, "no smoke test was sent, which the metrics would show"
     isthmus(shop, "train", "models/history.yaml")
+    # a run is seen to be done before its runner, the last to do so, closes the laptop's database
+    wait((shop / ".isthmus/local.db-wal").exists, lambda is_open: not is_open, deadline=timedelta(minutes=2))
     before = tree(shop)
     said = isthmus(shop, "deploy", "home", "--dry-run").out
     assert said.startswith("local   home   champion ranker@1\ndry run: would call ")
