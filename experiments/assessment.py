@@ -51,7 +51,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         return 1 - left / plain if plain else 0.0
 
 
-def compared(arms: Arms) -> dict[str, Compared | None]:
+def comparisons(arms: Arms) -> dict[str, Compared | None]:
     """By treatment. None: it or the control has too few."""
     of, names = points(arms), list(arms)
     control = names[0]
@@ -63,17 +63,17 @@ def compared(arms: Arms) -> dict[str, Compared | None]:
 
 def decide(metrics: Mapping[str, Arms], goals: Mapping[str, Goal], horizons: Mapping[str, Horizon]) -> tuple[Tested, ...]:
     """The deciding metrics in each treatment, corrected for each other. A horizon a metric, as its units are complete at another time."""
-    pairs = {(metric, arm): pair for metric, arms in metrics.items() for arm, pair in compared(arms).items()}
+    pairs = {(metric, arm): pair for metric, arms in metrics.items() for arm, pair in comparisons(arms).items()}
 
     def at(key: tuple[str, str], level: float) -> Difference | None:
         pair = pairs[key]
         return pair.at(horizons[key[0]].multiple(level)) if pair else None
 
     levels = holm_levels(pairs, lambda key, level: side(at(key, level), "maximise") != "open")
-    return tuple(_tested(key, pair, at(key, levels[key]), levels[key], goals[key[0]]) for key, pair in pairs.items())
+    return tuple(_test_result(key, pair, at(key, levels[key]), levels[key], goals[key[0]]) for key, pair in pairs.items())
 
 
-def _tested(key: tuple[str, str], pair: Compared | None, of_level: Difference | None, level: float, goal: Goal) -> Tested:
+def _test_result(key: tuple[str, str], pair: Compared | None, of_level: Difference | None, level: float, goal: Goal) -> Tested:
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)
@@ -82,7 +82,7 @@ def _tested(key: tuple[str, str], pair: Compared | None, of_level: Difference | 
 
 
 def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    pairs = {(metric, arm): pair for metric, arms in metrics.items() for arm, pair in compared(arms).items()}
+    pairs = {(metric, arm): pair for metric, arms in metrics.items() for arm, pair in comparisons(arms).items()}
     q = q_values({key: p_value(pair.control, pair.treatment) for key, pair in pairs.items() if pair})
     return tuple(
         Told(metric=key[0], arm=key[1], difference=pair.at(ONCE.multiple()), q=q[key], saved=pair.saved)

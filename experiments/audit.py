@@ -77,7 +77,7 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
         raise never_ran(project, name)
     if project.target.warehouse.observe(ASSIGNMENTS.name) is None:
         raise NotFound(f"{project.target.name} has no {ASSIGNMENTS.name} yet: no gateway has assigned anybody", remedy="isthmus apply")
-    frozen = runs.frozen(project.target.state, changes[-1].run)
+    frozen = runs.frozen_run(project.target.state, changes[-1].run)
     first = runs.first_day(frozen, project.spec).isoformat()
     judged = judge(_units(project, frozen.run, first, chunk), frozen, changes)
     answers = _answers(project, frozen.definition.layer.endpoint, first)
@@ -143,7 +143,7 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
         table = project.target.warehouse.query(_ASSIGNED.format(limit=chunk), {"run": run, "first": first, "after": after})
         rows = [Row(**row) for row in table.to_pylist()]
         full = len(rows) >= chunk
-        units = _grouped(rows)
+        units = _by_unit(rows)
         if full and len(units) > 1:
             units.pop()  # it may go on beyond this chunk
         if full:
@@ -152,7 +152,7 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
         yield from units
 
 
-def _grouped(rows: Sequence[Row]) -> list[list[Row]]:
+def _by_unit(rows: Sequence[Row]) -> list[list[Row]]:
     units: list[list[Row]] = []
     for row in rows:
         if not units or units[-1][0].unit != row.unit:

@@ -49,7 +49,7 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
             twice += int(row["units"])
         else:
             arms[str(row["arm"])][row["day"]] = msgspec.convert({name: int(row[name]) for name in _SUMS}, Sums)
-    return Cells(arms=arms, twice=twice, unnamed=_unnamed(project, experiment, objective, params))
+    return Cells(arms=arms, twice=twice, unnamed=_count_unnamed(project, experiment, objective, params))
 
 
 def cells_sql(experiment: Analysis, objective: Objective) -> str:
@@ -74,7 +74,7 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
     return f"SELECT arm, other, day, {_INCREMENTS} FROM ({running}) AS isthmus_units GROUP BY arm, other, day"
 
 
-def _unnamed(project: Project, experiment: Analysis, objective: Objective, params: Params) -> int:
+def _count_unnamed(project: Project, experiment: Analysis, objective: Objective, params: Params) -> int:
     attributes = project.spec.events[objective.exposure].attributes
     if all(attribute.required for attribute in attributes if attribute.name == objective.unit):
         return 0

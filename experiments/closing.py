@@ -73,7 +73,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
         run = startable.find(stored.live, name) if stored else None
         if stored is None or run is None:
             return _going_on(project, stored, name)
-        frozen = runs.frozen(project.target.state, run.run)
+        frozen = runs.frozen_run(project.target.state, run.run)
         _check(project, run, frozen, everybody=everybody)
         shipping = next(change for change in reversed(runs.history(project.target.state, name)) if change.what == "shipped")
         steps = _below(project, run, frozen, shipping)
@@ -102,25 +102,25 @@ def _check(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool
             f"{run.run} has shipped {run.ships} to the units that its targeting names ({attributes}); closed, every unit gets it",
             remedy=f"isthmus experiment close {run.experiment} --everybody",
         )
-    endpoint = _declared(project, frozen.definition.layer.endpoint)
-    if wanted := _undeclared(endpoint, _shipped(run)):
+    endpoint = _endpoint_spec(project, frozen.definition.layer.endpoint)
+    if wanted := _missing_lines(endpoint, _shipped_parameters(run)):
         raise Refused(
-            f"{run.run} has shipped {parameters_text(_shipped(run))}, and project.yaml says otherwise: units would fall back",
+            f"{run.run} has shipped {parameters_text(_shipped_parameters(run))}, and project.yaml says otherwise: units would fall back",
             remedy="\n".join(["write in project.yaml, and restart the gateways with it; then close again:", *wanted]),
         )
 
 
-def _declared(project: Project, endpoint: str) -> Endpoint:
+def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
     if endpoint not in project.spec.endpoints:
         raise NotFound(f"project.yaml has no endpoint {endpoint} any more", remedy="put it back until this is closed")
     return project.spec.endpoints[endpoint]
 
 
-def _shipped(run: LiveRun) -> dict[str, Any]:
+def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
     return next(arm.parameters for arm in run.arms if arm.name == run.ships)
 
 
-def _undeclared(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
+def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
     """The lines of project.yaml without which units would get something else than what has shipped."""
     lines = [
         f"  endpoints.{endpoint.name}.parameters.{name}: {{default: {msgspec.json.encode(value).decode()}}}"
@@ -139,7 +139,7 @@ def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) 
         return ["project.yaml's defaults are what has shipped"]
     way = _way(project, frozen, run.ships)
     ownership.take(project, observed(project, way.endpoint), run.run)
-    _shifted(project, way.endpoint, way.variant)
+    _shift_all(project, way.endpoint, way.variant)
     steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
     if way.comes_home and way.alias is not None:
         promote(project, way.model, way.version, way.alias, because=f"{run.run} ships {run.ships}: {shipping.because}")
@@ -151,7 +151,7 @@ def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observed(project, name), variant)
-    declared = next((role for role in _declared(project, name).variants if role.name == control), None)
+    declared = next((role for role in _endpoint_spec(project, name).variants if role.name == control), None)
     named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
     return _Way(
         endpoint=name,
@@ -174,7 +174,7 @@ def _serving(endpoint: EndpointState, name: str) -> VariantState:
     raise NotFound(f"{endpoint.name} runs no variant {name} any more", remedy=f"isthmus status; isthmus deploy {endpoint.name}")
 
 
-def _shifted(project: Project, endpoint: str, variant: str) -> None:
+def _shift_all(project: Project, endpoint: str, variant: str) -> None:
     """All of the traffic to one variant, which the run owns, and seen to be there."""
     state = observed(project, endpoint)
     split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
@@ -194,7 +194,7 @@ def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
         raise startable.never_ran(project, name)
     if changes[-1].what != "closed":
         raise Refused(f"{changes[-1].run} was {changes[-1].what}: nothing has shipped", remedy=f"isthmus experiment status {name}")
-    frozen, ships = runs.frozen(project.target.state, changes[-1].run), changes[-1].ships
+    frozen, ships = runs.frozen_run(project.target.state, changes[-1].run), changes[-1].ships
     if not _is_free(project, frozen):
         return _brought_home(project, frozen, ships, stored.live.version, [])
     step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"
@@ -202,7 +202,7 @@ def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
 
 
 def _brought_home(project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]) -> Closed:
-    state = _handed(project, frozen, ships)
+    state = _hand_over(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
     elif frozen.aims:
@@ -219,7 +219,7 @@ def _brought_home(project: Project, frozen: FrozenRun, ships: str, config: int, 
     )
 
 
-def _handed(project: Project, frozen: FrozenRun, ships: str) -> State | None:
+def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
     """The hand-over, driven to its end. None: nothing comes home."""
     endpoint = frozen.definition.layer.endpoint
     if not frozen.aims:

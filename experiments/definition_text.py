@@ -23,7 +23,7 @@ def _of_log(of: Analysis) -> Rows:
     return [
         ["arm", f"{of.event}.{of.attribute}: {of.control} against {of.treatment}"],
         ["decided by", of.metric],
-        *_told(of),
+        *_guardrail_rows(of),
     ]
 
 
@@ -41,13 +41,13 @@ def _of_gateway(of: Experiment) -> Rows:
         ["holdout", percent(of.holdout) if of.holdout else ""],
         ["for", "; ".join(map(_condition, of.targeting))],
         ["decided by", ", ".join(of.metric)],
-        *_told(of),
+        *_guardrail_rows(of),
         ["segments", ", ".join(of.segments)],
         ["plan", _plan(of.plan)],
     ]
 
 
-def _told(of: Experiment | Analysis) -> Rows:
+def _guardrail_rows(of: Experiment | Analysis) -> Rows:
     return [
         ["guardrails", "; ".join(f"{guardrail.metric} {guardrail}" for guardrail in of.guardrails)],
         ["also told", ", ".join(of.also)],

@@ -102,18 +102,18 @@ def _kind(row: Mapping[str, Any]) -> str:
 def _wrong(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
     """Of a place that is not as it should be: what it is; an exposure that was lost is none."""
     kind = _kind(row)
-    wanted = _drafted(row, duel) if kind == "drafted" else {}
+    wanted = _drafted_places(row, duel) if kind == "drafted" else {}
     for position, place in sorted(places.items()):
         if kind == "drafted" and place != wanted.get(position):
-            return f"place {position} has {_told(place)}; the draft has {_told(wanted.get(position))}"
+            return f"place {position} has {_place_text(place)}; the draft has {_place_text(wanted.get(position))}"
         if place.credit is not None and (kind in ("explored", "alone") or place.credit != credit(duel.run, place.variant)):
-            return f"place {position} has {_told(place)}"
+            return f"place {position} has {_place_text(place)}"
     return ""
 
 
-def _drafted(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
+def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
     items, begins = msgspec.json.decode(row["candidates"]), 0
-    of, coin = _arranged(row), coins(duel.salt, row["event_id"])
+    of, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()}
     for pair in of.lanes:
         picks, begins = drafted(*pair.lanes, coin, begins=begins)
@@ -121,7 +121,7 @@ def _drafted(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
     return places
 
 
-def _arranged(row: Mapping[str, Any]) -> Arranged:
+def _arrangement(row: Mapping[str, Any]) -> Arranged:
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -133,7 +133,7 @@ def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
     return Place(entity_key(items[pick.candidate]), variant, credit(duel.run, variant) if pick.credited else None)
 
 
-def _told(place: Place | None) -> str:
+def _place_text(place: Place | None) -> str:
     if place is None:
         return "nothing"
     return f"{place.item} of {place.variant}, which credits {place.credit or 'nobody'}"
@@ -142,7 +142,7 @@ def _told(place: Place | None) -> str:
 def _answers(project: Project, endpoint: str, first: str, page: int) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
     """In the order of their times; one that stands in the log twice counts once."""
     query, full = project.target.warehouse.query, True
-    answers = _ANSWERS.format(limit=page, arranged=_logged(project))
+    answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
     after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
     while full:
         day = f"{after['after']:%Y-%m-%d}"
@@ -157,7 +157,7 @@ def _answers(project: Project, endpoint: str, first: str, page: int) -> Iterator
         after = {"after": until, "id": rows[-1]["event_id"]}
 
 
-def _logged(project: Project) -> str:
+def _arranged_column(project: Project) -> str:
     """A column that a table of before has not, until `apply` adds it."""
     table = project.target.warehouse.observe(RANKINGS.name)
     has = table is not None and any(column.name == "arranged" for column in table.columns)

@@ -1,7 +1,7 @@
 """How long an interleaved run takes at the least: by the events of its metric that its endpoint's units had, as if each of them counted.
 
 An event counts that follows an item which one variant alone picked; how many do is known once both rank the same requests, by the first
-look (wins.planned). Without a preference each is a fair coin's, so of n that count the preference has a variance of 1 / n.
+look (wins.units_needed). Without a preference each is a fair coin's, so of n that count the preference has a variance of 1 / n.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .looks import cost_of_looks
 from .powering import daily_looks_text
 from .run_powering import effects, past, share_of
 from .sizing import smallest_effect, z_needed
-from .startable import defined
+from .startable import definition_of
 from .verdict import percent_up, rounded
 
 
@@ -63,7 +63,7 @@ def power(project: Project, name: str, *, units_per_day: int | None = None, days
 
     NotFound: no such experiment. Invalid: the endpoint has served nobody, or its units have no such event.
     """
-    definition = defined(project, name)
+    definition = definition_of(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     known = past(project, metric, definition.layer.endpoint) if control is None else None
     a_unit, source = (known.sums.mean("y"), known.source) if known else (control or 0.0, "as --control says")

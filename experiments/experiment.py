@@ -22,9 +22,9 @@ from .audit import audit
 from .closing import close
 from .comparing import power, report, results
 from .runs import StoredLive
-from .standing import listed as list
+from .standing import listing as list
 from .standing import status
-from .starting import shown, start
+from .starting import start, traffic_text
 
 if TYPE_CHECKING:
     from .simulation.simulate import Simulated
@@ -63,7 +63,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
         live = before.live
         if ranges != run.ranges:
             entry = runs.next_change(
-                before, ramped, "ramped", at=project.wall(), before_text=shown(run), after=shown(ramped), because=because
+                before, ramped, "ramped", at=project.wall(), before_text=traffic_text(run), after=traffic_text(ramped), because=because
             )
             live = runs.change(project.target.state, before, startable.replaced(before.live, ramped), entry)
         return Ramped(
@@ -90,10 +90,10 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
         run = startable.find(before.live, name)
         if run is None:
             return _stopped_already(project, before.live, name)
-        return _shipped(project, before, run, ship, because) if ship is not None else _ended(project, before, run, because)
+        return _ship(project, before, run, ship, because) if ship is not None else _end(project, before, run, because)
 
 
-def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
+def _ship(project: Project, before: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
     parameters = {live_arm.name: live_arm.parameters for live_arm in run.arms}
     if run.interleave is not None and arm == run.arms[0].name:
         raise Refused(
@@ -108,7 +108,7 @@ def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, becau
     live, shipped = before.live, replace(run, state="shipped", ships=arm, ranges=())  # its buckets are free for the next experiment
     if run.state == "running":
         entry = runs.next_change(
-            before, shipped, "shipped", at=project.wall(), before_text=shown(run), after=f"{arm} ships", because=because
+            before, shipped, "shipped", at=project.wall(), before_text=traffic_text(run), after=f"{arm} ships", because=because
         )
         live = runs.change(project.target.state, before, startable.replaced(live, shipped), entry)
     return Stopped(
@@ -123,9 +123,9 @@ def _shipped(project: Project, before: StoredLive, run: LiveRun, arm: str, becau
     )
 
 
-def _ended(project: Project, before: StoredLive, run: LiveRun, because: str) -> Stopped:
+def _end(project: Project, before: StoredLive, run: LiveRun, because: str) -> Stopped:
     freed, moment = replace(run, ranges=()), project.wall()
-    entry = runs.next_change(before, freed, "stopped", at=moment, before_text=shown(run), after="stopped", because=because)
+    entry = runs.next_change(before, freed, "stopped", at=moment, before_text=traffic_text(run), after="stopped", because=because)
     live = runs.change(project.target.state, before, startable.without(before.live, run.run), entry)
     endpoint = before.live.layers[run.layer].endpoint
     released = (endpoint,) if run.aims else ()

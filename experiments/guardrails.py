@@ -37,30 +37,30 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 def guard(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon) -> Guarded:
     enough = control.sums.enough and treatment.sums.enough
     compared = difference(control.point, treatment.point, horizon.multiple(2 * ALPHA)) if enough else None
-    bound = _bound(guardrail, compared)
+    bound = _harmful_bound(guardrail, compared)
     return Guarded(
         guardrail=guardrail,
         arm=treatment.name,
         difference=compared,
         bound=bound,
-        judged=_judged(guardrail, control, treatment, bound, horizon),
+        judged=_judgement(guardrail, control, treatment, bound, horizon),
     )
 
 
-def _bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float | None:
+def _harmful_bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float | None:
     if compared is None:
         return None
     return compared.relative.high if guardrail.may == "rise" else compared.relative.low
 
 
-def _judged(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, bound: float | None, horizon: Horizon) -> Judgement:
-    if _seen(guardrail, control.sums, treatment.sums) and _harmed(guardrail, control, treatment, horizon.watching.multiple()):
+def _judgement(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, bound: float | None, horizon: Horizon) -> Judgement:
+    if _has_enough(guardrail, control.sums, treatment.sums) and _is_harmed(guardrail, control, treatment, horizon.watching.multiple()):
         return "broken"
     sign = _sign(guardrail.may)
     return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
 
 
-def _harmed(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multiple: float) -> bool:
+def _is_harmed(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multiple: float) -> bool:
     """Asked of the difference to the control's rate with the margin on it, so that a control without an error says something, too."""
     sign = _sign(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
@@ -69,7 +69,7 @@ def _harmed(guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, multip
     return beyond > multiple * error
 
 
-def _seen(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
+def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
     """Enough to show harm. Of a rate below zero a margin in percent means nothing."""
     larger = treatment if guardrail.may == "rise" else control
     return min(control.units, treatment.units) >= FEWEST_UNITS and larger.counted >= FEWEST_OUTCOMES and control.rate >= 0

@@ -19,7 +19,7 @@ _NORMAL = NormalDist()
 _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, points
 
 
-def spent(t: float, *, alpha: float = 0.05) -> float:
+def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
     """The share of false alarms that may have been given when the part `t` of the information is there."""
     return 4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0))) if t > 0 else 0.0
 
@@ -59,11 +59,11 @@ def _walk(
         else:
             step = math.sqrt(known - before)
             now = _bell(points[:, None] - grid[None, :] - drift * (known - before), step) @ (density * (grid[1] - grid[0]))
-        limit = limits[look] * wide if limits is not None else _limit(points, now, spent(t, alpha=alpha) - paid)
+        limit = limits[look] * wide if limits is not None else _limit(points, now, alpha_spending(t, alpha=alpha) - paid)
         outside = 1 - _inside(points, now, limit) - crossed
         crossed += max(outside, 0.0)
         used.append(limit / wide)
-        density, grid, before, paid = _uncrossed(points, now, limit), points, known, spent(t, alpha=alpha)
+        density, grid, before, paid = _density_inside(points, now, limit), points, known, alpha_spending(t, alpha=alpha)
     return used, crossed
 
 
@@ -72,7 +72,7 @@ def _bell(at: Floats, deviation: float) -> Floats:
     return bell
 
 
-def _uncrossed(points: Floats, density: Floats, limit: float) -> Floats:
+def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
     """What has crossed goes no further. A cell that the bound cuts counts by its part inside."""
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)
@@ -81,7 +81,7 @@ def _uncrossed(points: Floats, density: Floats, limit: float) -> Floats:
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
-    return float(_uncrossed(points, density, limit).sum() * (points[1] - points[0]))
+    return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:

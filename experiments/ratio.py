@@ -108,7 +108,7 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
     return math.log(treatment.value / control.value), spread
 
 
-def known(arms: Mapping[str, Sums]) -> float | None:
+def information(arms: Mapping[str, Sums]) -> float | None:
     """One over the variance of the logarithms of the arms' rates, added. None: a rate is not positive, or nothing varies."""
     of = points(arms).values()
     if not all(point.value > 0 for point in of):

@@ -76,11 +76,11 @@ class Accounts:
     def sums(self) -> LogSums:
         filled = self._sums["rows"] > 0
         other_half = 1 - np.arange(BUNCHES) % 2
-        corrected = self._sums["earned"] + (self._off * self._expected()[other_half]).sum(axis=(1, 2))
+        corrected = self._sums["earned"] + (self._off * self._expected_rewards()[other_half]).sum(axis=(1, 2))
         of_bunches = {name: column[filled] for name, column in (*self._sums.items(), ("corrected", corrected))}
         return LogSums(**of_bunches, squares=self._squares, heavy=self._heavy, matched=self._matched, matched_rewards=self._hits)
 
-    def _expected(self) -> Floats:
+    def _expected_rewards(self) -> Floats:
         """By half, position and tenth: the mean reward of what was shown there, drawn towards the position's where little was."""
         rows, rewards = self._cells
         of_position = _ratio(rewards.sum(axis=2, keepdims=True), rows.sum(axis=2, keepdims=True))
@@ -95,14 +95,14 @@ def edges(scores: NDArray[np.float64]) -> Floats:
 
 def rows_of(unit: str, places: Sequence[Likely], tenths: NDArray[np.int64], explore: float) -> list[Row]:
     """`tenths`: of the candidates' scores."""
-    by_draw = {id(place.lane): _drawn(place, tenths, explore) for place in places if place.lane is not None}
+    by_draw = {id(place.lane): _draw_probability(place, tenths, explore) for place in places if place.lane is not None}
     return [
         Row(unit, place.position, place.weight, place.reward, int(tenths[place.item]), _mass(place, by_draw, tenths, explore))
         for place in places
     ]
 
 
-def _drawn(place: Likely, tenths: NDArray[np.int64], explore: float) -> Floats:
+def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) -> Floats:
     """By tenth: how likely an item of it stands at each place of the lane when the lane is drawn, times how often it is."""
     lane = place.lane
     if lane is None or not explore:

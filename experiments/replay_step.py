@@ -24,7 +24,7 @@ from .replay import SAMPLES, SEED
 from .replay_accounts import Accounts, Row, edges, rows_of
 from .replay_estimates import by_unit
 from .replay_log import PAGE, Answer, answers
-from .replayed_answer import arranged, likely, outside
+from .replayed_answer import likely, outside, replayed_arrangement
 from .version_replay import ARTIFACT, DOCUMENT, Question, VersionReplay
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def replayed_from(
         if tenths_of is None and scored:
             tenths_of = edges(np.concatenate([scores for _, _, scores in scored]))
         if tenths_of is not None:
-            accounts.add([row for of_answer in scored for row in version.weighed(*of_answer, tenths_of)])
+            accounts.add([row for of_answer in scored for row in version.weighted_rows(*of_answer, tenths_of)])
         if log is not None:
             log(f"up to {logged[-1].moment:%Y-%m-%d %H:%M}: {version.replayed:,} answers, {version.left_out.total():,} left out")
     endpoint = project.spec.endpoints[question.endpoint]
@@ -105,14 +105,14 @@ class _Version:
         """Those that can be replayed. The times of `logged` go on from page to page."""
         for answer in logged:
             self._known.move(answer.moment)
-            asked = self._asked(answer)
+            asked = self._request(answer)
             if isinstance(asked, str):
                 self.left_out[asked] += 1
                 continue
             rows = self._rows(asked)
             scores = self._scores(rows, answer)
             rules = self._rulebook.active(answer.entity, asked.context, answer.moment)
-            arrangement = arranged(answer, scores, rules, rows.ruled, maximise=self._maximise)
+            arrangement = replayed_arrangement(answer, scores, rules, rows.ruled, maximise=self._maximise)
             if answer.explore > 0:
                 yield answer, arrangement, np.array(scores)
             else:
@@ -120,7 +120,7 @@ class _Version:
                 self.undrawn += len(answer.places)
                 self.outside += outside(answer, arrangement, self.explore)
 
-    def weighed(self, answer: Answer, arrangement: Arrangement, scores: NDArray[np.float64], ends: NDArray[np.float64]) -> list[Row]:
+    def weighted_rows(self, answer: Answer, arrangement: Arrangement, scores: NDArray[np.float64], ends: NDArray[np.float64]) -> list[Row]:
         places = likely(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1
@@ -128,7 +128,7 @@ class _Version:
         self.replayed += 1
         return rows_of(answer.unit, places, np.searchsorted(ends, scores, side="right"), self.explore)
 
-    def _asked(self, answer: Answer) -> RankRequest | str:
+    def _request(self, answer: Answer) -> RankRequest | str:
         """The request as a gateway would read it now, or why it cannot be asked again."""
         if answer.request is None or answer.slots is None:
             return UNTOLD

@@ -31,7 +31,7 @@ class Likely(msgspec.Struct, frozen=True):
     number: int  # of the place in its lane
 
 
-def arranged(
+def replayed_arrangement(
     answer: Answer, scores: Sequence[float], rules: Sequence[Rule], features: Sequence[Mapping[str, Any]], *, maximise: bool
 ) -> Arrangement:
     """As the version has it. `rules`: those that held for the request; whom they let in is what was logged."""

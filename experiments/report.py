@@ -11,7 +11,7 @@ from ..pipelines.run_pages.report_store import keep
 from ..reports import page, plots
 from ..runtime import Project
 from .results import Look, Metric, Results, results
-from .results_text import counted, percents, points
+from .results_text import percents, plural, points
 
 _KINDS = {"better": "pass", "worse": "fail", "invalid": "fail"}
 _FEWEST_LOOKS = 2  # of one a picture shows nothing that the table does not
@@ -114,6 +114,6 @@ def _look(look: Look) -> list[str]:
 
 def _checks(seen: Results) -> list[str]:
     lines = [str(seen.split)] if seen.split else []
-    lines += [f"{counted(seen.twice, 'unit')} in both arms, left out"] if seen.twice else []
-    lines += [f"{counted(seen.unnamed, 'row')} without {seen.unit}, left out"] if seen.unnamed else []
+    lines += [f"{plural(seen.twice, 'unit')} in both arms, left out"] if seen.twice else []
+    lines += [f"{plural(seen.unnamed, 'row')} without {seen.unit}, left out"] if seen.unnamed else []
     return [page.section("Checks", *map(page.words, lines))] if lines else []

@@ -23,15 +23,15 @@ def _lines(seen: Results) -> Iterator[str]:
     if seen.metric.difference is not None:
         yield f"  difference   {points(seen.metric.difference)}      relative {percents(seen.metric.difference)}   {_HOW[seen.inference]}"
     for guardrail in seen.guardrails:
-        yield f"  guardrail   {guardrail.name}   {_bound(guardrail)}   {guardrail.guardrail}   {guardrail.judged}"
+        yield f"  guardrail   {guardrail.name}   {_harmful_side(guardrail)}   {guardrail.guardrail}   {guardrail.judged}"
     for told in seen.also:
         yield f"  also        {told.name}   {_too_few(told) or percents(told.difference)}"
     if seen.split is not None:
         yield f"  {seen.split}"
     if seen.twice:
-        yield f"  left out: {counted(seen.twice, 'unit')} in both arms"
+        yield f"  left out: {plural(seen.twice, 'unit')} in both arms"
     if seen.unnamed:
-        yield f"  left out: {counted(seen.unnamed, 'row')} without {seen.unit}"
+        yield f"  left out: {plural(seen.unnamed, 'row')} without {seen.unit}"
     yield f"verdict   {seen.verdict}"
 
 
@@ -67,7 +67,7 @@ def percents(difference: Difference | None) -> str:
     return f"{100 * of.value:+.0f} %   {100 * of.low:+.0f} .. {100 * of.high:+.0f} %"
 
 
-def _bound(metric: Metric) -> str:
+def _harmful_side(metric: Metric) -> str:
     """The side of the interval on which the harm would be."""
     if metric.difference is None or metric.guardrail is None:
         return "too few"
@@ -80,5 +80,5 @@ def _too_few(metric: Metric) -> str:
     return f"too few {metric.outcome}s" if metric.difference is None else ""
 
 
-def counted(count: int, what: str) -> str:
+def plural(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"

@@ -17,7 +17,7 @@ from ..project.experiment_specs import MODEL_VERSION, Metric
 from ..project.specs import ProjectSpec
 from ..runtime import Project
 from ..times import utc_milliseconds
-from .run_sql import TWICE, UNSHIFTED, Shift, cells_sql, parameters, past_shifted, shifted, sums_of
+from .run_sql import TWICE, UNSHIFTED, Shift, cells_sql, is_shifted, parameters, past_shifted, sums_of
 from .run_units import ENDPOINT_UNITS, RUN_UNITS, segment_units, versions_sql
 from .runs import FrozenRun, first_day
 from .sums import NOTHING, Number, Sums
@@ -118,7 +118,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 def reading(project: Project, run: FrozenRun, metrics: Iterable[Metric], moment: datetime, stopped: datetime | None) -> Reading:
     """What happens after a stop is out, also of units that are in their windows: they have other parameters by then."""
     metrics = tuple(metrics)
-    ends, known = counted(project.spec, metrics, moment)
+    ends, known = cutoffs(project.spec, metrics, moment)
     since = first_day(run, project.spec)
     before = max((metric.before for metric in metrics if metric.before), default=timedelta())
     return Reading(
@@ -129,7 +129,7 @@ def reading(project: Project, run: FrozenRun, metrics: Iterable[Metric], moment:
     )
 
 
-def counted(spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime) -> tuple[datetime, datetime]:
+def cutoffs(spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime) -> tuple[datetime, datetime]:
     """Before when events count, and when outcomes are known. An old log (`now:`) is complete: its last moment counts, with its outcomes."""
     if spec.now is None or moment != utc_milliseconds(spec.now):
         return moment, moment
@@ -195,7 +195,7 @@ def _of_endpoint(project: Project, endpoint: str, asked: CellQuery, moment: date
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         since = moment.date() - _RECENT
         before = max((metric.before for metric in asked.metrics if metric.before), default=timedelta())
-        until, known = counted(project.spec, asked.metrics, moment)
+        until, known = cutoffs(project.spec, asked.metrics, moment)
         values = {"endpoint": endpoint, "until": until, "since": since.isoformat(), "earliest": (since - before).isoformat()}
         sql = _sql(project.spec, asked, project.spec.endpoints[endpoint].unit)
         rows = project.target.warehouse.query(sql, values | _parameters(asked, known)).to_pylist()
@@ -309,13 +309,13 @@ def _step(metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapp
 
 
 def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
-    of_floats = [metric for metric in metrics if shifted(metric) or past_shifted(metric)]
+    of_floats = [metric for metric in metrics if is_shifted(metric) or past_shifted(metric)]
     due = [metric for metric in of_floats if any(_total(cells, metric, arm).shift_due for arm in cells.arms)]
     return {metric.name: _means(metric, sum((c.sums[metric.name] for c in cells.cells), NOTHING)) for metric in due}
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
-    return (everyone.mean("y") if shifted(metric) else 0.0, everyone.mean("x") if past_shifted(metric) else 0.0)
+    return (everyone.mean("y") if is_shifted(metric) else 0.0, everyone.mean("x") if past_shifted(metric) else 0.0)
 
 
 def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:

@@ -28,7 +28,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None
 
 
-def ranged(estimate: Estimate) -> Range:
+def as_range(estimate: Estimate) -> Range:
     bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
     value = estimate.value if math.isfinite(estimate.value) else None
     return Range(value=value, low=estimate.low if bounded else None, high=estimate.high if bounded else None)

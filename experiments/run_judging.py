@@ -12,13 +12,13 @@ from ..project.experiment_specs import Experiment, Metric
 from ..times import midnight
 from . import effects as over
 from . import ratio
-from .assessment import Compared, Told, compared, decide, tell
+from .assessment import Compared, Told, comparisons, decide, tell
 from .guardrails import Arm, guard
 from .inference import ONCE, TUNED_FOR, Horizon
 from .multiple_tests import holm
 from .ratio import Difference, Point, interval, points
 from .run_cells import RunCells
-from .run_figures import DayEffect, Effect, MetricArms, Range, Role, Segments, Trend, ranged
+from .run_figures import DayEffect, Effect, MetricArms, Range, Role, Segments, Trend, as_range
 from .run_looks import Looks
 from .sizing import planned_units
 from .sums import Sums
@@ -60,13 +60,13 @@ def arms_of(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> tuple[Metri
             metric=metric,
             role=plain.role(name),
             arms=dict(sums[name]),
-            rates={arm: ranged(rate) if (rate := interval(of_arm)) else None for arm, of_arm in sums[name].items()},
+            rates={arm: as_range(rate) if (rate := interval(of_arm)) else None for arm, of_arm in sums[name].items()},
         )
         for name, metric in plain.metrics.items()
     )
 
 
-def planned(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
+def units_needed(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
     """Units of all arms that the slowest deciding metric needs. None: there is no plan, or too little to say; nothing varies, either."""
     experiment = plain.experiment
     if experiment.plan is None:
@@ -76,22 +76,22 @@ def planned(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> int | None:
     controls = {name: next(iter(sums[name].values())) for name in experiment.metric}
     if not all(control.enough for control in controls.values()):
         return None
-    return max(planned_units(of, effect, shares, tests=tests, saved=_saved(sums[name])) for name, of in controls.items()) or None
+    return max(planned_units(of, effect, shares, tests=tests, saved=_saved_share(sums[name])) for name, of in controls.items()) or None
 
 
-def _saved(arms: Mapping[str, Sums]) -> float:
-    pairs = [pair for pair in compared(arms).values() if pair]
+def _saved_share(arms: Mapping[str, Sums]) -> float:
+    pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
 
-def known(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> dict[str, float]:
+def information_by_metric(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> dict[str, float]:
     """By metric that decides or guards, one over the variance of what is compared; absent: a rate is not positive, or nothing varies."""
-    of = {name: ratio.known(arms) for name, arms in sums.items() if plain.role(name) != "also"}
+    of = {name: ratio.information(arms) for name, arms in sums.items() if plain.role(name) != "also"}
     return {name: information for name, information in of.items() if information}
 
 
 def horizons(plain: Plain, looks: Looks, now: Mapping[str, float], *, units: int, moment: datetime) -> dict[str, Horizon]:
-    """By metric. `now`: what is known of each at the `moment`, as `known` says it."""
+    """By metric. `now`: what is known of each at the `moment`, as `information_by_metric` says it."""
     return {name: _horizon(plain, looks, name, now.get(name), units=units, moment=moment) for name in plain.metrics}
 
 
@@ -114,7 +114,7 @@ def _horizon(plain: Plain, looks: Looks, name: str, now: float | None, *, units:
 
 
 def effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> tuple[Effect, ...]:
-    return (*_deciding(plain, sums, at), *_guarded(plain, sums, at), *_told(plain, sums))
+    return (*_deciding(plain, sums, at), *_guardrail_effects(plain, sums, at), *_secondary_effects(plain, sums))
 
 
 def _deciding(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> Iterator[Effect]:
@@ -122,11 +122,11 @@ def _deciding(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[
     goals: dict[str, Goal] = {name: plain.metrics[name].goal for name in names}
     for tested in decide({name: sums[name] for name in names}, goals, at):
         effect = _effect(tested.metric, tested.arm, "decides", plain, tested.difference)
-        once = ranged(tested.once.relative) if tested.once else None
+        once = as_range(tested.once.relative) if tested.once else None
         yield replace(effect, once=once, level=tested.level, side=tested.side, saved=tested.saved)
 
 
-def _guarded(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> Iterator[Effect]:
+def _guardrail_effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[str, Horizon]) -> Iterator[Effect]:
     for guardrail in plain.experiment.guardrails:
         arms = sums[guardrail.metric]
         of = points(arms)
@@ -138,7 +138,7 @@ def _guarded(plain: Plain, sums: Mapping[str, Mapping[str, Sums]], at: Mapping[s
             yield replace(effect, guardrail=guardrail, bound=bound, judged=guarded.judged)
 
 
-def _told(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> Iterator[Effect]:
+def _secondary_effects(plain: Plain, sums: Mapping[str, Mapping[str, Sums]]) -> Iterator[Effect]:
     names = [name for name in plain.metrics if plain.role(name) == "also"]
     for told in tell({name: sums[name] for name in names}):
         yield _also(told, plain)
@@ -149,7 +149,7 @@ def _also(told: Told, plain: Plain) -> Effect:
 
 
 def _effect(metric: str, arm: str, role: Role, plain: Plain, difference: Difference | None) -> Effect:
-    relative, absolute = (ranged(difference.relative), ranged(difference.absolute)) if difference else (None, None)
+    relative, absolute = (as_range(difference.relative), as_range(difference.absolute)) if difference else (None, None)
     return Effect(metric=metric, arm=arm, role=role, goal=plain.metrics[metric].goal, relative=relative, absolute=absolute)
 
 
@@ -162,9 +162,9 @@ def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> Itera
     ends = midnight(day + timedelta(days=1))
     arms = cells.at(plain.first, ends, plain.window)
     units = sum(of_arm.units for of_arm in arms.values())
-    horizon = _horizon(plain, looks, plain.first.name, ratio.known(arms), units=units, moment=ends)
+    horizon = _horizon(plain, looks, plain.first.name, ratio.information(arms), units=units, moment=ends)
     multiple = horizon.multiple() if units else 0.0
-    for arm, pair in compared(arms).items():
+    for arm, pair in comparisons(arms).items():
         yield DayEffect(day=day.isoformat(), arm=arm, units=_of_both(arms, arm), relative=_relative(pair, multiple))
 
 
@@ -173,7 +173,7 @@ def _of_both(arms: Mapping[str, Sums], treatment: str) -> int:
 
 
 def _relative(pair: Compared | None, multiple: float) -> Range | None:
-    return ranged(pair.at(multiple).relative) if pair else None
+    return as_range(pair.at(multiple).relative) if pair else None
 
 
 def trends(plain: Plain, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
@@ -184,13 +184,13 @@ def trends(plain: Plain, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
 
 
 def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
-    pairs = {day: pair for day, arms in by_day.items() if (pair := compared(arms)[arm])}
+    pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
     slope = over.trend({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
     days = (
         DayEffect(since_first=day, arm=arm, units=_of_both(by_day[day], arm), relative=_relative(pair, ONCE.multiple()))
         for day, pair in pairs.items()
     )
-    return Trend(arm=arm, a_day=ranged(slope) if slope else None, days=tuple(days))
+    return Trend(arm=arm, a_day=as_range(slope) if slope else None, days=tuple(days))
 
 
 def segments(plain: Plain, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
@@ -221,7 +221,7 @@ def _by_value(plain: Plain, cells: RunCells, ends: datetime, key: tuple[str, str
     attribute, name, arm = key
     values = sorted({cell.segment for cell in cells.cells if cell.segment.startswith(f"{attribute}=")})
     of = {value: cells.at(plain.metrics[name], ends, plain.window, segment=value) for value in values}
-    return {value.removeprefix(f"{attribute}="): compared(arms)[arm] for value, arms in of.items()}
+    return {value.removeprefix(f"{attribute}="): comparisons(arms)[arm] for value, arms in of.items()}
 
 
 def best_first(effects_: Sequence[Effect], metric: str, arms: Sequence[str]) -> list[str]:

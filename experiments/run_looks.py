@@ -70,28 +70,28 @@ def key(run: str) -> str:
 
 
 def read(state: StateStore, run: str) -> Looks:
-    return _stored(state, run)[0]
+    return _load(state, run)[0]
 
 
 def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
     """The looks after it. Conflict: others looked at the same time, again and again."""
     for _ in range(_TRIES - 1):
         try:
-            return _recorded(state, run, change)
+            return _record(state, run, change)
         except Conflict:  # somebody else looked: on top of that one
             continue
-    return _recorded(state, run, change)
+    return _record(state, run, change)
 
 
-def _recorded(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
-    before, token = _stored(state, run)
+def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
+    before, token = _load(state, run)
     after = change(before)
     if after != before:
         state.put(key(run), msgspec.json.encode(after), expect=token)
     return after
 
 
-def _stored(state: StateStore, run: str) -> tuple[Looks, str | None]:
+def _load(state: StateStore, run: str) -> tuple[Looks, str | None]:
     document = state.get(key(run))
     if document is None:
         return Looks(), None

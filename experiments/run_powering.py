@@ -16,7 +16,7 @@ from .powering import EFFECTS, Need, Power
 from .ratio import points
 from .run_figures import is_share
 from .sizing import planned_units, smallest_effect
-from .startable import defined
+from .startable import definition_of
 from .sums import Sums
 
 _AS_IF = 1_000_000  # units that a rate which is said stands for
@@ -45,7 +45,7 @@ def power(
     `known`: what `past` answered, where somebody remembers it. NotFound: no such experiment. Invalid: the endpoint has served nobody, its
     units have no outcome, or the metric is no share. Of one that interleaves: duel_powering.py.
     """
-    definition = defined(project, name)
+    definition = definition_of(project, name)
     experiment, metric = definition.experiment, definition.metrics[definition.experiment.metric[0]]
     known = (known or past(project, metric, definition.layer.endpoint)) if control is None else _of_rate(control, metric)
     if not (known.sums.y and known.sums.total("d")):
@@ -53,7 +53,7 @@ def power(
             f"experiments.{name}: {metric.name} is 0 {known.source}: nothing to plan with", remedy="--control 0.4% --units 8000/day"
         )
     a_day, window = units_per_day or share_of(known.a_day, experiment), metric.within.days if metric.within else 0
-    needed = partial(_planned, experiment, known)
+    needed = partial(_units_needed, experiment, known)
     return Power(
         experiment=name,
         metric=metric.name,
@@ -73,7 +73,7 @@ def past(project: Project, metric: Metric, endpoint: str) -> Past:
     """What the endpoint's units did in the last 28 days: one query. Invalid: it has served nobody."""
     now = project.now()
     cells = run_cells.read_endpoint(project, endpoint, metric, now)
-    until, _ = run_cells.counted(project.spec, (metric,), now)
+    until, _ = run_cells.cutoffs(project.spec, (metric,), now)
     arms = cells.at(metric, until, metric.within)
     days = max((now.date() - cells.first_day).days, 1)
     return Past(
@@ -105,7 +105,7 @@ def effects(experiment: Experiment) -> list[float]:
     return sorted({*EFFECTS, *own})
 
 
-def _planned(experiment: Experiment, known: Past, effect: float) -> int:
+def _units_needed(experiment: Experiment, known: Past, effect: float) -> int:
     shares, tests = [arm.weight for arm in experiment.arms], len(experiment.metric) * (len(experiment.arms) - 1)
     return planned_units(known.sums, effect, shares, tests=tests, saved=known.saved)
 

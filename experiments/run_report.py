@@ -28,7 +28,7 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     except NotFound:
         seen = run_results.results(project, name, despite_split=despite_split)
     changes = [change for change in runs.history(project.target.state, runs.experiment_of(seen.run)) if change.run == seen.run]
-    experiment = runs.frozen(project.target.state, seen.run).definition.experiment
+    experiment = runs.frozen_run(project.target.state, seen.run).definition.experiment
     return keep(project, f"experiment-{seen.run}.html", html(seen, experiment, changes).encode())
 
 
@@ -143,7 +143,7 @@ def _over_time(seen: RunResults, metric: str) -> list[str]:
     table = page.table(["until", "arm", "units", "difference", "interval"], ([of.day, *_day_row(of)] for of in seen.over_time))
     series = _days(seen.arms, [((date.fromisoformat(of.day) - first).days + 1, of) for of in seen.over_time])
     title = f"{metric} at the end of each day, with the bounds of a look then"
-    return [page.section("Over time", *_drawn(title, "day", series, table))] if seen.over_time else []
+    return [page.section("Over time", *_chart(title, "day", series, table))] if seen.over_time else []
 
 
 def _since_first(seen: RunResults, metric: str) -> list[str]:
@@ -151,7 +151,7 @@ def _since_first(seen: RunResults, metric: str) -> list[str]:
     days = [(of.since_first, of) for trend in seen.trends for of in trend.days]
     table = page.table(["days since the first", "arm", "units", "difference", "interval"], ([str(day), *_day_row(of)] for day, of in days))
     title = f"{metric} by days since a unit's first exposure, each day by itself, 95 % of one look"
-    return [page.section("Days since the first exposure", *_drawn(title, "days", _days(seen.arms, days), table), *words)] if days else []
+    return [page.section("Days since the first exposure", *_chart(title, "days", _days(seen.arms, days), table), *words)] if days else []
 
 
 def _day_row(of: DayEffect) -> list[str]:
@@ -184,7 +184,7 @@ def _days(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[pl
 _STYLES: tuple[plots.Style, ...] = ("a", "b", "c", "d", "e", "f")
 
 
-def _drawn(title: str, unit: str, series: list[plots.Series], table: str) -> list[str]:
+def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> list[str]:
     if sum(len(of.x) for of in series) < _FEWEST:
         return [table]
     last = max(max(of.x) for of in series)
@@ -215,7 +215,7 @@ def _monitors(seen: RunResults) -> list[str]:
     """What decides nothing: whether an arm shows fewer items, or serves one kind of units better."""
     if not seen.monitors:
         return []
-    rows = [[run_text.watched(figure), *(_plain(figure.arms[arm]) for arm in seen.arms)] for figure in seen.monitors]
+    rows = [[run_text.figure_title(figure), *(_plain(figure.arms[arm]) for arm in seen.arms)] for figure in seen.monitors]
     told = ", ".join(text for figure in seen.monitors for text in run_text.arm_texts(figure))
     return [page.section("Monitors", page.table(["", *seen.arms], rows, numbers=True), page.words(told))]
 

@@ -23,11 +23,11 @@ from .run_cells import Reading, RunCells
 from .run_figures import DayEffect, Effect, MetricArms, RunResults
 from .run_judging import Plain
 from .run_looks import Look, Looks
-from .run_sql import won
+from .run_sql import win_rate
 from .runs import FrozenRun
 from .sizing import days_left
 from .split import Split
-from .startable import defined
+from .startable import definition_of
 from .sums import Sums, rests_on_few
 from .wins import Arms
 
@@ -40,7 +40,7 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     `as_of`: what a look at that time would have said; nothing is recorded. NotFound: it never ran. Invalid: nobody was assigned.
     Refused: the split is not as planned, so every figure would be biased. This is no look; it is stored, for the page to tell.
     """
-    run = frozen(project, name)
+    run = newest_run(project, name)
     plain = _plain(run)
     stopped = _stop_of(project.target.state, run.run, as_of)
     moment = utc_milliseconds(as_of or project.now())
@@ -61,12 +61,12 @@ def results(project: Project, name: str, *, as_of: datetime | None = None, despi
     seen = _results(project, basis)
     if as_of is None:
         run_store.keep(project.target.blobs, seen)
-    return _trusted(seen, despite_split=despite_split)
+    return _require_trust(seen, despite_split=despite_split)
 
 
 def _plain(run: FrozenRun) -> Plain:
     metrics, experiment = run.definition.metrics, run.definition.experiment
-    return Plain(experiment=experiment, metrics={name: won(of) for name, of in metrics.items()} if experiment.interleave else metrics)
+    return Plain(experiment=experiment, metrics={name: win_rate(of) for name, of in metrics.items()} if experiment.interleave else metrics)
 
 
 def _cells(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> RunCells:
@@ -78,8 +78,8 @@ def _cells(project: Project, run: FrozenRun, plain: Plain, of: Reading) -> RunCe
 class _Judging(Protocol):
     """From sums, by metric and arm, to figures: run_judging.py, or wins.py."""
 
-    def planned(self, plain: Plain, sums: Arms) -> int | None: ...
-    def known(self, plain: Plain, sums: Arms) -> dict[str, float]: ...
+    def units_needed(self, plain: Plain, sums: Arms) -> int | None: ...
+    def information_by_metric(self, plain: Plain, sums: Arms) -> dict[str, float]: ...
     def arms_of(self, plain: Plain, sums: Arms) -> tuple[MetricArms, ...]: ...
     def effects(self, plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]: ...
     def over_time(self, plain: Plain, cells: RunCells, looks: Looks, until: datetime) -> tuple[DayEffect, ...]: ...
@@ -91,14 +91,14 @@ def _judging(plain: Plain) -> _Judging:
 
 def last(project: Project, name: str, *, despite_split: bool = False) -> RunResults:
     """The newest stored results, without a query. NotFound: nobody has looked yet. Refused: the split was not as planned then."""
-    run = frozen(project, name).run
+    run = newest_run(project, name).run
     seen = run_store.newest(project.target.blobs, run)
     if seen is None:
         raise NotFound(f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}")
-    return _trusted(seen, despite_split=despite_split)
+    return _require_trust(seen, despite_split=despite_split)
 
 
-def _trusted(seen: RunResults, *, despite_split: bool) -> RunResults:
+def _require_trust(seen: RunResults, *, despite_split: bool) -> RunResults:
     if seen.split.alarm and not despite_split:
         raise Refused(
             f"no results yet: {seen.split}. Every figure would be biased; nothing is shown without --despite-split",
@@ -107,7 +107,7 @@ def _trusted(seen: RunResults, *, despite_split: bool) -> RunResults:
     return seen
 
 
-def frozen(project: Project, name: str) -> FrozenRun:
+def newest_run(project: Project, name: str) -> FrozenRun:
     """Of an experiment the newest run. NotFound: it never ran."""
     state = project.target.state
     past = list(dict.fromkeys(change.run for change in runs.history(state)))
@@ -115,9 +115,9 @@ def frozen(project: Project, name: str) -> FrozenRun:
     if not of_name:
         experiment, _, number = name.rpartition(".")
         if not (number.isdigit() and experiment in project.spec.experiments):
-            defined(project, name)
+            definition_of(project, name)
         raise NotFound(f"{name} never ran on {project.target.name}", remedy=f"isthmus experiment start {experiment or name}")
-    return runs.frozen(state, of_name[-1])
+    return runs.frozen_run(state, of_name[-1])
 
 
 def _stop_of(state: StateStore, run: str, as_of: datetime | None) -> datetime | None:
@@ -136,7 +136,7 @@ def _with_look(plain: Plain, cells: RunCells, until: datetime, looks: Looks) -> 
     """With this look; of a look at an earlier time what was looked at later is not known."""
     sums = plain.sums(cells, until)
     judging, look = _judging(plain), Look(until=until, units=_complete(sums[plain.first.name]))
-    return looks.with_look(look, judging.planned(plain, sums), judging.known(plain, sums))
+    return looks.with_look(look, judging.units_needed(plain, sums), judging.information_by_metric(plain, sums))
 
 
 def _complete(arms: Mapping[str, Sums]) -> int:
@@ -175,7 +175,7 @@ def _results(project: Project, on: _Basis) -> RunResults:
     sums = plain.sums(cells, until)
     complete, a_day = _complete(sums[plain.first.name]), _a_day(cells, until)
     judging = _judging(plain)
-    horizons = run_judging.horizons(plain, looks, judging.known(plain, sums), units=complete, moment=until)
+    horizons = run_judging.horizons(plain, looks, judging.information_by_metric(plain, sums), units=complete, moment=until)
     effects, metrics = judging.effects(plain, sums, horizons), judging.arms_of(plain, sums)
     age = _age(on, a_day)
     of_segments = _by_segment(project, on)
@@ -211,8 +211,8 @@ def _results(project: Project, on: _Basis) -> RunResults:
         segments=run_judging.segments(plain, of_segments, until) if of_segments else (),
         over_time=judging.over_time(plain, cells, looks, until),
         warnings=_warnings({metric.metric.name: metric.arms for metric in metrics}),
-        monitors=() if plain.experiment.interleave else by_arm.seen(project, on.run, on.of),
-        conclusion=_concluded(on, effects, age),
+        monitors=() if plain.experiment.interleave else by_arm.arm_figures(project, on.run, on.of),
+        conclusion=_conclusion(on, effects, age),
     )
 
 
@@ -259,15 +259,15 @@ def _age(on: _Basis, a_day: float) -> Age:
     return Age(days=days, over=over, left=min(left, default=None))
 
 
-def _concluded(on: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
+def _conclusion(on: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
     unsound = verdict.unsound(on.checked, on.came, on.cells.twice)
     if on.plain.experiment.interleave:
         return wins.conclude(on.plain, effects[0], age, unsound=unsound)
     arms = run_judging.best_first(effects, on.plain.first.name, on.cells.arms[1:])
-    return conclude([_shown(arm, effects) for arm in arms], age, unsound=unsound)
+    return conclude([_arm_effects(arm, effects) for arm in arms], age, unsound=unsound)
 
 
-def _shown(arm: str, effects: tuple[Effect, ...]) -> Shown:
+def _arm_effects(arm: str, effects: tuple[Effect, ...]) -> Shown:
     own = [effect for effect in effects if effect.arm == arm]
     return Shown(
         arm=arm,

@@ -38,7 +38,7 @@ def rows(spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, 
     """
     event = spec.events[source.event]
     if source.credited:
-        return _credited(spec, source, event, until=until)
+        return _credited_rows(spec, source, event, until=until)
     table = source.objective or view_name(event.name)
     read = f"dt >= $earliest AND event_timestamp < {until}" + (" AND created_timestamp <= $known" if source.objective else "")
     own = (f"isthmus_row.{value} AS isthmus_{value}" for value in values)  # whatever an attribute is called
@@ -48,7 +48,7 @@ def rows(spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, 
         raise ValueError(f"{event.name} does not reach {unit}")
     if steps == (unit,):
         return f"SELECT CAST({unit} AS VARCHAR) AS unit{columns} FROM {table} AS isthmus_row WHERE {read}"
-    of, via = (event, "event_id") if len(steps) == 1 else (_referred(spec, event, steps[0]), steps[0])
+    of, via = (event, "event_id") if len(steps) == 1 else (_referred_event(spec, event, steps[0]), steps[0])
     further = steps[1:] or steps
     return (
         f"SELECT isthmus_of.unit{columns} FROM {table} AS isthmus_row JOIN ({_units_of(spec, of, further)}) AS isthmus_of "
@@ -56,7 +56,7 @@ def rows(spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, 
     )
 
 
-def _credited(spec: ProjectSpec, source: Source, event: Event, *, until: str) -> str:
+def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: str) -> str:
     """Columns: unit, happened_at; of what is credited isthmus_counts (1, or an outcome) and isthmus_win (below 0 for the control)."""
     steps = to_exposure(event.name, spec.events)
     if steps is None:
@@ -64,7 +64,7 @@ def _credited(spec: ProjectSpec, source: Source, event: Event, *, until: str) ->
     count = "outcome" if source.objective else "1"
     read = f"dt >= $earliest AND event_timestamp < {until}" + (" AND created_timestamp <= $known" if source.objective else "")
     via, *further = steps
-    of = _credits_of(spec, _referred(spec, event, via), tuple(further)) if further else _CREDITS
+    of = _credits_of(spec, _referred_event(spec, event, via), tuple(further)) if further else _CREDITS
     return (
         f"SELECT isthmus_of.unit, event_timestamp AS happened_at, {count} AS isthmus_counts, {count} * isthmus_of.win AS isthmus_win "
         f"FROM {source.objective or view_name(event.name)} AS isthmus_row JOIN ({of}) AS isthmus_of "
@@ -75,7 +75,7 @@ def _credited(spec: ProjectSpec, source: Source, event: Event, *, until: str) ->
 def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     """Columns: isthmus_id of the event, unit, win."""
     step, *further = steps
-    of_next = _credits_of(spec, _referred(spec, event, step), tuple(further)) if further else _CREDITS
+    of_next = _credits_of(spec, _referred_event(spec, event, step), tuple(further)) if further else _CREDITS
     return (
         "SELECT isthmus_event.event_id AS isthmus_id, min(isthmus_next.unit) AS unit, min(isthmus_next.win) AS win "
         f"FROM {view_name(event.name)} AS isthmus_event JOIN ({of_next}) AS isthmus_next "
@@ -88,7 +88,7 @@ def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     step, *further = steps
     if further:
         rows = (
-            f"{view_name(event.name)} AS isthmus_event JOIN ({_units_of(spec, _referred(spec, event, step), tuple(further))}) "
+            f"{view_name(event.name)} AS isthmus_event JOIN ({_units_of(spec, _referred_event(spec, event, step), tuple(further))}) "
             f"AS isthmus_next ON isthmus_event.{step} = isthmus_next.isthmus_id"
         )
         columns = "isthmus_event.event_id AS isthmus_id, min(isthmus_next.unit) AS unit"
@@ -97,5 +97,5 @@ def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     return f"SELECT event_id AS isthmus_id, min({name}) AS unit FROM {table} GROUP BY event_id"
 
 
-def _referred(spec: ProjectSpec, event: Event, attribute: str) -> Event:
+def _referred_event(spec: ProjectSpec, event: Event, attribute: str) -> Event:
     return next(spec.events[a.event] for a in event.attributes if a.name == attribute and a.event is not None)

@@ -56,7 +56,7 @@ def cells_sql(
     sources = dict.fromkeys(measure.source for measure in measures)
     of_unit, segment = ("unit, segment", "segment, ") if segmented else ("unit", "")
     nothing = f"SELECT {of_unit}, {_COUNTED}, first_day AS day, {_all(measures, lambda m: f'{m.zero} AS {m.name}')} FROM units"
-    happened = "\n  UNION ALL ".join((*(_happened(spec, source, measures, unit, of_unit) for source in sources), nothing))
+    happened = "\n  UNION ALL ".join((*(_outcome_rows(spec, source, measures, unit, of_unit) for source in sources), nothing))
     so_far = f"OVER (PARTITION BY {of_unit} ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
     return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM ({units}) AS isthmus_units),
 happened AS ({happened}),
@@ -74,7 +74,7 @@ def _number(arms: int) -> str:
     return f"CASE WHEN arm <> other THEN {TWICE} {of_name} ELSE {UNKNOWN} END"
 
 
-def won(metric: Metric) -> Metric:
+def win_rate(metric: Metric) -> Metric:
     """Of an interleaved run: a unit's y is its events that count for the treatment less those for the control, d is all of these."""
     denominator = metric.denominator if metric.objective else metric.numerator
     return msgspec.structs.replace(metric, kind="rate", denominator=denominator, before=None)
@@ -83,7 +83,7 @@ def won(metric: Metric) -> Metric:
 def parameters(metrics: Sequence[Metric], arms: Sequence[str], *, known: datetime, shifts: Mapping[str, Shift]) -> dict[str, object]:
     """Of the metrics and the arms; the others are the caller's."""
     moved: dict[str, object] = {f"arm{at}": name for at, name in enumerate(arms)}
-    moved |= {f"shift{at}": float(shifts.get(m.name, UNSHIFTED)[0]) for at, m in enumerate(metrics) if shifted(m)}
+    moved |= {f"shift{at}": float(shifts.get(m.name, UNSHIFTED)[0]) for at, m in enumerate(metrics) if is_shifted(m)}
     moved |= {f"shift{at}_x": float(shifts.get(m.name, UNSHIFTED)[1]) for at, m in enumerate(metrics) if past_shifted(m)}
     return moved | ({"known": known} if any(metric.objective for metric in metrics) else {})
 
@@ -99,7 +99,7 @@ def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
     return ("y", "yy", *of_rate, *of_before, *of_day)
 
 
-def shifted(metric: Metric) -> bool:
+def is_shifted(metric: Metric) -> bool:
     """Only a sum of an attribute may have a mean so far above its spread that sums of squares lose it."""
     return metric.kind == "sum" and metric.numerator.attribute is not None
 
@@ -171,19 +171,19 @@ class _Measure(msgspec.Struct, frozen=True):
         """With what it was before the day as `<name>_0`: on a unit's first day nothing, as it did not count."""
         if self.role == "x":
             return f"{self.name} - $shift{self.at}_x AS {self.name}" if past_shifted(self.metric) else self.name
-        before = f"CASE WHEN day = first_day THEN {self.zero} ELSE {self._counted(f'{self.name} - {self.name}_1')} END"
-        return f"{self._counted(self.name)} AS {self.name}, {before} AS {self.name}_0"
+        before = f"CASE WHEN day = first_day THEN {self.zero} ELSE {self._shifted_total(f'{self.name} - {self.name}_1')} END"
+        return f"{self._shifted_total(self.name)} AS {self.name}, {before} AS {self.name}_0"
 
     def _narrow(self, total: str) -> str:
         """DuckDB adds whole numbers to 128 bits: to carry and multiply those is a seventh of the query."""
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
-    def _counted(self, total: str) -> str:
+    def _shifted_total(self, total: str) -> str:
         if self.role != "y":
             return total
         if self.metric.kind == "any":
             return f"CASE WHEN {total} > 0 THEN 1 ELSE 0 END"
-        return f"{self._bounded(total)} - $shift{self.at}" if shifted(self.metric) else self._bounded(total)
+        return f"{self._bounded(total)} - $shift{self.at}" if is_shifted(self.metric) else self._bounded(total)
 
     def _bounded(self, total: str) -> str:
         bound = self.metric.at_most
@@ -201,7 +201,7 @@ def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
     return ", ".join(map(text, measures))
 
 
-def _happened(spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str) -> str:
+def _outcome_rows(spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str) -> str:
     columns = ", ".join(f"{m.of_event if m.source == source else m.zero} AS {m.name}" for m in measures)
     own = [m for m in measures if m.source == source]
     values = dict.fromkeys(m.value for m in own if m.value != "1")

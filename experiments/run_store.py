@@ -21,11 +21,11 @@ def name_of(until: datetime) -> str:
 
 def newest(blobs: BlobStore, run: str) -> RunResults | None:
     """None: nobody has looked yet."""
-    names = stored(blobs, run)
+    names = result_names(blobs, run)
     return read(blobs, run, names[-1]) if names else None
 
 
-def stored(blobs: BlobStore, run: str) -> tuple[str, ...]:
+def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
     """Names of what was stored, the newest last: until when it counts."""
     return tuple(blob.uri.rpartition("/")[2].removesuffix(".json") for blob in blobs.list(_folder(blobs, run)))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .results_text import aligned, counted
+from .results_text import aligned, plural
 
 if TYPE_CHECKING:
     from ..project.experiment_specs import Total
@@ -50,7 +50,7 @@ def _wins(seen: RunResults) -> Iterator[str]:
     yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
         yield f"  of these    {percent(effect.relative.value)}   {range_text(effect.relative)}   ({_how(effect)}{once_text(effect)})"
-    yield f"  checks      {counted(seen.complete, 'unit')}, each with one order of both; clicks on what both would pick count for neither"
+    yield f"  checks      {plural(seen.complete, 'unit')}, each with one order of both; clicks on what both would pick count for neither"
     yield from (f"  warning     {warning}" for warning in seen.warnings)
     yield f"verdict   {verdict_text(seen)}"
 
@@ -65,7 +65,7 @@ def wins_texts(effect: Effect) -> Iterator[str]:
     yield "no interval yet" if of.low is None or of.high is None else f"{of.low:+.3g} .. {of.high:+.3g}"
 
 
-def watched(figure: ArmFigure) -> str:
+def figure_title(figure: ArmFigure) -> str:
     return figure.figure if figure.figure == "concentration" else f"satisfied {figure.group} / {figure.against}"
 
 
@@ -76,10 +76,10 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
         if figure.figure == "concentration":
             of = figure.differences[arm]
             ends = f" ({of.low:+.2f} .. {of.high:+.2f})" if of.low is not None and of.high is not None else ""
-            yield f"{watched(figure)} {of.value:+.2f}{ends} in {arm}"
+            yield f"{figure_title(figure)} {of.value:+.2f}{ends} in {arm}"
         else:
             before, after = figure.arms[control].value, figure.arms[arm].value
-            yield f"{watched(figure)} {before:.2f} -> {after:.2f} in {arm}"
+            yield f"{figure_title(figure)} {before:.2f} -> {after:.2f} in {arm}"
 
 
 def _head(seen: RunResults) -> str:
@@ -90,7 +90,7 @@ def head_parts(seen: RunResults) -> list[str]:
     """Which day and look it is, and what is not counted."""
     parts = [f"day {seen.day}" + (f" of {seen.days}" if seen.days else ""), look_text(seen)]
     if seen.open and seen.window:
-        parts.append(f"{counted(seen.open, 'unit')} still inside their {counted(seen.window, 'day')} are not counted")
+        parts.append(f"{plural(seen.open, 'unit')} still inside their {plural(seen.window, 'day')} are not counted")
     if seen.closed:
         parts.append(f"the plan ended at {seen.closed:%Y-%m-%d %H:%M} UTC: later data are not counted")
     elif seen.plan_waits:
@@ -116,12 +116,12 @@ def _table(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
     for name, arm in metric.arms.items():
         effect = by_arm.get(name)
         totals = [amount(arm.total("d"))] if of.denominator else []
-        shown = _compared(effect) if effect else ["", "", ""]
+        shown = _comparison_text(effect) if effect else ["", "", ""]
         rows.append([name, f"{arm.units:,}", *totals, amount(arm.total("y")), value_text(arm.rate, metric), *shown])
     return aligned(rows, left=(0, len(rows[0]) - 1))
 
 
-def _compared(effect: Effect) -> list[str]:
+def _comparison_text(effect: Effect) -> list[str]:
     if effect.relative is None:
         return ["too few", "", ""]
     if effect.relative.low is None and effect.relative.high is None:

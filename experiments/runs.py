@@ -176,7 +176,7 @@ def _runs(name: str) -> str:
     return f"experiments/{name}/runs/"
 
 
-def frozen(state: StateStore, run: str) -> FrozenRun:
+def frozen_run(state: StateStore, run: str) -> FrozenRun:
     """The run as it was when it started: nothing of project.yaml changes it. Invalid: damaged, or never written."""
     key = run_key(run)
     document = state.get(key)
@@ -204,7 +204,7 @@ def claim(state: StateStore, wanted: FrozenRun) -> FrozenRun:
     name = wanted.run
     newest = max(numbers(state, name), default=0)
     if newest and ((changed := last(state, name)) is None or changed.run != f"{name}.{newest}"):
-        begun = frozen(state, f"{name}.{newest}")
+        begun = frozen_run(state, f"{name}.{newest}")
         if (begun.definition, begun.arms) == (wanted.definition, wanted.arms):
             return begun
     run = replace(wanted, run=f"{name}.{newest + 1}")

@@ -49,8 +49,8 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
 
 def _status(project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool) -> RunStatus:
     """One of `run` and `last` is there."""
-    frozen = runs.frozen(project.target.state, run.run if run else last.run if last else "")
-    units, seen = _logged(project, frozen) if counted else (None, None)
+    frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
+    units, seen = _logged_units(project, frozen) if counted else (None, None)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
     return RunStatus(
         target=project.target.name,
@@ -81,7 +81,7 @@ def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
     name = frozen.definition.experiment.name
     if name not in project.spec.experiments:
         return ("it is gone",)
-    return runs.differences(frozen.definition, startable.defined(project, name))
+    return runs.differences(frozen.definition, startable.definition_of(project, name))
 
 
 def _owner(project: Project, endpoint: str) -> str:
@@ -91,7 +91,7 @@ def _owner(project: Project, endpoint: str) -> str:
     return f"of {endpoint}: {claim.owner.owner} {claim.owner.name} since {claim.owner.changed:%Y-%m-%d %H:%M} UTC"
 
 
-def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
+def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
     """Units by arm, and the newest version of the document under which one was logged. None: there is no such table yet."""
     warehouse = project.target.warehouse
     if warehouse.observe(ASSIGNMENTS.name) is None:
@@ -101,7 +101,7 @@ def _logged(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None,
     return {row["arm"]: row["units"] for row in rows}, max(configs, default=None)
 
 
-def listed(project: Project, *, counted: bool = True) -> Rows[Listed]:
+def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
     """Every experiment of project.yaml, and every run that is live though project.yaml forgot it.
 
     `counted`: the log is asked how many units each run has; else they are those of the newest look.
@@ -119,9 +119,9 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     if run is None and last is None:
         experiment = project.spec.experiments[name]
         return Listed(run=name, layer=experiment.layer, state="not started", metric=", ".join(experiment.metric), owner=experiment.owner)
-    frozen = runs.frozen(project.target.state, run.run if run else last.run if last else "")
+    frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
     experiment, seen = frozen.definition.experiment, run_store.newest(project.target.blobs, frozen.run)
-    units = _logged(project, frozen)[0] if counted else seen.split.counts if seen else None
+    units = _logged_units(project, frozen)[0] if counted else seen.split.counts if seen else None
     return Listed(
         run=frozen.run,
         layer=experiment.layer,
@@ -148,7 +148,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
-    keys = differs(project, runs.frozen(project.target.state, run.run))
+    keys = differs(project, runs.frozen_run(project.target.state, run.run))
     state = f"{run.ships} ships" if run.state == "shipped" else f"running   {buckets.share(run.ranges):.2f} %"
     otherwise = f"   project.yaml says otherwise by now: {', '.join(keys)}" if keys else ""
     return f"{run.run:<20} layer {run.layer}   {state}   started {run.started:%Y-%m-%d %H:%M} UTC{otherwise}"

@@ -21,7 +21,7 @@ from .runs import Definition, FrozenRun
 from .target_check import check_target
 
 
-def defined(project: Project, name: str) -> Definition:
+def definition_of(project: Project, name: str) -> Definition:
     """NotFound: project.yaml has no such experiment. Refused: it is assigned elsewhere."""
     spec = project.spec
     if name in spec.analyses:

@@ -25,14 +25,14 @@ def start(project: Project, name: str) -> Started:
     run is live with another definition. Unavailable: an arm does not answer. Conflict: somebody was faster.
     """
     with project.lock("experiment start"):
-        definition = startable.defined(project, name)
+        definition = startable.definition_of(project, name)
         before = runs.current(project.target.state, project.wall())
         if (run := startable.find(before.live, name)) is not None:
             return _again(project, before.live, run, definition)
-        return _started(project, before, definition)
+        return _start(project, before, definition)
 
 
-def _started(project: Project, before: StoredLive, definition: Definition) -> Started:
+def _start(project: Project, before: StoredLive, definition: Definition) -> Started:
     layer = definition.layer
     share = definition.experiment.share
     ranges = startable.ranges_for(before.live, layer.name, buckets.count(share))
@@ -44,31 +44,31 @@ def _started(project: Project, before: StoredLive, definition: Definition) -> St
         ownership.check_free(project, endpoint, definition.experiment.name)
         startable.check_unlike(definition.experiment, arms)
     arms = startable.with_defaults(project, before.live, layer, arms)
-    frozen = _claimed(project, startable.frozen_run(project, definition, arms))
+    frozen = _claim(project, startable.frozen_run(project, definition, arms))
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
-    answers = _tried(project, frozen) if endpoint is not None else {}
+    answers = _smoke(project, frozen) if endpoint is not None else {}
     run = replace(startable.live_run(frozen, ranges), started=project.wall())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
-    entry = runs.next_change(before, run, "started", at=project.wall(), after=shown(run))
+    entry = runs.next_change(before, run, "started", at=project.wall(), after=traffic_text(run))
     runs.next_live(after, entry)  # too large: refused before the traffic is taken
     aims = definition.experiment.aims
     former = ownership.take(project, endpoint, frozen.run) if aims else None
     live = _gone_live(project, before, after, entry, endpoint, aims=aims)
-    return _told(project, live, run, frozen, former=former, answers=answers)
+    return _summary(project, live, run, frozen, former=former, answers=answers)
 
 
 def _again(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
     """It is live already, as project.yaml says it. Raises what differs."""
     if run.state == "shipped":
         raise Refused(f"{run.run} has shipped {run.ships}", remedy=f"isthmus experiment close {run.experiment}, then start the next run")
-    frozen = runs.frozen(project.target.state, run.run)
+    frozen = runs.frozen_run(project.target.state, run.run)
     if (differs := startable.conflicting(project, frozen, definition)) is not None:
         raise differs
-    return _told(project, live, run, frozen, already=True)
+    return _summary(project, live, run, frozen, already=True)
 
 
-def _told(
+def _summary(
     project: Project,
     live: Live,
     run: LiveRun,
@@ -97,7 +97,7 @@ def _told(
     )
 
 
-def _claimed(project: Project, wanted: FrozenRun) -> FrozenRun:
+def _claim(project: Project, wanted: FrozenRun) -> FrozenRun:
     try:
         return runs.claim(project.target.state, wanted)
     except Conflict as error:
@@ -106,7 +106,7 @@ def _claimed(project: Project, wanted: FrozenRun) -> FrozenRun:
         ) from error
 
 
-def _tried(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
+def _smoke(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
     """A few requests as each arm's units will be answered, or by each of two variants. Unavailable: one does not answer all."""
     endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
     for arm in frozen.shippable:
@@ -135,5 +135,5 @@ def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change,
     return live
 
 
-def shown(run: LiveRun) -> str:
+def traffic_text(run: LiveRun) -> str:
     return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

@@ -23,7 +23,7 @@ from ..reports.results import Shown
 from ..times import utc_milliseconds
 from .replay_estimates import Replay, Value
 from .replay_log import OF_EXPOSURES, OF_RANKINGS, Window
-from .run_cells import counted
+from .run_cells import cutoffs
 
 if TYPE_CHECKING:
     from ..pipelines.document import StepFailure
@@ -80,13 +80,13 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
             return [logged, f"  {replay}"]
         ips = Value(value=replay.value, low=replay.low, high=replay.high)
         named = (("IPS", ips), ("self-normalised", replay.self_normalised), ("doubly robust", replay.doubly_robust))
-        return [logged, *(f"  {name:<17} {value}" for name, value in named), f"  against the log   {_signed(replay.difference)}"]
+        return [logged, *(f"  {name:<17} {value}" for name, value in named), f"  against the log   {_signed_text(replay.difference)}"]
 
     def _worth(self) -> str:
         return f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of them weigh more than 20"
 
 
-def _signed(value: Value | None) -> str:
+def _signed_text(value: Value | None) -> str:
     if value is None:
         return "-"
     interval = "no interval of so few units" if value.low is None else f"{value.low:+.4f} .. {value.high:+.4f}"
@@ -103,10 +103,10 @@ def replay_version(
     """
     from ..pipelines import run_names
 
-    question = asked(project, version, endpoint=endpoint, since=since, until=until)
+    question = checked_question(project, version, endpoint=endpoint, since=since, until=until)
     uri = project.target.registry.get(question.model, question.version).uri
     name = run_names.next_name(project)
-    replayed = _answered(project, _pipeline(question, uri), name)
+    replayed = _answer(project, _pipeline(question, uri), name)
     require_some(replayed)
     return replayed
 
@@ -123,7 +123,7 @@ def require_some(replayed: VersionReplay) -> None:
     )
 
 
-def asked(
+def checked_question(
     project: Project, version: str, *, endpoint: str | None = None, since: datetime | None = None, until: datetime | None = None
 ) -> Question:
     """The question, checked against what there is. As `replay_version` raises."""
@@ -166,7 +166,7 @@ def _window(project: Project, endpoint: str, since: datetime | None, until: date
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
     moment = min(utc_milliseconds(until), now) if until else now
-    ends, known = counted(project.spec, [project.spec.metrics[objective]], moment)
+    ends, known = cutoffs(project.spec, [project.spec.metrics[objective]], moment)
     closed = max(known, now) - project.spec.objectives[objective].within + timedelta(milliseconds=1)
     begin = utc_milliseconds(since) if since else moment - RECENT
     end = min(ends, closed)
@@ -188,7 +188,7 @@ def _pipeline(question: Question, uri: str) -> Pipeline:
     return Pipeline(name=STEP, steps=(step,))
 
 
-def _answered(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
+def _answer(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
     from ..pipelines.submit import submit
     from ..pipelines.watch import artifact_uri, failure, watch
 

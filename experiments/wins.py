@@ -19,7 +19,7 @@ from .conclusion import Age, Conclusion
 from .inference import ONCE, Horizon
 from .ratio import Difference, interval
 from .run_cells import RunCells
-from .run_figures import DayEffect, Effect, MetricArms, ranged
+from .run_figures import DayEffect, Effect, MetricArms, as_range
 from .run_judging import Plain, horizons
 from .run_looks import Looks
 from .run_text import wins_texts
@@ -36,7 +36,7 @@ def arms_of(plain: Plain, sums: Arms) -> tuple[MetricArms, ...]:
     of, metric = _all(plain, sums), plain.first
     shares = dict(zip(plain.experiment.interleave or (), (_share(of, -1), _share(of, 1)), strict=True))
     counted = Metric(name=WINS, kind="sum", numerator=metric.numerator, within=metric.within, goal=metric.goal)
-    rates = {name: ranged(rate) if (rate := interval(share)) else None for name, share in shares.items()}
+    rates = {name: as_range(rate) if (rate := interval(share)) else None for name, share in shares.items()}
     return (MetricArms(metric=counted, role="decides", arms=shares, rates=rates),)
 
 
@@ -52,7 +52,7 @@ def _share(of: Sums, sign: int) -> Sums:
     return Sums(units=of.units, y=y, yy=yy, d=of.units, yd=y, dd=of.units)
 
 
-def compared(of: Sums, multiple: float) -> Difference | None:
+def difference(of: Sums, multiple: float) -> Difference | None:
     """`multiple`: standard errors to either side. None: too few units, or too few events that count."""
     if not of.enough:
         return None
@@ -67,7 +67,7 @@ def _around(value: float, multiple: float, variance: float) -> Estimate:
     return Estimate(value=value, low=value - margin, high=value + margin)
 
 
-def planned(plain: Plain, sums: Arms) -> int | None:
+def units_needed(plain: Plain, sums: Arms) -> int | None:
     """Units that the plan's preference needs, four times in five. None: there is no plan, or too little to say."""
     of, plan = _all(plain, sums), plain.experiment.plan
     if plan is None or not of.enough:
@@ -78,14 +78,14 @@ def planned(plain: Plain, sums: Arms) -> int | None:
 def effects(plain: Plain, sums: Arms, at: Mapping[str, Horizon]) -> tuple[Effect, ...]:
     """One: the second variant against the first."""
     of, (_, treatment), goal = _all(plain, sums), plain.experiment.interleave or ("", ""), plain.first.goal
-    seen, once = (compared(of, horizon.multiple()) for horizon in (at[plain.first.name], ONCE))
+    seen, once = (difference(of, horizon.multiple()) for horizon in (at[plain.first.name], ONCE))
     effect = Effect(metric=WINS, arm=treatment, role="decides", goal=goal, side=side(seen, goal))
     if seen is None or once is None:
         return (effect,)
-    return (replace(effect, relative=ranged(seen.relative), absolute=ranged(seen.absolute), once=ranged(once.relative)),)
+    return (replace(effect, relative=as_range(seen.relative), absolute=as_range(seen.absolute), once=as_range(once.relative)),)
 
 
-def known(plain: Plain, sums: Arms) -> dict[str, float]:
+def information_by_metric(plain: Plain, sums: Arms) -> dict[str, float]:
     """By metric, one over the variance of the preference; empty: nothing varies, or too little is there.
 
     Not that of wins a unit: who goes on acting has more of them, and their variance grows though more is known.
@@ -104,7 +104,7 @@ def _end_of_day(plain: Plain, cells: RunCells, looks: Looks, day: date) -> DayEf
     ends = midnight(day + timedelta(days=1))
     sums = plain.sums(cells, ends)
     units = _all(plain, sums).units
-    (effect,) = effects(plain, sums, horizons(plain, looks, known(plain, sums), units=units, moment=ends))
+    (effect,) = effects(plain, sums, horizons(plain, looks, information_by_metric(plain, sums), units=units, moment=ends))
     return DayEffect(day=day.isoformat(), arm=effect.arm, units=units, relative=effect.relative)
 
 

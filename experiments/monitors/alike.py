@@ -90,12 +90,12 @@ def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Est
     now, then = (sum(kind.units for kind in of.values()) for of in (kinds, first))
     if not (enough(now, now) and enough(then, then)):
         return {}
-    return {name: _moved(_units(kinds, name) / now, now, _units(first, name) / then, then) for name in {**first, **kinds}}
+    return {name: _change(_units(kinds, name) / now, now, _units(first, name) / then, then) for name in {**first, **kinds}}
 
 
 def _units(kinds: Mapping[str, Kind], name: str) -> int:
     return kinds[name].units if name in kinds else 0
 
 
-def _moved(share: float, units: int, before: float, units_before: int) -> Estimate:
+def _change(share: float, units: int, before: float, units_before: int) -> Estimate:
     return around(share - before, share * (1 - share) / units + before * (1 - before) / units_before)

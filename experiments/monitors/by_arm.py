@@ -10,7 +10,7 @@ from ...project.reach import path
 from ...project.rules import entity_of
 from ...runtime import Project
 from ..run_cells import Reading
-from ..run_figures import ArmFigure, ranged
+from ..run_figures import ArmFigure, as_range
 from ..runs import FrozenRun
 from . import alike, spread
 from .alike import Kind
@@ -22,7 +22,7 @@ from .units import NOBODY_SAID, group_of
 Rows = Sequence[Mapping[str, Any]]
 
 
-def seen(project: Project, run: FrozenRun, of: Reading) -> tuple[ArmFigure, ...]:
+def arm_figures(project: Project, run: FrozenRun, of: Reading) -> tuple[ArmFigure, ...]:
     """A query for the concentration of each kind of items that is watched, and one where units are."""
     name = run.definition.layer.endpoint
     monitors = [monitor for monitor in project.spec.monitors.values() if monitor.endpoint == name]
@@ -49,8 +49,8 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     there = of[""].items
     return ArmFigure(
         figure="concentration",
-        arms={name: ranged(spread.gini(of[name], there)) for name in arms},
-        differences={name: ranged(spread.rise(of[name], of[control], there)) for name in treatments},
+        arms={name: as_range(spread.gini(of[name], there)) for name in arms},
+        differences={name: as_range(spread.rise(of[name], of[control], there)) for name in treatments},
     )
 
 
@@ -65,12 +65,12 @@ def _ratios(project: Project, run: FrozenRun, of: Reading, monitors: Sequence[Mo
     asked = moments | {"run": run.run, "endpoint": endpoint.name}
     rows = project.target.warehouse.query(satisfied_sql(project.spec, endpoint), asked).to_pylist()
     for monitor in watched:
-        figure = satisfied(monitor.units, [arm.name for arm in run.arms], rows)
+        figure = satisfied_ratio(monitor.units, [arm.name for arm in run.arms], rows)
         if figure is not None:
             yield figure
 
 
-def satisfied(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
+def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     """The two groups that are furthest apart in the control, in each arm. None: an arm has too few of one."""
     kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
     for row in rows:
@@ -84,5 +84,5 @@ def satisfied(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | No
     pairs = {name: [of.get(worst.lowest, Kind(0)), of.get(worst.highest, Kind(0))] for name, of in kinds.items()}
     if not all(alike.comparable(*pair) for pair in pairs.values()):
         return None
-    ratios = {name: ranged(alike.ratio(*pair)) for name, pair in pairs.items()}
+    ratios = {name: as_range(alike.ratio(*pair)) for name, pair in pairs.items()}
     return ArmFigure(figure="satisfied_ratio", attribute=attribute, group=worst.lowest, against=worst.highest, arms=ratios)

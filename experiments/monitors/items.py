@@ -41,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     never: dict[str, int]  # ... that nobody was shown
 
 
-def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
+def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
     """The figures of a look: what was shown, seen and clicked by group, day and version.
 
     Invalid: the feature's view has not been materialized.
@@ -117,7 +117,7 @@ def _spread(row: Mapping[str, Any]) -> Spread:
 def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
     """`features`: groups are values of a feature, so the catalogue says how many items each has."""
     yield from _part(answer, ("window", ""), alarm, outcomes=outcomes)
-    yield from _risen(answer, alarm)
+    yield from _gini_rise_row(answer, alarm)
     yield from _catalogue(answer, features=features)
     for place in sorted(place for place in answer.everything if place[0] == "day"):
         yield from _part(answer, place, Alarms(), outcomes=outcomes)
@@ -130,18 +130,18 @@ def _part(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Ite
         return
     everything = answer.everything[place]
     for group, sums in answer.groups[place].items():
-        yield _row("shown", group, spread.shown(sums, everything), place, sums.shown, units=sums.units)
-        yield _row("seen", group, spread.seen(sums, everything), place, sums.shown, units=sums.units)
+        yield _row("shown", group, spread.shown_share(sums, everything), place, sums.shown, units=sums.units)
+        yield _row("seen", group, spread.seen_share(sums, everything), place, sums.shown, units=sums.units)
         if outcomes:
-            yield from _clicked(group, sums, everything, place, alarm)
+            yield from _click_rows(group, sums, everything, place, alarm)
     if outcomes and everything.expected > 0:
-        yield from _calibrated("", everything, place, alarm)
+        yield from _calibration_rows("", everything, place, alarm)
     of = answer.spreads[place]
     yield _over_items("gini", spread.gini(of, sum(answer.items.values())), place, of, everything.units)
     yield _over_items("effective_items", spread.effective_items(of), place, of, everything.units)
 
 
-def _clicked(group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
+def _click_rows(group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
     if everything.organic:
         yield _row("organic", group, spread.organic(sums, everything), place, sums.organic, units=everything.units)
     if sums.organic:
@@ -150,10 +150,10 @@ def _clicked(group: str, sums: Sums, everything: Sums, place: Place, alarm: Alar
         limit = math.inf if alarm.shown_to_organic is None else alarm.shown_to_organic
         yield msgspec.structs.replace(row, alarm=row.low is not None and row.low > limit)
     if sums.expected > 0:
-        yield from _calibrated(group, sums, place, alarm)
+        yield from _calibration_rows(group, sums, place, alarm)
 
 
-def _calibrated(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
+def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
     """The exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as given."""
     low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
     least, most = alarm.calibration or (-math.inf, math.inf)
@@ -162,7 +162,7 @@ def _calibrated(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator
     yield msgspec.structs.replace(row, alarm=high < least or low > most)
 
 
-def _risen(answer: Answer, alarm: Alarms) -> Iterator[Row]:
+def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
     now = answer.spreads.get(("window", ""))
     if now is None or answer.first is None:
         return

@@ -83,7 +83,7 @@ def items_sql(spec: ProjectSpec, endpoint: Endpoint, by: Grouping) -> str:
 grouped AS (SELECT {", ".join(_SPINE)}, coalesce({by.group}, '{UNKNOWN}') AS grp FROM ({grouped}) AS isthmus_grouped),
 largest AS (SELECT grp, row_number() OVER (ORDER BY exposures DESC, grp) AS place
   FROM (SELECT grp, count(*) AS exposures FROM grouped GROUP BY grp) AS isthmus_counted),
-rated AS ({_rated(spec, endpoint)}),
+rated AS ({_scored_rows(spec, endpoint)}),
 parts AS (SELECT unit, dt, version, grp, entity_key, count(*) AS shown, sum(ln(2) / ln(1 + position)) AS seen,
   sum(CASE WHEN explored AND outcome = 1 THEN 1 ELSE 0 END) AS organic, sum(coalesce(outcome, 0)) AS clicks,
   sum(CASE WHEN outcome IS NULL THEN CAST(0 AS DOUBLE) ELSE score END) AS expected
@@ -123,7 +123,7 @@ def _scopes() -> str:
     )
 
 
-def _rated(spec: ProjectSpec, endpoint: Endpoint) -> str:
+def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
     outcome, hits = _outcome(spec, endpoint)
     return (
         "SELECT unit, dt, version, entity_key, position, score, explored, "

@@ -23,20 +23,20 @@ def show(project: Project, name: str, *, as_of: datetime | None = None, last: bo
 
     NotFound: no such monitor; nothing was kept yet. Invalid: the endpoint has answered nobody, `as_of` has not come yet.
     """
-    monitor = declared(project, name)
+    monitor = monitor_of(project, name)
     if last:
         return _last(project, monitor, as_of)
     now = project.now()
     moment = now if as_of is None else utc_milliseconds(as_of)
     if moment > now:
         raise Invalid(f"{moment:%Y-%m-%d %H:%M} has not come yet", remedy="leave it out")
-    seen = _seen(project, monitor, moment)
+    seen = _snapshot(project, monitor, moment)
     if as_of is None:
         snapshot.keep(project.target.blobs, seen)
     return seen
 
 
-def declared(project: Project, name: str) -> Monitor:
+def monitor_of(project: Project, name: str) -> Monitor:
     """A monitor of project.yaml. NotFound, with the nearest name."""
     monitors = project.spec.monitors
     if name not in monitors:
@@ -54,10 +54,10 @@ def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapsho
     return seen
 
 
-def _seen(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
+def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
     kind = units if monitor.units else items
     of = reading(project, monitor, kind.STREAM, moment)
-    seen = kind.seen(project, monitor, of)
+    seen = kind.figures(project, monitor, of)
     if not seen.units:
         raise Invalid(
             f"{monitor.endpoint} has answered nobody from {of.since} to {of.until}: monitor {monitor.name} has nothing to see",
@@ -96,10 +96,10 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 def list(project: Project) -> Rows[Listed]:
     """The monitors of project.yaml, and what each said last. No query is made."""
-    return Rows(_listed(project, monitor) for monitor in project.spec.monitors.values())
+    return Rows(_listing(project, monitor) for monitor in project.spec.monitors.values())
 
 
-def _listed(project: Project, monitor: Monitor) -> Listed:
+def _listing(project: Project, monitor: Monitor) -> Listed:
     seen = snapshot.newest(project.target.blobs, monitor.name)
     return Listed(
         monitor=monitor.name,

@@ -49,7 +49,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
     """The days that a look reads, up to what the log was at the moment. Invalid: the endpoint has answered nobody before it."""
-    ends, known = _counted(project, monitor, moment)
+    ends, known = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
     return Reading(
         since=until - monitor.window + _DAY,
@@ -61,7 +61,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
     )
 
 
-def _counted(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
+def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
     """An old log (`now:`) is complete: its last moment counts, with its outcomes."""
     if project.spec.now is None or moment != utc_milliseconds(project.spec.now):
         return moment, moment

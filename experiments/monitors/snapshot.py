@@ -100,7 +100,7 @@ def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
     return _read(blobs, uris[-1]) if uris else None
 
 
-def stored(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
+def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
     """The last so many, the oldest first; one is read at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)

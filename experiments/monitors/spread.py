@@ -54,11 +54,11 @@ def share(part: float, of: float, part_part: float, part_of: float, of_of: float
     return around(value, (part_part - 2 * value * part_of + value**2 * of_of) / of**2)
 
 
-def shown(group: Sums, everything: Sums) -> Estimate:
+def shown_share(group: Sums, everything: Sums) -> Estimate:
     return share(group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown)
 
 
-def seen(group: Sums, everything: Sums) -> Estimate:
+def seen_share(group: Sums, everything: Sums) -> Estimate:
     return share(group.seen, everything.seen, group.seen_seen, group.seen_all, everything.seen_seen)
 
 

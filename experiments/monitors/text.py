@@ -71,13 +71,13 @@ def _items_table(seen: Snapshot) -> Table:
     rows = [[_label(seen), "exposures", *(name for _, name in there), "clicks / scores" if calibration else "", ""]]
     for group, row in seen.of("shown").items():
         figures = [_percent(seen.of(figure).get(group)) for figure, _ in there]
-        remarks = [f"shown {_ranged(ratio)} of its organic share{_alarm(ratio)}" for ratio in [organic.get(group)] if ratio]
+        remarks = [f"shown {_value_text(ratio)} of its organic share{_alarm(ratio)}" for ratio in [organic.get(group)] if ratio]
         rows.append([group, f"{row.count:,}", *figures, _calibration(calibration.get(group)) if calibration else "", "     ".join(remarks)])
     return rows
 
 
 def _calibration(row: Row | None) -> str:
-    return f"{_ranged(row)}{_alarm(row)}" if row else "-"
+    return f"{_value_text(row)}{_alarm(row)}" if row else "-"
 
 
 def _over_all(seen: Snapshot) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _over_all(seen: Snapshot) -> Iterator[str]:
     figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
     gini, rise, effective, never = (seen.of(figure).get("") for figure in figures)
     parts = [f"Gini {gini.value:.3f}"] if gini else []
-    parts += [f"{_ranged(rise, '+.3f')} since the first window{_alarm(rise)}"] if rise else []
+    parts += [f"{_value_text(rise, '+.3f')} since the first window{_alarm(rise)}"] if rise else []
     parts += [f"as spread as {effective.value:,.0f} items shown equally often"] if effective else []
     parts += [f"never shown {100 * never.value:.0f} % of {never.count:,} items"] if never else []
     if parts:
@@ -100,12 +100,12 @@ def _by_version(seen: Snapshot) -> Iterator[str]:
         every = [seen.of(name, scope="version", of=version).values() for name in figures]
         sure = [[row for row in rows if row.low is not None or row.figure == "served_to_trained"] for rows in every]
         largest = [max(rows, key=lambda row: row.value) for rows in sure if rows]
-        told = [f"{_named(row)} {_ranged(row)}{_alarm(row)}" for row in largest]
+        told = [f"{_title(row)} {_value_text(row)}{_alarm(row)}" for row in largest]
         if told:
             yield f"  {version:<15} {'   '.join(told)}"
 
 
-def _named(row: Row) -> str:
+def _title(row: Row) -> str:
     if row.figure == "satisfied_ratio":
         return f"satisfied {row.group} / {row.against}"
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
@@ -151,7 +151,7 @@ def _percent(row: Row | None, digits: int = 1) -> str:
     return "-" if row is None else f"{100 * row.value:.{digits}f} %"
 
 
-def _ranged(row: Row, spec: str = ".2f") -> str:
+def _value_text(row: Row, spec: str = ".2f") -> str:
     return f"{row.value:{spec}}" + (f" ({row.low:{spec}} .. {row.high:{spec}})" if row.low is not None and row.high is not None else "")
 
 

@@ -44,7 +44,7 @@ def shares(project: Project, monitor: Monitor, by: Grouping, versions: Iterable[
         if version in known:
             asked[version] = known[version]
         elif entity is not None and run is not None and run.data is not None and _has_key(project, run, entity):
-            asked[version] = _asked(project, trained_sql(run.objective, entity, by), run.data, by.view)
+            asked[version] = _shares_by_group(project, trained_sql(run.objective, entity, by), run.data, by.view)
     return asked
 
 
@@ -54,7 +54,7 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
     return event is not None and any(attribute.entity == entity.name for attribute in event.attributes)
 
 
-def _asked(project: Project, sql: str, data: Data, view: JoinView | None) -> dict[str, float]:
+def _shares_by_group(project: Project, sql: str, data: Data, view: JoinView | None) -> dict[str, float]:
     moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
     dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
     rows = project.target.warehouse.query(sql, moments | dates | join_params([view] if view else [])).to_pylist()

@@ -38,7 +38,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     units: int
 
 
-def seen(project: Project, monitor: Monitor, of: Reading) -> Seen:
+def figures(project: Project, monitor: Monitor, of: Reading) -> Seen:
     """Raises as `read`."""
     endpoint = project.spec.endpoints[monitor.endpoint]
     outcome = project.spec.objectives[endpoint.objective].outcome

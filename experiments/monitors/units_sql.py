@@ -21,16 +21,16 @@ def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     included). Where no outcome comes to a unit, $known and $earliest are not asked for.
     """
     objective = spec.objectives[endpoint.objective]
-    satisfied = _satisfied(spec, objective, endpoint.unit)
+    satisfied = _satisfied_units(spec, objective, endpoint.unit)
     return f"""WITH answers AS (SELECT unit, dt, version, attributes, event_timestamp, event_id FROM rankings
   WHERE endpoint = $endpoint AND event_timestamp < $until AND ({_NOW} OR ({_BEFORE}) OR ({_FIRST}))),
 outcomes AS ({satisfied}),
 units_now AS ({_first_of("unit", _NOW)}),
 units_of_day AS ({_first_of("unit, dt", _NOW)})
-SELECT 'now' AS period, '' AS day, version, attributes, {_met("outcome")}, 0 AS back, count(*) AS units
+SELECT 'now' AS period, '' AS day, version, attributes, {_met_flag("outcome")}, 0 AS back, count(*) AS units
   FROM units_now LEFT JOIN (SELECT unit FROM outcomes GROUP BY unit) AS outcome ON outcome.unit = units_now.unit
   GROUP BY version, attributes, {_flag("outcome")}
-UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes, {_met("outcome")}, 0 AS back, count(*) AS units
+UNION ALL SELECT 'day' AS period, units_of_day.dt AS day, '' AS version, attributes, {_met_flag("outcome")}, 0 AS back, count(*) AS units
   FROM units_of_day LEFT JOIN outcomes AS outcome ON outcome.unit = units_of_day.unit AND outcome.day = units_of_day.dt
   GROUP BY units_of_day.dt, attributes, {_flag("outcome")}
 UNION ALL SELECT 'before' AS period, '' AS day, earlier.version, earlier.attributes, 0 AS satisfied, {_flag("again")} AS back,
@@ -53,11 +53,11 @@ def _flag(joined: str) -> str:
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 
-def _met(joined: str) -> str:
+def _met_flag(joined: str) -> str:
     return f"{_flag(joined)} AS satisfied"
 
 
-def _satisfied(spec: ProjectSpec, objective: Objective, unit: str) -> str:
+def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
     """Columns: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"

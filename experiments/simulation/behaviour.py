@@ -69,7 +69,7 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
     return {name: value for name, value in visit.visitor.items() if name in names or name == setting.unit}
 
 
-def lost(setting: Setting, unit: str) -> bool:
+def is_lost(setting: Setting, unit: str) -> bool:
     """Whether a unit would not show up, were it in the arm of the broken split."""
     broken = setting.simulation.broken
     return broken is not None and Random(f"{setting.simulation.seed}:lost:{unit}").random() < broken.loses  # noqa: S311  a simulation's
@@ -108,7 +108,7 @@ def _of_item(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waitin
         ids = {event: known for event, (known, _) in happened.items()}
         row = _row(setting.spec.events[action.event].attributes, values, ids)
         event = {"event": action.event, "event_id": event_id, "event_timestamp": at.isoformat(), **row}
-        yield _heard(setting.simulation, event, at, late, how_late)
+        yield _event_due(setting.simulation, event, at, late, how_late)
 
 
 def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
@@ -133,7 +133,7 @@ def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _heard(simulation: Simulation, event: dict[str, Any], at: datetime, late: float, how_late: float) -> Waiting:
+def _event_due(simulation: Simulation, event: dict[str, Any], at: datetime, late: float, how_late: float) -> Waiting:
     of = simulation.late
     if of is None or late >= of.share:
         return Waiting(due=at, event=event)

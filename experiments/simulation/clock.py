@@ -55,7 +55,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
         return replace(self, effects={**self.effects, run: effects if same else None})
 
 
-def stored(blobs: BlobStore) -> SimulatedTime | None:
+def stored_time(blobs: BlobStore) -> SimulatedTime | None:
     """None: nobody has simulated anything here."""
     try:
         return decode(blobs.get(_uri(blobs)), SimulatedTime, what=_PLACE)
@@ -69,11 +69,11 @@ def store(blobs: BlobStore, time: SimulatedTime) -> None:
 
 def forget(target: Target) -> None:
     """What was simulated has gone: the target's own time is this machine's again."""
-    if on_this_machine(target) and stored(target.blobs) is not None:
+    if on_this_machine(target) and stored_time(target.blobs) is not None:
         target.blobs.delete(_uri(target.blobs))
 
 
-def moved(project: Project, target: Target, clock: MovedClock, *, moving: bool = False) -> Project:
+def with_clock(project: Project, target: Target, clock: MovedClock, *, moving: bool = False) -> Project:
     """The same project, by this clock. `moving`: each of its moments counts; else an old log (`now:`) has ended at this one."""
     target.clock = clock
     now = None if moving or project.spec.now is None else clock.moment
@@ -95,8 +95,8 @@ def is_simulated(project: Project) -> bool:
 
 def on_simulated_clock(project: Project) -> Project:
     """As it is, where its target has no simulated time."""
-    time = stored(project.target.blobs) if on_this_machine(project.target) else None
-    return project if time is None else moved(project, project.target, MovedClock(time.at))
+    time = stored_time(project.target.blobs) if on_this_machine(project.target) else None
+    return project if time is None else with_clock(project, project.target, MovedClock(time.at))
 
 
 def _uri(blobs: BlobStore) -> str:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ...errors import Unavailable
 from ...runtime import Progress
-from .behaviour import Answered, Setting, Waiting, events, lost, question, request
+from .behaviour import Answered, Setting, Waiting, events, is_lost, question, request
 from .clock import MovedClock, SimulatedTime
 from .http_calls import THREADS, HttpCalls, Reply
 from .people import DAY, HOUR, Visit, by_hour, visits
@@ -56,7 +56,7 @@ class Stopping:
         self.asked = False
 
     @contextmanager
-    def heard(self) -> Generator[None, None, None]:
+    def listening(self) -> Generator[None, None, None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -97,7 +97,7 @@ class Drive:
             if not self._hour(coming, began + (hour + 1) * HOUR, stopping):
                 break
         note(self._standing(self._clock.moment))
-        return self._played(began)
+        return self._totals(began)
 
     def _visits(self, start: datetime, end: datetime) -> Iterator[Visit]:
         setting = self._setting
@@ -109,12 +109,12 @@ class Drive:
             if stopping.asked:
                 return False
             self._clock.move(group[0].at)
-            self._visited(group)
+            self._visit(group)
             self._clock.move(group[-1].at + _MOMENT)  # whoever goes on from here begins with the next one
         self._track(ends)
         return not stopping.asked
 
-    def _visited(self, group: Sequence[Visit]) -> None:
+    def _visit(self, group: Sequence[Visit]) -> None:
         coming = self._without_lost(group)
         replies = self._calls.post("/rank", [request(self._setting, visit) for visit in coming])
         if coming and not any(reply.status == 200 for reply in replies):
@@ -123,11 +123,11 @@ class Drive:
             self._units.add(visit.unit)
             if visit.bot:
                 self._bots.add(visit.unit)
-            self._answered(visit, reply)
+            self._answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
         """Of who might be lost the gateway says the arm, and logs nothing."""
-        doubtful = {visit.unit: visit for visit in group if lost(self._setting, visit.unit) and visit.unit not in self._lost}
+        doubtful = {visit.unit: visit for visit in group if is_lost(self._setting, visit.unit) and visit.unit not in self._lost}
         asked = [{**question(self._setting, visit), "log": False} for visit in doubtful.values()]
         for unit, reply in zip(doubtful, self._calls.post("/assign", asked), strict=True):
             if reply.status != 200:
@@ -136,7 +136,7 @@ class Drive:
                 self._lost.add(unit)
         return [visit for visit in group if visit.unit not in self._lost]
 
-    def _answered(self, visit: Visit, reply: Reply) -> None:
+    def _answer(self, visit: Visit, reply: Reply) -> None:
         self._counts["requests"] += 1
         if reply.status != 200:
             self._failed[f"{reply.status} {reply.error}"] += 1
@@ -166,9 +166,9 @@ class Drive:
             due.append(heappop(self._ahead)[-1])
         parts = list(_in_groups(iter(due), _MOST_EVENTS))
         for part, reply in zip(parts, self._calls.post("/track", [[waiting.event for waiting in part] for part in parts]), strict=True):
-            self._tracked(part, reply)
+            self._count_sent(part, reply)
 
-    def _tracked(self, part: Sequence[Waiting], reply: Reply) -> None:
+    def _count_sent(self, part: Sequence[Waiting], reply: Reply) -> None:
         rejected: list[dict[str, Any]] | None = reply.fields.get("rejected")
         if rejected is None:
             raise Unavailable(f"/track: {reply.status} {reply.error}", remedy="isthmus doctor")
@@ -183,7 +183,7 @@ class Drive:
         waiting = tuple(waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2]))
         return replace(self._time, at=at, waiting=waiting)
 
-    def _played(self, began: datetime) -> Played:
+    def _totals(self, began: datetime) -> Played:
         return Played(
             began=began,
             ended=self._clock.moment,

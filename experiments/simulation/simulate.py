@@ -71,7 +71,7 @@ def simulate(project: Project, path: Path) -> Simulated:
         if simulation.experiment is not None:
             going.start(simulation.experiment, simulation.effects)
         played = going.play(simulation)
-        return _looked(going, simulation, played)
+        return _result(going, simulation, played)
 
 
 @final
@@ -86,7 +86,7 @@ class Session:
     @property
     def project(self) -> Project:
         """By the clock as it stands now."""
-        return simulated_time.moved(self._project, self._project.target, self._clock)
+        return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
         """Start it, if it does not run. `effects`: what will be true of its arms, where a file says it. Raises as experiment.start."""
@@ -96,12 +96,12 @@ class Session:
         """Let the days pass on a gateway of its own, whose project goes by the same clock."""
         stopping, serving = Stopping(), open_target(self._project.target.profile)
         setting = setting_of(self._project, simulation)
-        moving = simulated_time.moved(self._project, serving, self._clock, moving=True)
+        moving = simulated_time.with_clock(self._project, serving, self._clock, moving=True)
         first = _First(setting, self.time)
-        with stopping.heard(), in_background(moving, simulation.endpoint, first) as gateway, HttpCalls(gateway.url) as calls:
+        with stopping.listening(), in_background(moving, simulation.endpoint, first) as gateway, HttpCalls(gateway.url) as calls:
             played = Drive(setting, calls, self._clock, self.time).run(self._note, self._project.progress, stopping)
         if stopping.asked:
-            raise _stopped(self.time.at)
+            raise _interrupt(self.time.at)
         return replace(played, undelivered=gateway.lost)
 
     def _note(self, time: SimulatedTime) -> None:
@@ -119,7 +119,7 @@ def session(project: Project) -> Generator[Session, None, None]:
         project.target.clock = before
 
 
-def _stopped(at: datetime) -> KeyboardInterrupt:
+def _interrupt(at: datetime) -> KeyboardInterrupt:
     stop = KeyboardInterrupt()
     stop.add_note(f"What was answered is logged. The simulated clock stands at {at:%Y-%m-%d %H:%M} UTC: the same command goes on there.")
     return stop
@@ -137,7 +137,7 @@ def check_here(project: Project) -> None:
 
 def standing(project: Project) -> SimulatedTime:
     """Where simulated time begins: where it stopped; on a target without any at `now:` of project.yaml, else now."""
-    before = simulated_time.stored(project.target.blobs)
+    before = simulated_time.stored_time(project.target.blobs)
     return before or SimulatedTime(since=project.now(), at=project.now())
 
 
@@ -172,7 +172,7 @@ def _check_up(project: Project, endpoint: str) -> None:
         raise NotFound(f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
 
 
-def _looked(going: Session, simulation: Simulation, played: Played) -> Simulated:
+def _result(going: Session, simulation: Simulation, played: Played) -> Simulated:
     project = going.project
     if simulation.experiment is None:
         return Simulated(target=project.target.name, simulation=simulation, played=played)

@@ -176,13 +176,13 @@ def _endpoint(file: _File) -> Endpoint | None:
         file.report.add(file.key, "it needs an experiment to try, or an endpoint to drive", "write one of experiment:, endpoint:")
         return None
     if "experiment" in file.values:
-        name = _known(file, "experiment", spec.experiments)
+        name = _declared_name(file, "experiment", spec.experiments)
         return spec.endpoints[spec.layers[spec.experiments[name].layer].endpoint] if name else None
-    name = _known(file, "endpoint", spec.endpoints)
+    name = _declared_name(file, "endpoint", spec.endpoints)
     return spec.endpoints[name] if name else None
 
 
-def _known(file: _File, what: str, known: Mapping[str, object]) -> str | None:
+def _declared_name(file: _File, what: str, known: Mapping[str, object]) -> str | None:
     name: str = file.values[what]
     if name in known:
         return name
@@ -265,7 +265,7 @@ def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
 def _check_filled(file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]) -> None:
     """Every required attribute has a value. With a world of the project its visitors and items may have it."""
     visitor = file.values.get("attributes", {})
-    known = {*action.attributes, *visitor, *known_names(file.spec, endpoint), *_followed(action, actions)}
+    known = {*action.attributes, *visitor, *known_names(file.spec, endpoint), *_events_before(action, actions)}
     for attribute in file.spec.events[action.event].attributes:
         if attribute.required and "world" not in file.values and not known & {attribute.name, attribute.event}:
             remedy = f"write attributes: {{{attribute.name}: {_example(attribute)}}} there, or of all visitors"
@@ -278,7 +278,7 @@ def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
     return frozenset(filter(None, (endpoint.unit, ranked_key(spec, endpoint), "position", EXPOSURE_ID, within)))
 
 
-def _followed(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
+def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
     """The events before it, to which it may refer."""
     of = {other.event: other.of for other in actions}
     event = action.of

@@ -25,10 +25,10 @@ def _lines(seen: Simulated) -> Iterator[str]:
     lost = f"   {played.lost:,} of arm {simulation.broken.arm} lost" if simulation.broken else ""
     yield f"  came        {played.units:,} visitors{bots}{lost}"
     yield f"  asked       {played.requests:,} requests, {sum(played.failed.values()):,} failed; {played.shown:,} items shown"
-    yield from _counted("failed", played.failed)
+    yield from _count_lines("failed", played.failed)
     late = f"; {played.late:,} late, {played.waiting:,} still on their way" if simulation.late else ""
     yield f"  did         {', '.join(f'{count:,} {event}' for event, count in played.sent.items()) or 'nothing'}{late}"
-    yield from _counted("rejected", played.rejected)
+    yield from _count_lines("rejected", played.rejected)
     if played.undelivered:
         yield f"  lost        {played.undelivered:,} rows of the gateway's log"
     if seen.results is not None:
@@ -38,7 +38,7 @@ def _lines(seen: Simulated) -> Iterator[str]:
         yield f"page      {_here(seen)}"
 
 
-def _counted(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
+def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
     most = sorted(reasons.items(), key=lambda reason: -reason[1])
     yield from (f"  {what:<11} {count:,} times: {reason}" for reason, count in most[:_TOLD])
 

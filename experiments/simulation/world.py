@@ -38,7 +38,7 @@ def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> W
     Invalid: the module lacks what a world has, or its visitors or items have no `unit`, or no `key`.
     """
     if not simulation.world:
-        return _written(project.spec, simulation, unit, key)
+        return _plain_world(project.spec, simulation, unit, key)
     importable(str(project.folder))
     try:
         module = import_module(simulation.world)
@@ -57,7 +57,7 @@ _MODULE = (
 )
 
 
-def _written(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
+def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
     whole = any(a.name == unit and a.type == "int" for event in spec.events.values() for a in event.attributes)
@@ -69,7 +69,7 @@ def _written(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> 
 
 
 def _plain(simulation: Simulation) -> dict[str, Chance]:
-    return {action.event: partial(_liked, action) for action in simulation.actions if not action.certain and not action.function}
+    return {action.event: partial(_chance, action) for action in simulation.actions if not action.certain and not action.function}
 
 
 def _number(name: str) -> int:
@@ -96,5 +96,5 @@ def _visitors(simulation: Simulation, unit: _Unit, random: Random, count: int, p
     ]
 
 
-def _liked(action: Action, visitor: Fields, _item: Fields, _position: int) -> float:
+def _chance(action: Action, visitor: Fields, _item: Fields, _position: int) -> float:
     return action.chance * float(visitor.get(LIKING, 1.0))

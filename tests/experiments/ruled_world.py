@@ -14,7 +14,7 @@ from isthmus.endpoints.gateway.ranking import order
 from isthmus.experiments.replay_accounts import Accounts, edges, rows_of
 from isthmus.experiments.replay_estimates import Replay, by_unit
 from isthmus.experiments.replay_log import Answer, Place
-from isthmus.experiments.replayed_answer import arranged, likely
+from isthmus.experiments.replayed_answer import likely, replayed_arrangement
 from isthmus.project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -87,7 +87,7 @@ def chance(number, place):
 
 
 def under(answer, scores, rules=RULES):
-    return arranged(answer, scores, rules, [FEATURES[item] for item in answer.candidates], maximise=True)
+    return replayed_arrangement(answer, scores, rules, [FEATURES[item] for item in answer.candidates], maximise=True)
 
 
 class Judged(msgspec.Struct, frozen=True):

@@ -107,11 +107,11 @@ def cells(arm, **groups):
 
 def test_the_groups_furthest_apart_in_the_control_are_followed_into_the_treatment():
     rows = [*cells("control", f=(138, 862), m=(200, 800), x=(180, 820)), *cells("treatment", f=(148, 852), m=(200, 800), x=(20, 980))]
-    figure = by_arm.satisfied("gender", ("control", "treatment"), rows)
+    figure = by_arm.satisfied_ratio("gender", ("control", "treatment"), rows)
     assert (figure.group, figure.against) == ("f", "m")
     assert list(arm_texts(figure)) == ["satisfied f / m 0.69 -> 0.74 in treatment"]
 
 
 def test_too_few_in_an_arm_are_not_compared():
     rows = [*cells("control", f=(138, 862), m=(200, 800)), *cells("treatment", f=(5, 40), m=(200, 800))]
-    assert by_arm.satisfied("gender", ("control", "treatment"), rows) is None
+    assert by_arm.satisfied_ratio("gender", ("control", "treatment"), rows) is None

@@ -23,7 +23,7 @@ from isthmus.experiments import experiment, run_report, starting
 from isthmus.experiments.audit import audit
 from isthmus.experiments.comparing import power, results
 from isthmus.experiments.draft_audit import Drafts
-from isthmus.experiments.standing import listed, status
+from isthmus.experiments.standing import listing, status
 from isthmus.pipelines.models.predictor import MANIFEST
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.endpoints import shop as stub
@@ -143,7 +143,7 @@ def test_the_console_shows_stored_results_the_run_and_its_page(duel):
     standing = status(duel.project, "order_duel")
     assert standing.units == {"interleaved": VISITORS}
     assert f"  arms    interleaved 100 % ({VISITORS:,} units)   champion with challenger" in str(standing)
-    line = next(line for line in listed(duel.project) if line.run == "order_duel.1")
+    line = next(line for line in listing(duel.project) if line.run == "order_duel.1")
     assert (line.units, line.verdict) == (VISITORS, "prefers challenger")
     page = run_report.report(duel.project, "order_duel").read_text()
     assert "challenger against champion" in page

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from scipy.stats import multivariate_normal
 
 from isthmus.experiments.inference import Horizon, closing, counting
-from isthmus.experiments.looks import bounds, spent
+from isthmus.experiments.looks import alpha_spending, bounds
 
 
 def crossing(times, limits):
@@ -22,8 +22,8 @@ def crossing(times, limits):
 def test_looks_at_any_times_spend_what_may_be_spent_by_then(times, alpha):
     limits = bounds(times, alpha=alpha)
     for look in range(1, len(times) + 1):
-        assert crossing(times[:look], limits[:look]) == pytest.approx(spent(times[look - 1], alpha=alpha), abs=2e-5)
-    assert spent(1.3, alpha=alpha) == pytest.approx(alpha)
+        assert crossing(times[:look], limits[:look]) == pytest.approx(alpha_spending(times[look - 1], alpha=alpha), abs=2e-5)
+    assert alpha_spending(1.3, alpha=alpha) == pytest.approx(alpha)
 
 
 def planned(looks, units=1000):

@@ -264,7 +264,7 @@ def test_arms_that_would_be_answered_alike_are_refused_and_an_aa_test_is_not(mon
 def test_the_list_has_runs_what_never_ran_and_what_the_file_forgot(desk):
     experiment.start(desk.project, "ranker_v2")
     declared(desk.project, BLEND)
-    lines = {line.run: (line.state, line.share) for line in standing.listed(desk.project)}
+    lines = {line.run: (line.state, line.share) for line in standing.listing(desk.project)}
     assert lines == {"blend_up": ("not started", None), "ranker_v2.1": ("running", Decimal(20)), "policy_test": ("analysis", None)}
     assert standing.status(desk.project, "ranker_v2").differs == ("it is gone",)
 

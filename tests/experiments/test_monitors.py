@@ -101,7 +101,7 @@ def test_who_finds_less_and_becomes_less_is_an_alarm(alike):
 def test_a_look_is_kept_once_a_day_and_one_at_an_earlier_time_is_not(shop, alike):
     blobs = shop.project.target.blobs
     look(shop.project, "served_alike", as_of=START + WEEK)
-    assert list(snapshot.stored(blobs, "served_alike")) == [alike]
+    assert list(snapshot.stored_snapshots(blobs, "served_alike")) == [alike]
     assert look(shop.project, "served_alike", last=True) == snapshot.newest(blobs, "served_alike") == alike
 
 

@@ -34,8 +34,8 @@ def judged(control, treatment, metric=BOUGHT, plan=PLAN):
     sums = {metric.name: {"control": control, "treatment": treatment}}
     units = control.units + treatment.units
     plain = Plain(experiment=experiment, metrics={metric.name: metric})
-    looks = Looks().with_look(Look(until=NOW, units=units), run_judging.planned(plain, sums), {})
-    horizons = run_judging.horizons(plain, looks, run_judging.known(plain, sums), units=units, moment=NOW)
+    looks = Looks().with_look(Look(until=NOW, units=units), run_judging.units_needed(plain, sums), {})
+    horizons = run_judging.horizons(plain, looks, run_judging.information_by_metric(plain, sums), units=units, moment=NOW)
     (effect,) = run_judging.effects(plain, sums, horizons)
     return effect, looks
 
@@ -106,9 +106,9 @@ def test_units_of_a_day_are_those_of_the_whole_days_and_on_the_first_day_those_o
 def test_an_old_log_counts_its_last_moment_with_its_outcomes_and_a_live_one_what_is_known():
     spec = SimpleNamespace(now=NOW, objectives={"ctr": SimpleNamespace(within=timedelta(minutes=30))})
     ctr = (run_judging.replace(CTR, objective="ctr"),)
-    assert run_cells.counted(spec, ctr, NOW) == (NOW + timedelta(milliseconds=1), NOW + timedelta(minutes=30))
-    assert run_cells.counted(spec, ctr, NOW - timedelta(1)) == (NOW - timedelta(1),) * 2
-    assert run_cells.counted(SimpleNamespace(now=None), ctr, NOW) == (NOW, NOW)
+    assert run_cells.cutoffs(spec, ctr, NOW) == (NOW + timedelta(milliseconds=1), NOW + timedelta(minutes=30))
+    assert run_cells.cutoffs(spec, ctr, NOW - timedelta(1)) == (NOW - timedelta(1),) * 2
+    assert run_cells.cutoffs(SimpleNamespace(now=None), ctr, NOW) == (NOW, NOW)
 
 
 def test_an_old_log_is_read_from_its_beginning_and_a_live_one_from_the_day_before_the_start():

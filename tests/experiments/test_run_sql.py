@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.experiments.run_sql import cells_sql, parameters, past_shifted, shifted, sums_of
+from isthmus.experiments.run_sql import cells_sql, is_shifted, parameters, past_shifted, sums_of
 from isthmus.experiments.run_units import segment_units
 from isthmus.feature_store import sql as neutral
 from isthmus.project.experiment_specs import Metric, Total
@@ -176,7 +176,7 @@ def of_unit(metric: Metric, log, unit: str, first: datetime, until: datetime, sh
     numerator = rows[metric.numerator.attribute or metric.numerator.event]
     y = sum(value for at, value in numerator if first <= at < end)
     y = min(y, 1) if metric.kind == "any" else min(y, metric.at_most) if metric.at_most else y
-    y = y - shift if shifted(metric) else y
+    y = y - shift if is_shifted(metric) else y
     d = sum(value for at, value in rows[metric.denominator.event] if first <= at < end) if metric.denominator else 1
     x = sum(value for at, value in numerator if metric.before and midnight - metric.before <= at < first)
     x = x - shift if past_shifted(metric) else x

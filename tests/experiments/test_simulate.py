@@ -189,7 +189,7 @@ def test_a_second_simulation_goes_on_where_the_clock_stands(project, week):
         assert second.played.lost > 0
         with pytest.raises(Refused, match="Every figure would be biased"):
             experiment_results(clock.on_simulated_clock(again), "broken")
-        assert clock.stored(again.target.blobs).effects == {"same.1": {}, "broken.1": {}}
+        assert clock.stored_time(again.target.blobs).effects == {"same.1": {}, "broken.1": {}}
 
 
 def test_of_two_orders_that_are_opposite_people_prefer_the_one_whose_first_item_they_like(project, week):
@@ -218,10 +218,10 @@ def test_at_the_console_each_command_goes_by_the_simulated_clock_and_says_so(pro
     assert "same.1   layer quiet" in shown.out
     dry = command(project.folder, "experiment", "simulate", "week.yaml", "--dry-run")
     assert dry.out.splitlines()[0].split() == ["local", "simulate", "week.yaml"]
-    before = clock.stored(project.target.blobs)
+    before = clock.stored_time(project.target.blobs)
     said = command(project.folder, "experiment", "simulate", "week.yaml", "--dry-run", "--json")
     assert said.json["would"] == {"simulate": "week.yaml"}
-    assert clock.stored(project.target.blobs) == before
+    assert clock.stored_time(project.target.blobs) == before
 
 
 def test_nobody_is_made_up_on_a_cloud(tmp_path):

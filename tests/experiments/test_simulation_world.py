@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from isthmus.errors import Invalid
-from isthmus.experiments.simulation.behaviour import Answered, Setting, events, lost, request
+from isthmus.experiments.simulation.behaviour import Answered, Setting, events, is_lost, request
 from isthmus.experiments.simulation.people import DAY, Visit, visits
 from isthmus.experiments.simulation.simulation import Action, Bots, Broken, Late, Simulation, true_effect
 from isthmus.experiments.simulation.world import World, world_of
@@ -143,9 +143,9 @@ def test_units_are_numbers_where_the_log_has_numbers(project):
 
 def test_a_broken_split_loses_its_share_of_units(setting):
     of = setting(replace(PLAIN, broken=Broken(arm="treatment", loses=0.25)))
-    gone = sum(lost(of, f"v{number}") for number in range(4000))
+    gone = sum(is_lost(of, f"v{number}") for number in range(4000))
     assert abs(gone - 1000) < 4 * sqrt(4000 * 0.25 * 0.75)
-    assert not any(lost(setting(PLAIN), f"v{number}") for number in range(100))
+    assert not any(is_lost(setting(PLAIN), f"v{number}") for number in range(100))
 
 
 def test_a_request_says_of_the_visitor_what_the_endpoint_knows(setting):

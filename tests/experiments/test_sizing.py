@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from isthmus.experiments.looks import bounds, cost_of_looks, power, spent
+from isthmus.experiments.looks import alpha_spending, bounds, cost_of_looks, power
 from isthmus.experiments.ratio import compare
 from isthmus.experiments.sizing import days_left, effect_shown, planned_units, units_needed
 
@@ -19,7 +19,7 @@ def test_bounds_of_five_looks_are_the_published_ones():
 
 def test_one_look_is_the_normal_quantile_and_all_of_the_five_percent():
     assert bounds([1.0]) == pytest.approx([1.96], abs=1e-3)
-    assert spent(1.0) == pytest.approx(0.05)
+    assert alpha_spending(1.0) == pytest.approx(0.05)
 
 
 def test_without_an_effect_a_bound_is_crossed_in_five_percent():

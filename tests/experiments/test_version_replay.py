@@ -15,7 +15,7 @@ from isthmus.endpoints.gateway.streams import EXPOSURES, RANKINGS
 from isthmus.errors import Invalid, NotFound, Refused
 from isthmus.events.emit import emit, emit_stream
 from isthmus.experiments.replay_step import RULED, UNDRAWN, UNFIT, UNTOLD, replayed_from
-from isthmus.experiments.version_replay import _error, asked, require_some
+from isthmus.experiments.version_replay import _error, checked_question, require_some
 from isthmus.feature_store.known_store import KnownStore
 from isthmus.feature_store.online import OnlineReader
 from isthmus.feature_store.training_set import training_set
@@ -71,7 +71,7 @@ def visited(project):
 
 
 def replayed(project, version, **window):
-    question = asked(project, version, **window)
+    question = checked_question(project, version, **window)
     return replayed_from(project, question, project.folder / "made" / ["popular", "both"][question.version - 1], page=7)
 
 
@@ -166,28 +166,28 @@ def test_a_log_from_before_requests_were_logged_is_refused_with_the_columns_that
         for stream in (EXPOSURES, msgspec.structs.replace(RANKINGS, columns=older)):
             other.target.events.apply(stream)
         with pytest.raises(Refused, match="rankings has no column request, slots yet"):
-            asked(other, "ranker@1")
+            checked_question(other, "ranker@1")
 
 
 def test_a_question_that_cannot_be_answered_is_refused_before_anything_runs(project, tmp_path):
     with pytest.raises(Invalid, match="a version is MODEL@NUMBER"):
-        asked(project, "ranker")
+        checked_question(project, "ranker")
     with pytest.raises(NotFound):
-        asked(project, "ranker@9")
+        checked_question(project, "ranker@9")
     with pytest.raises(NotFound, match="no endpoint home"):
-        asked(project, "ranker@1", endpoint="home")
+        checked_question(project, "ranker@1", endpoint="home")
     with pytest.raises(Invalid, match="no answer before"):
-        asked(project, "ranker@1", since=NOW + timedelta(days=1))
-    window = asked(project, "ranker@1").window
-    assert asked(project, "ranker@1", until=NOW + timedelta(days=9)).window == window, "what comes later is not known"
+        checked_question(project, "ranker@1", since=NOW + timedelta(days=1))
+    window = checked_question(project, "ranker@1").window
+    assert checked_question(project, "ranker@1", until=NOW + timedelta(days=9)).window == window, "what comes later is not known"
     mini.write(tmp_path, mini.FILES | {"project.yaml": TEXT.replace(EXPOSED, "      position:   {type: int}\n")})
     with mini.opened(tmp_path) as other:
         mini.register(other, "popular")
         with pytest.raises(Refused, match=r"events\.impression\.attributes has no exposure_id"):
-            asked(other, "ranker@1")
+            checked_question(other, "ranker@1")
     mini.write(tmp_path, mini.FILES | {"project.yaml": TEXT})
     with mini.opened(tmp_path) as other, pytest.raises(Refused, match="exposures are not logged"):
-        asked(other, "ranker@1")
+        checked_question(other, "ranker@1")
 
 
 @pytest.mark.parametrize(

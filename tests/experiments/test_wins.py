@@ -15,9 +15,9 @@ from isthmus.experiments.conclusion import Age
 from isthmus.experiments.duel_powering import events
 from isthmus.experiments.inference import ONCE, Horizon
 from isthmus.experiments.run_judging import Plain
-from isthmus.experiments.run_sql import cells_sql, won
+from isthmus.experiments.run_sql import cells_sql, win_rate
 from isthmus.experiments.sums import Sums
-from isthmus.experiments.wins import compared, conclude, effects, known, planned
+from isthmus.experiments.wins import conclude, difference, effects, information_by_metric, units_needed
 from isthmus.feature_store import sql as neutral
 from isthmus.project.experiment_specs import INTERLEAVED, Experiment, ExperimentArm, Plan
 from isthmus.project.specs import Event, ProjectSpec
@@ -50,7 +50,7 @@ logs = st.fixed_dictionaries(
 @pytest.mark.parametrize("metric", [CTR, CLICKS], ids=["an objective", "a sum"])
 @given(logs)
 def test_a_units_wins_are_the_clicks_on_what_one_variant_picked_alone(metric, log):
-    sql = cells_sql(SHOP, [won(metric)], unit="visitor_id", arms=1, credited=True)
+    sql = cells_sql(SHOP, [win_rate(metric)], unit="visitor_id", arms=1, credited=True)
     assert neutral.check(sql) == ()
     connection = database()
     connection.execute(TABLES)
@@ -89,7 +89,7 @@ def by_hand(metric, log):
 def test_a_metric_whose_event_says_no_exposure_is_a_mistake_of_the_caller():
     click = Event(name="click", attributes=(attribute("visitor_id"),))
     with pytest.raises(ValueError, match="click does not say which exposure it followed"):
-        cells_sql(ProjectSpec(name="shop", events={"click": click}), [won(CLICKS)], unit="visitor_id", arms=1, credited=True)
+        cells_sql(ProjectSpec(name="shop", events={"click": click}), [win_rate(CLICKS)], unit="visitor_id", arms=1, credited=True)
 
 
 def world(rng, number, preference):
@@ -113,7 +113,7 @@ def world(rng, number, preference):
 
 def excluded(rng, number, preference, times):
     """How often a single look excludes 0."""
-    seen = (compared(world(rng, number, preference), ONCE.multiple()) for _ in range(times))
+    seen = (difference(world(rng, number, preference), ONCE.multiple()) for _ in range(times))
     return sum(not of.absolute.low <= 0 <= of.absolute.high for of in seen) / times
 
 
@@ -125,7 +125,7 @@ DUEL = Experiment(
     metric=("clicks",),
     plan=Plan(minimum_effect=10),
 )
-PLAIN = Plain(experiment=DUEL, metrics={"clicks": won(CLICKS)})
+PLAIN = Plain(experiment=DUEL, metrics={"clicks": win_rate(CLICKS)})
 
 
 def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
@@ -136,13 +136,13 @@ def test_without_a_preference_a_single_look_cries_as_often_as_it_may():
 def test_units_that_act_twice_as_often_tell_twice_as_much_of_the_preference():
     once = Sums(units=400, y=0, d=400, yy=400, yd=0, dd=400)  # half of them -1, half +1
     twice = Sums(units=400, y=0, d=800, yy=800, yd=0, dd=1600)  # -2, 0, 0, +2
-    first, second = (known(PLAIN, {"clicks": {INTERLEAVED: sums}})["clicks"] for sums in (once, twice))
+    first, second = (information_by_metric(PLAIN, {"clicks": {INTERLEAVED: sums}})["clicks"] for sums in (once, twice))
     assert second == pytest.approx(2 * first)
 
 
 def test_as_many_units_as_are_planned_show_the_plans_preference_four_times_in_five():
     rng = random.Random(6)
-    number = planned(PLAIN, {"clicks": {INTERLEAVED: world(rng, 20_000, 0.0)}})
+    number = units_needed(PLAIN, {"clicks": {INTERLEAVED: world(rng, 20_000, 0.0)}})
     share = excluded(rng, number, 0.1, 400)
     assert abs(share - 0.8) < 4 * (0.8 * 0.2 / 400) ** 0.5
 
@@ -171,5 +171,5 @@ def test_the_verdict_names_the_order_that_is_preferred(preference, word, of):
 def test_too_few_units_or_clicks_show_nothing():
     few = {"clicks": {INTERLEAVED: world(random.Random(8), 50, 0.9)}}
     (effect,) = effects(PLAIN, few, {"clicks": ONCE})
-    assert (effect.absolute, effect.side, planned(PLAIN, few)) == (None, "open", None)
+    assert (effect.absolute, effect.side, units_needed(PLAIN, few)) == (None, "open", None)
     assert conclude(PLAIN, effect, Age(days=20, over=True), unsound=None).word == "undecided"

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.errors import Unavailable
 from isthmus.experiments.simulation import clock
-from isthmus.experiments.standing import listed
+from isthmus.experiments.standing import listing
 from isthmus.tests.experiments.shop import DAY, START, Shop
 from isthmus.tests.pipelines.test_report import Balanced
 from isthmus.ui import server
@@ -70,7 +70,7 @@ def test_the_list_has_what_the_console_says_of_each_run_without_asking_the_log(b
     with monkeypatch.context() as blind:
         blind.setattr(type(shop.project.target.warehouse), "query", None)
         lines = browser.get("/experiments.json").json()["experiments"]
-    assert [line["run"] for line in lines] == [line.run for line in listed(shop.project)] == ["blend_up.1", "open_end.1"]
+    assert [line["run"] for line in lines] == [line.run for line in listing(shop.project)] == ["blend_up.1", "open_end.1"]
     assert [line["verdict"] for line in lines] == ["ship", "invalid: the split"]
     layer = browser.get("/experiments.json").json()["layers"][0]
     assert (layer["layer"], layer["free"]) == ("ranker", 0)
@@ -117,7 +117,7 @@ def test_a_store_that_is_away_is_told(browser, shop, monkeypatch):
 
 
 def test_a_mistake_of_ours_is_told_without_its_inside(browser, monkeypatch, capsys):
-    monkeypatch.setattr(experiments, "listed", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(experiments, "listing", lambda *_, **__: 1 / 0)
     text = browser.get("/experiments", status=500).text
     assert "a mistake in Isthmus: ZeroDivisionError" in text
     assert "division by zero" not in text

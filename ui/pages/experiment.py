@@ -54,7 +54,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     if name in project.spec.analyses:
         return _analysis(project, project.spec.analyses[name], compare=query.get("compare") == _AGREED)
     try:
-        run = run_results.frozen(project, name)
+        run = run_results.newest_run(project, name)
     except NotFound:
         if name not in project.spec.experiments:
             raise
@@ -70,7 +70,7 @@ def _of_run(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
         is_=experiment,
         status=status if status.run == run.run else None,
         results=_look(project, run.run, query.get("look", "")),
-        looks=run_store.stored(project.target.blobs, run.run),
+        looks=run_store.result_names(project.target.blobs, run.run),
         history=tuple(change for change in history if change.run == run.run),
     )
     others = [other for other in dict.fromkeys(change.run for change in history) if other != run.run]
@@ -92,7 +92,7 @@ def _look(project: Project, run: str, name: str) -> RunResults | None:
     blobs = project.target.blobs
     if not name:
         return run_store.newest(blobs, run)
-    if name not in run_store.stored(blobs, run):
+    if name not in run_store.result_names(blobs, run):
         raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
     return run_store.read(blobs, run, name)
 

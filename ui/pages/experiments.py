@@ -9,7 +9,7 @@ import msgspec
 
 from ...endpoints.gateway.live_document import Live, LiveRun
 from ...experiments import buckets, runs
-from ...experiments.standing import Listed, listed
+from ...experiments.standing import Listed, listing
 from ...project.specs import BUCKETS
 from ...reports import page as kit
 from ...reports import plots
@@ -39,7 +39,7 @@ class Experiments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    lines = listed(project, counted=False)
+    lines = listing(project, counted=False)
     layers = layers_now(project)
     return View(
         title="Experiments",

@@ -28,9 +28,9 @@ class MonitorData(msgspec.Struct, frozen=True, kw_only=True):
 
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Query: of how many `days` looks are read. NotFound: no such monitor."""
-    of = monitor.declared(project, query["monitor"])
+    of = monitor.monitor_of(project, query["monitor"])
     days, reads = whole(query, "days", default=_DAYS, most=_MOST_DAYS), Reads()
-    read = reads.of(f"the looks of {of.name}", lambda: list(snapshot.stored(project.target.blobs, of.name, days)))
+    read = reads.of(f"the looks of {of.name}", lambda: list(snapshot.stored_snapshots(project.target.blobs, of.name, days)))
     looks = [] if isinstance(read, Unread) else read
     return View(
         title=of.name,

@@ -16,7 +16,7 @@ from isthmus.experiments.monitors.items_sql import Grouping, items_sql
 from isthmus.experiments.monitors.trained import trained_sql
 from isthmus.experiments.monitors.units_sql import units_sql
 from isthmus.experiments.run_sql import cells_sql as cells_of_run
-from isthmus.experiments.run_sql import won
+from isthmus.experiments.run_sql import win_rate
 from isthmus.experiments.run_units import ENDPOINT_UNITS, segment_units, versions_sql
 from isthmus.feature_store.point_in_time import JoinView
 from isthmus.feature_store.relations import objective_view
@@ -70,7 +70,7 @@ def texts():
 
 def wins_sql():
     """An interleaved run's query: of an objective and of a sum, whose clicks come to what was credited by one way and by two."""
-    sql = cells_of_run(SHOP, [won(metric) for metric in METRICS[:2]], unit="visitor_id", arms=1, credited=True)
+    sql = cells_of_run(SHOP, [win_rate(metric) for metric in METRICS[:2]], unit="visitor_id", arms=1, credited=True)
     return _literal(sql, {"arm0": "'interleaved'", "control_credit": "'champion'", "treatment_credit": "'challenger'"})
 
 
