@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 import isthmus
-from isthmus.endpoints.gateway.ranking import shown, unruled
+from isthmus.endpoints.gateway.ranking import plain_arrangement, shown_places
 from isthmus.endpoints.gateway.streams import EXPOSURES, RANKINGS
 from isthmus.events.emit import emit, emit_stream
 from isthmus.tests.endpoints import mini
@@ -125,7 +125,7 @@ def logged(number: int, answers: int, chance: Random) -> tuple[dict[str, Any], l
     moment = START + timedelta(days=1) / answers * number
     items = chance.sample(range(1, 81), CANDIDATES)
     best = sorted(range(CANDIDATES), key=items.__getitem__)
-    places, explored = shown(items, [0.0] * CANDIDATES, unruled(best, SLOTS), explore=EXPLORE, rng=chance)
+    places, explored = shown_places(items, [0.0] * CANDIDATES, plain_arrangement(best, SLOTS), explore=EXPLORE, rng=chance)
     shared = {"event_timestamp": moment, "endpoint": "ranker", "unit": f"v{number // 3}", "variant": "champion", "version": "ranker@1"}
     shared |= {"entity": "item", "explored": explored}
     ranking = {"event_id": f"q-b-{number}", "gateway": "q-b", "sequence": number, "candidates": text(items), "model_order": text(best)}

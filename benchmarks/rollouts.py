@@ -25,7 +25,7 @@ from isthmus.rollouts.controller import EVERY, LookResult, look
 from isthmus.rollouts.documents import Stored
 from isthmus.rollouts.observing import is_due, observe
 from isthmus.rollouts.planning import beginning
-from isthmus.rollouts.rehearse import rehearsed
+from isthmus.rollouts.rehearse import plan_of
 from isthmus.rollouts.scenario import Expect, Scenario
 from isthmus.rollouts.states import State
 from isthmus.rollouts.target_setting import TargetSetting
@@ -148,7 +148,7 @@ class Baking:
         self.place = place
         self.deployment = deployed(place)
         steps = tuple(replace(step, bake=timedelta(hours=2)) for step in ROLLOUT.steps)
-        plan = rehearsed(replace(ROLLOUT, steps=steps), ENDPOINT, traits_of(self.deployment))
+        plan = plan_of(replace(ROLLOUT, steps=steps), ENDPOINT, traits_of(self.deployment))
         scenario = Scenario(name="looks", rollout="ranker", expect=Expect(end="promoted"))
         start = place.start(plan.advance)
         self.setting = TargetSetting(scenario, "ranker", self.open, start=start, rollback=place.rollback)

@@ -40,7 +40,7 @@ def run(
     from ..endpoints.door import TOKEN, door
     from ..endpoints.gateway import server as gateway_server
     from ..endpoints.gateway import workers as many
-    from ..endpoints.gateway.service import served
+    from ..endpoints.gateway.service import served_endpoints
     from ..endpoints.listening import listener, url
 
     settings = gateway_server.Settings(
@@ -58,7 +58,7 @@ def run(
     except ValueError as error:
         raise Invalid(str(error)) from None
     with console.open() as project:
-        names = served(project, endpoints)
+        names = served_endpoints(project, endpoints)
         with listener(host, port) as listening:
             where = url(host, listening)
             console.result(

@@ -46,11 +46,11 @@ def start(console: Console, endpoint: str, *, because: str, waits: bool, no_cont
     from ..rollouts.foresight import foresee
     from ..rollouts.rollout import start as begin
     from ..rollouts.rollout import wait as wait_for
-    from ..rollouts.startable import planned
+    from ..rollouts.startable import plan_of
     from ..rollouts.status import plan_text
 
     with console.open() as project:
-        plan = planned(project, endpoint)
+        plan = plan_of(project, endpoint)
         headline = f"{project.target.name:<7} {endpoint}   {plan_text(plan)}\n{foresee(project, endpoint, plan)}"
         console.would(plan, headline)
         if console.dry_run:

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def deploy(console: Console, endpoint: str, yes: bool) -> None:
     from ..endpoints.deploy import deploy as put
-    from ..endpoints.resolving import declared, resolve
-    from ..endpoints.router import routed
+    from ..endpoints.resolving import endpoint_of, resolve
+    from ..endpoints.router import routed_endpoints
     from ..endpoints.traffic.convergence import variants_ready
 
     with console.open() as project:
-        running = routed(project.target).observe(endpoint) if console.dry_run else None
+        running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
 
         def wanted() -> tuple[EndpointSpec, str]:
-            spec = resolve(project, declared(project, endpoint), running).spec
+            spec = resolve(project, endpoint_of(project, endpoint), running).spec
             return spec, "   ".join([f"{project.target.name:<7} {endpoint}", *(f"{v.name} {v.model}@{v.version}" for v in spec.variants)])
 
         if console.dry_run:

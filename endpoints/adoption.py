@@ -19,7 +19,7 @@ from ..reports.results import Shown
 from ..runtime import Project
 from ..target import attribute
 from .gateway.inputs import ADOPTED, was_adopted
-from .traffic.split import HUNDRED, shown
+from .traffic.split import HUNDRED, percent_text
 
 _HUNDREDTH = Decimal("0.01")
 
@@ -83,7 +83,7 @@ class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
     yaml: str  # what project.yaml, and profiles.yaml, must say
 
     def __str__(self) -> str:
-        split = "   ".join(f"{v.label} {shown(v.percent)} % {v.model}@{v.version}" for v in self.variants)
+        split = "   ".join(f"{v.label} {percent_text(v.percent)} % {v.model}@{v.version}" for v in self.variants)
         return f"{self.target:<7} {self.native}   {split}   {'adopted' if self.adopted else 'not adopted yet'}"
 
 
@@ -93,14 +93,14 @@ def describe(project: Project, native: str, *, name: str | None = None, model: s
     `name`: of the endpoint here; `model`: that its models become versions of (the endpoint's name); `objective`: that it serves.
     Refused: it is another project's. Unsupported: it, or its kind, cannot be taken over. See Adopter.look, too.
     """
-    return _described(project, _standing(project, native, name), model, objective)
+    return _adoption(project, _standing(project, native, name), model, objective)
 
 
 def adopt(project: Project, native: str, *, name: str | None = None, model: str | None = None, objective: str | None = None) -> Adoption:
     """Register what it serves, approved, and tag it; one that is ours already stays as it is. What `describe` raises; Conflict."""
     with project.lock("import"):
         standing = _standing(project, native, name)
-        wanted = _described(project, standing, model, objective)  # all that can be wrong is wrong before the first change
+        wanted = _adoption(project, standing, model, objective)  # all that can be wrong is wrong before the first change
         if wanted.adopted:
             return wanted
         registry, refs = project.target.registry, {}
@@ -110,7 +110,7 @@ def adopt(project: Project, native: str, *, name: str | None = None, model: str 
                 registry.set_approval(version.model, version.version, "approved", f"adopted: it serves {native} already")
             refs[variant.content] = f"{version.model}@{version.version}"
         _adopter(project).tag(standing, refs)
-        return _described(project, _standing(project, native, name), model, objective)
+        return _adoption(project, _standing(project, native, name), model, objective)
 
 
 def _adopter(project: Project) -> Adopter:
@@ -141,7 +141,7 @@ def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -
         raise Invalid(f"{what} would be called {name!r} here: {problem[0]}", remedy=remedy)
 
 
-def _described(project: Project, standing: Standing, model: str | None, objective: str | None) -> Adoption:
+def _adoption(project: Project, standing: Standing, model: str | None, objective: str | None) -> Adoption:
     adopted = standing.owner == project.spec.name and all(variant.version for variant in standing.variants)
     variants = standing.variants if adopted else _with_versions(project, standing, model or _model(standing))
     return Adoption(
@@ -183,7 +183,7 @@ def _project_lines(spec: ProjectSpec, name: str, variants: tuple[StandingVariant
         f"    unit: {_unit(spec, name, objective)}",
         "    variants:",
         *(
-            f"      {variant.name + ':':<{width + 1}} {{model: {variant.model}@{variant.version}, traffic: {shown(share)}}}"
+            f"      {variant.name + ':':<{width + 1}} {{model: {variant.model}@{variant.version}, traffic: {percent_text(share)}}}"
             f"   # {variant.runs}, {variant.instances} x {variant.machine}"
             for variant, share in zip(variants, _shares(variants), strict=True)
         ),

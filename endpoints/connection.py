@@ -269,7 +269,7 @@ class Connection(asyncio.Protocol):
             self._head, self._first = head_of(request, self._first), b""
             self._request = None
 
-    def _repeated(self, data: bytes) -> Request | None:
+    def _repeated_request(self, data: bytes) -> Request | None:
         """A whole request with the head of the one before."""
         server = self.server
         if self._head is None or (body := self._head.body(data)) is None:
@@ -326,7 +326,7 @@ class Connection(asyncio.Protocol):
     def _parse(self) -> None:
         step, data = max(_SLICE, self._left), self._unparsed
         if self._request is None:
-            if (request := self._repeated(data)) is not None:
+            if (request := self._repeated_request(data)) is not None:
                 self._waiting.append(request)
                 self._unparsed = b""
                 return

@@ -17,15 +17,15 @@ from ..runtime import Project
 from ..storage import wait
 from .gateway.inputs import manifest_of, union, view_keys
 from .gateway.streams import STREAMS
-from .parameters import compared
+from .parameters import comparison
 from .port import EndpointSpec, EndpointState
-from .resolving import declared, resolve, under
-from .router import resolution, routed
+from .resolving import endpoint_of, resolve, under
+from .router import resolution, routed_endpoints
 from .smoke import Smoke, smoke
 from .traffic import owner
 from .traffic.convergence import variants_ready
 from .traffic.manual import read_back
-from .traffic.split import checked, shown
+from .traffic.split import check, percent_text
 
 DEADLINE = timedelta(minutes=30)  # clouds start machines
 
@@ -48,11 +48,11 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # what differs from project.yaml, and why
 
     def __str__(self) -> str:
-        parts = [f"{v.name} {v.model}@{v.version}  {shown(v.percent)} %" for v in self.variants]
+        parts = [f"{v.name} {v.model}@{v.version}  {percent_text(v.percent)} %" for v in self.variants]
         parts.append(f"ready in {self.seconds:.1f} s")
         if self.url:
             parts.append(self.url)
-        split = "/".join(shown(v.percent) for v in self.variants)
+        split = "/".join(percent_text(v.percent) for v in self.variants)
         lines = [f"{self.target:<7} {self.endpoint}   {'   '.join(parts)}", *(f"  note   {note}" for note in self.notes)]
         return "\n".join([*lines, f"  smoke  {self.smoke}; split read back {split}"])
 
@@ -65,17 +65,17 @@ def deploy(project: Project, name: str) -> Deployment:
     variant that does not start, with its last words.
     """
     with project.lock("deploy"):
-        endpoint = declared(project, name)
-        host = routed(project.target)
+        endpoint = endpoint_of(project, name)
+        host = routed_endpoints(project.target)
         running = host.observe(name)
         resolved = resolve(project, endpoint, running)
         claim = owner.read(project.target.state, name)
         spec = under(claim, resolved.spec, running)
         split = {v.name: v.traffic for v in endpoint.variants}
-        checked(split, variants=split, resolution=resolution(project.target, endpoint.routing), where=f"{project.target.name} {name}")
+        check(split, variants=split, resolution=resolution(project.target, endpoint.routing), where=f"{project.target.name} {name}")
         manifests = [manifest_of(project, v.model, v.version) for v in spec.variants]
         union(manifests, view_keys(project))
-        notes = (*resolved.notes, *compared(endpoint, manifests))
+        notes = (*resolved.notes, *comparison(endpoint, manifests))
         for stream in streams_of(project.spec, endpoint):
             project.target.events.apply(STREAMS[stream])
         if counts_units(endpoint):
@@ -84,7 +84,7 @@ def deploy(project: Project, name: str) -> Deployment:
         created = running is None
         if created:
             claim = _intend(project, name, split, claim)
-        state = _applied(project, spec)
+        state = _apply_until_ready(project, spec)
         seconds = time.monotonic() - began
         if claim is not None and claim.owner.owner == "deploy" and not claim.owner.done:
             if set(claim.owner.split) != set(split):
@@ -106,9 +106,9 @@ def deploy(project: Project, name: str) -> Deployment:
     )
 
 
-def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
+def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
     """`apply` brings it nearer; again and again until the variants run. Never moves traffic."""
-    host = routed(project.target)
+    host = routed_endpoints(project.target)
     name = spec.name
 
     def step() -> EndpointState | None:
@@ -136,16 +136,17 @@ def _applied(project: Project, spec: EndpointSpec) -> EndpointState:
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
     try:
-        routed(project.target).apply(spec)
+        routed_endpoints(project.target).apply(spec)
     except Conflict as error:
-        state = routed(project.target).observe(spec.name)
+        state = routed_endpoints(project.target).observe(spec.name)
         wanted = {v.name: v for v in spec.variants}
         for now in state.variants if state else ():
             new = wanted.get(now.name)
             if now.target_percent > 0 and (new is None or (new.model, new.version) != (now.model, now.version)):
                 change = f"would become {new.model}@{new.version}" if new else "would go"
+                share = percent_text(now.target_percent)
                 raise Refused(
-                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {shown(now.target_percent)} % of the traffic and {change}; "
+                    f"{spec.name}: {now.name} ({now.model}@{now.version}) has {share} % of the traffic and {change}; "
                     "deploy never moves traffic",
                     remedy=f"isthmus traffic {spec.name} {now.name}=0     then     isthmus deploy {spec.name}",
                 ) from error
@@ -162,9 +163,9 @@ def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> 
     if {v.name: v.target_percent for v in state.variants} != wanted:
         if set(wanted) != {v.name for v in state.variants}:
             raise Invalid(f"{state.name}: the first split names {', '.join(wanted)}", remedy=f"isthmus destroy, then deploy {state.name}")
-        routed(project.target).shift(state.name, wanted, expect=state.token)
+        routed_endpoints(project.target).shift(state.name, wanted, expect=state.token)
     state = read_back(project, state.name, wanted)
-    owner.settled(project.target.state, state.name, claim, now=project.wall())
+    owner.settle(project.target.state, state.name, claim, now=project.wall())
     return state
 
 

@@ -45,7 +45,7 @@ def door(*, listen: str, allow_hosts: Iterable[str] = (), token: str | None = No
             f"{listen} can be reached from other machines: set {TOKEN} to a secret, which callers send as a Bearer token or X-API-Key"
         )
     names = {_name(host.strip().lower()) for host in allow_hosts if host.strip()}
-    names |= set() if listen in ("0.0.0.0", "::", "") else {_bracketed(listen)}  # noqa: S104  compared, not bound
+    names |= set() if listen in ("0.0.0.0", "::", "") else {_host_literal(listen)}  # noqa: S104  compared, not bound
     return Door(hosts=_LOOPBACK | names, token=token.encode() if token else None, bodies=bodies)
 
 
@@ -121,7 +121,7 @@ def without_port(host: bytes) -> bytes:
 def _name(host: str) -> bytes:
     """As `without_port` leaves what a caller sends."""
     try:
-        return _bracketed(str(ip_address(host.strip("[]"))))
+        return _host_literal(str(ip_address(host.strip("[]"))))
     except ValueError:
         pass
     name, _, port = host.partition(":")
@@ -130,5 +130,5 @@ def _name(host: str) -> bytes:
     return name.encode()
 
 
-def _bracketed(host: str) -> bytes:
+def _host_literal(host: str) -> bytes:
     return f"[{host}]".encode() if ":" in host else host.encode()

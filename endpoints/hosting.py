@@ -17,7 +17,7 @@ from ..events.port import Row
 from ..pipelines.models.call_parameters import SCALARS, is_scalar
 from .port import NO_PARAMETERS, EndpointSpec, TrafficMinute, VariantSpec, Window
 from .revision import identity
-from .traffic.split import HUNDRED, checked, shown
+from .traffic.split import HUNDRED, check, percent_text
 
 if TYPE_CHECKING:
     from ..target import Capability, Target
@@ -142,7 +142,7 @@ def guard_variants(spec: EndpointSpec, running: Mapping[str, VariantSpec], traff
         if name not in wanted or identity(wanted[name]) != identity(running[name]):
             change = "be changed" if name in wanted else "be removed"
             raise Conflict(
-                f"{spec.name}: {name} has {shown(percent)} % of the traffic and would {change}",
+                f"{spec.name}: {name} has {percent_text(percent)} % of the traffic and would {change}",
                 remedy=f"move its traffic away first: isthmus traffic {spec.name} {name}=0",
             )
 
@@ -154,7 +154,7 @@ def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
 
 def checked_split(endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules) -> dict[str, Decimal]:
     """The split, if this endpoint can have it. Invalid, Unsupported: see split.checked."""
-    return checked(split, variants=variants, resolution=rules.resolution, where=f"{rules.target} endpoint {endpoint}")
+    return check(split, variants=variants, resolution=rules.resolution, where=f"{rules.target} endpoint {endpoint}")
 
 
 def sticky(endpoint: str) -> Unsupported:

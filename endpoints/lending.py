@@ -68,9 +68,9 @@ class Loan:
             return Rest(data=data)
         status, answer = predicted(self._head.again(self.connection, body))
         keep = not self.connection.server.stopping
-        return self._sent(answer_head(status, len(answer), extra, keep=keep) + answer, keep=keep)
+        return self._send(answer_head(status, len(answer), extra, keep=keep) + answer, keep=keep)
 
-    def _sent(self, message: bytes, *, keep: bool) -> Rest | None:
+    def _send(self, message: bytes, *, keep: bool) -> Rest | None:
         try:
             unsent = message[os.write(self.connection.descriptor, message) :]
         except BlockingIOError:

@@ -43,7 +43,7 @@ def url(host: str, listening: socket.socket) -> str:
 def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     """Of an ASGI application, with our limits on connections."""
     return uvicorn.Config(
-        _observed(application) if logs.listening("request") or spans.listening() else application,
+        _with_spans(application) if logs.listening("request") or spans.listening() else application,
         http=partial(Bounded, limits=within_descriptors(Limits()), waiting={}),  # type: ignore[arg-type]  # what makes a protocol, as a class does
         ws="none",
         loop="uvloop",
@@ -58,7 +58,7 @@ def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Confi
     )
 
 
-def _observed(application: Any) -> Any:
+def _with_spans(application: Any) -> Any:
     """With a record and a span for each answer; status 0 where the caller has gone before."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from ..reports.results import Shown
 from ..runtime import Project
 from .port import EndpointState
-from .router import routed
+from .router import routed_endpoints
 
 
 class Listing(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +18,6 @@ class Listing(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listing(project: Project) -> Listing:
-    states = {name: routed(project.target).observe(name) for name in project.spec.endpoints}
+    states = {name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints}
     resources = project.target.inventory.list(project.spec.name)
     return Listing(endpoints=states, urls={r.name: r.console_url for r in resources if r.kind == "endpoint"})

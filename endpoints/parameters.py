@@ -11,13 +11,13 @@ from ..pipelines.models.predictor import Manifest
 from ..project.specs import Endpoint, Parameter
 
 
-def compared(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
+def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """What deploy says of them, a line each. Invalid: a model takes one as another type, so that every call with it would fail."""
     figures = {value for rule in endpoint.rules for value in msgspec.structs.asdict(rule).values() if isinstance(value, str)}
-    return tuple(line for parameter in endpoint.parameters.values() for line in _compared(endpoint.name, parameter, manifests, figures))
+    return tuple(line for parameter in endpoint.parameters.values() for line in _compare(endpoint.name, parameter, manifests, figures))
 
 
-def _compared(endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]) -> Iterator[str]:
+def _compare(endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]) -> Iterator[str]:
     ruled = f"${parameter.name}" in figures  # of rules
     takers = {m.configuration: m.accepted[parameter.name] for m in manifests if parameter.name in m.accepted}
     if not (takers or ruled):

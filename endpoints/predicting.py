@@ -84,7 +84,7 @@ class Predictions:
     def run(self) -> None:
         while (item := self._queue.get()) is not None:
             if isinstance(item, Loan):
-                self._loop.call_soon_threadsafe(self._returned, item, item.serve(self._predict, self._extra))
+                self._loop.call_soon_threadsafe(self._take_back, item, item.serve(self._predict, self._extra))
             else:
                 self._answer(item)
         self._loop.call_soon_threadsafe(self.ended.set)
@@ -95,7 +95,7 @@ class Predictions:
         else:
             status, body = self._predict(request)
         request.write(status, body, self._extra)  # the caller has it before the loop is awake
-        self._loop.call_soon_threadsafe(self._done, request, status, body)
+        self._loop.call_soon_threadsafe(self._finish, request, status, body)
 
     def _predict(self, request: Request) -> tuple[int, bytes]:
         if self._timeout is None:
@@ -109,7 +109,7 @@ class Predictions:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._began = None
 
-    def _done(self, request: Request, status: int, body: bytes) -> None:
+    def _finish(self, request: Request, status: int, body: bytes) -> None:
         if request in self.under_way:
             del self.under_way[request]
             alone = request.connection is self._last and not self.under_way
@@ -129,7 +129,7 @@ class Predictions:
         else:
             self._queue.put(self._loan)
 
-    def _returned(self, loan: Loan, rest: Rest) -> None:
+    def _take_back(self, loan: Loan, rest: Rest) -> None:
         self._loan = None
         loan.close()
         loan.connection.take_back(rest.data, rest.unsent, keep=rest.keep)

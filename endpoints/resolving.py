@@ -12,7 +12,7 @@ from ..runtime import Project
 from .port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from .revision import revision_of
 from .traffic import owner
-from .traffic.split import shown
+from .traffic.split import percent_text
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-def declared(project: Project, name: str) -> Endpoint:
+def endpoint_of(project: Project, name: str) -> Endpoint:
     endpoint = project.spec.endpoints.get(name)
     if endpoint is None:
         raise NotFound(f"project.yaml has no endpoint {name}", remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}")
@@ -121,7 +121,7 @@ def _heir(variant: VariantState, serving: Mapping[str, VariantState], wanted: Ma
 def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
     move = f"{heir}=100" if heir else f"{variant.name}=0"
     why = f", which {heir} is to have" if heir else ""
-    share = f"{shown(max(variant.percent, variant.target_percent))} %"
+    share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
     return (
         f"{variant.name} stays {variant.model}@{variant.version}{why}, while it has {share} of the traffic: "
         f"isthmus traffic {endpoint} {move}, then deploy again"

@@ -21,7 +21,7 @@ from . import hosting
 from .gateway import sticky
 from .gateway.sticky import Split
 from .port import NO_PARAMETERS, EndpointHost, EndpointSpec, EndpointState, Reply, VariantSpec, VariantState
-from .traffic.split import checked
+from .traffic.split import check
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class _Stored(msgspec.Struct, frozen=True):
     token: str
 
 
-def routed(target: Target) -> EndpointHost:
+def routed_endpoints(target: Target) -> EndpointHost:
     """The target's endpoints, with the split of those that are sticky."""
     return RoutedEndpoints(target.endpoints, target.state, target.clock)
 
@@ -95,7 +95,7 @@ class RoutedEndpoints:
         """With the shares of the document. Without one the first variant has everything, as the host says."""
         if stored is None:
             return msgspec.structs.replace(state, token=_token(state, None))
-        now, target = sticky.served(stored.split, self._clock()), sticky.shares(stored.split.ranges)
+        now, target = sticky.served_shares(stored.split, self._clock()), sticky.shares(stored.split.ranges)
         variants = tuple(_with_shares(variant, now, target) for variant in state.variants)
         return msgspec.structs.replace(state, token=_token(state, stored), variants=variants)
 
@@ -105,14 +105,14 @@ class RoutedEndpoints:
             raise hosting.not_found(endpoint)
         stored = self._read(endpoint)
         state = self._with_document(host, stored)
-        wanted = checked(split, variants=[v.name for v in state.variants], resolution=sticky.STEP, where=f"endpoint {endpoint}")
+        wanted = check(split, variants=[v.name for v in state.variants], resolution=sticky.STEP, where=f"endpoint {endpoint}")
         hosting.check_token(endpoint, state.token, expect=expect)
         _check_ready(state, wanted)
         ranges = stored.split.ranges if stored else sticky.whole(max(state.variants, key=lambda v: v.target_percent).name)
         document = Split(
             version=stored.split.version + 1 if stored else 1,
             written=self._clock(),
-            ranges=sticky.moved(ranges, wanted),
+            ranges=sticky.moved_ranges(ranges, wanted),
             before={variant.name: variant.percent for variant in state.variants},
         )
         self._state.put(sticky.key(endpoint), msgspec.json.encode(document), expect=stored.token if stored else None)

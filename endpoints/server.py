@@ -175,7 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     uri = None if options.model else os.environ.get("AIP_STORAGE_URI")
     try:
-        folder = _fetched(uri) if uri else options.model or CONTAINER_MODEL
+        folder = _fetch(uri) if uri else options.model or CONTAINER_MODEL
         model = load(folder, digest=options.digest)
     except IsthmusError as error:
         print(f"error: the model in {uri or options.model or CONTAINER_MODEL} does not load: {error}", file=sys.stderr, flush=True)
@@ -208,7 +208,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=1024)
 
 
-def _fetched(uri: str) -> Path:
+def _fetch(uri: str) -> Path:
     """A version's folder, from where Vertex AI keeps its copy: a container gets the URI alone. It lives as long as the container."""
     from ..runtime import open_blobs
 

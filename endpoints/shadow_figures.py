@@ -13,7 +13,7 @@ from ..errors import Invalid, NotFound
 from ..reports.results import Shown
 from ..runtime import Project
 from .gateway.streams import SHADOWS
-from .resolving import declared
+from .resolving import endpoint_of
 
 _PAIR = ("version", "shadow_version")
 _COPIES = (  # a row of a stream may stand there twice
@@ -79,7 +79,7 @@ class ShadowFigures(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
     """Of the last `days` dates of the project's clock. NotFound: no such endpoint, or nothing was copied yet. Invalid: it has no shadow."""
-    shadow = declared(project, endpoint).shadow
+    shadow = endpoint_of(project, endpoint).shadow
     if shadow is None:
         raise Invalid(f"endpoints.{endpoint} has no shadow", remedy="shadow: {variant: challenger, share: 10%}")
     if project.target.warehouse.observe(SHADOWS.name) is None:

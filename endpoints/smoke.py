@@ -34,15 +34,15 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
     """To each variant in turn where the target can aim, else by the split. Nothing is shown to anybody, so no exposure is logged."""
     aimed = hosting.aims(project.target.capabilities, project.spec.endpoints[name].routing)
-    return _sent(project, name, [variants[number % len(variants)] if aimed else None for number in range(REQUESTS)], {})
+    return _send(project, name, [variants[number % len(variants)] if aimed else None for number in range(REQUESTS)], {})
 
 
 def smoke_arm(project: Project, name: str, variant: str | None, parameters: Mapping[str, object]) -> Smoke:
     """As a unit of an experiment's arm is answered: aimed at `variant` (None: by the split), with the arm's parameters."""
-    return _sent(project, name, [variant] * REQUESTS, parameters)
+    return _send(project, name, [variant] * REQUESTS, parameters)
 
 
-def _sent(project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]) -> Smoke:
+def _send(project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]) -> Smoke:
     gateway = Gateway(project, name)
     answered, first = 0, None
     try:

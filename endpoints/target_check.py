@@ -32,11 +32,11 @@ def check_target(description: Description, endpoint: Endpoint, target: str, capa
     """What `target` refuses, where it is written."""
     return tuple(
         problem_at(description, key, f"{what} is not supported yet on {target}", f"{remedy}, or choose another target")
-        for key, what, remedy in _refused(endpoint, capabilities)
+        for key, what, remedy in _refusals(endpoint, capabilities)
     )
 
 
-def _refused(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> Iterator[tuple[str, str, str]]:
+def _refusals(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> Iterator[tuple[str, str, str]]:
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..runtime import Project
-from .gateway.capping import caps_of, judged
+from .gateway.capping import caps_of, judge
 from .gateway.rulebook import name_of
 
 
@@ -14,4 +14,4 @@ def unit_counts(project: Project, endpoint: str, unit: str) -> dict[str, dict[st
     """
     caps = caps_of(project.spec.endpoints[endpoint].rules)
     counts = project.target.counters.get(endpoint, unit)
-    return {name_of(cap): by_value for cap, by_value in judged(caps, counts, project.now()).before.items()}
+    return {name_of(cap): by_value for cap, by_value in judge(caps, counts, project.now()).before.items()}

@@ -10,7 +10,7 @@ import msgspec
 
 from ..endpoints.gateway.live_document import Change, Ranges
 from ..endpoints.smoke import Smoke
-from ..endpoints.traffic.split import shown
+from ..endpoints.traffic.split import percent_text
 from ..project.rule_specs import Condition
 from ..reports.results import Shown
 from . import buckets
@@ -40,7 +40,7 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         weights = " / ".join(f"{name} {weight:g}" for name, weight in self.weights.items())
         parts = [self.run, f"layer {self.layer}", f"{self.share:.2f} % of units, buckets {buckets.text(self.ranges)}", weights]
-        parts += [f"holdout {shown(self.holdout)} %"] if self.holdout else []
+        parts += [f"holdout {percent_text(self.holdout)} %"] if self.holdout else []
         parts.append(f"git {self.git}" if self.git else "no git revision")
         head = f"{self.target:<7} " + "   ".join(parts)
         return "\n".join([head, *([f"  runs already (config {self.config}); nothing was changed"] if self.already else self._news())])
@@ -92,7 +92,7 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
     def _ships(self) -> str:
-        held_out = f" except the holdout ({shown(self.holdout)} %)" if self.holdout else ""
+        held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
 
 
@@ -138,7 +138,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         lines = [f"{self.target:<7} {self.run}   {state}{since}{share}   config {self.config}"]
         arms = (f"{name} {weight:g} %{self._units(name)}" for name, weight in self.weights.items())
         both = f"   {' with '.join(self.interleave)}" if self.interleave else ""
-        lines.append(f"  arms    {'   '.join(arms)}{both}" + (f"   holdout {shown(self.holdout)} %" if self.holdout else ""))
+        lines.append(f"  arms    {'   '.join(arms)}{both}" + (f"   holdout {percent_text(self.holdout)} %" if self.holdout else ""))
         if self.seen is not None:
             lines.append(f"  log     units up to config {self.seen}")
         if self.owner:

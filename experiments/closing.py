@@ -14,16 +14,16 @@ import msgspec
 
 from ..endpoints.gateway.live_document import Change, LiveRun
 from ..endpoints.port import EndpointState, VariantState
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..endpoints.traffic import owner
-from ..endpoints.traffic.manual import observed, read_back
-from ..endpoints.traffic.split import shown
+from ..endpoints.traffic.manual import observe, read_back
+from ..endpoints.traffic.split import percent_text
 from ..errors import NotFound, Refused
 from ..pipelines.training.promotion import promote
 from ..project.specs import OF_EVERY_ENDPOINT, Endpoint
 from ..reports.results import Shown
 from ..rollouts import rollout
-from ..rollouts.hand_over import begun, hand_over
+from ..rollouts.hand_over import begun_state, hand_over
 from ..rollouts.states import State
 from ..runtime import Project
 from . import buckets, ownership, runs, startable
@@ -138,7 +138,7 @@ def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) 
     if not run.aims:
         return ["project.yaml's defaults are what has shipped"]
     way = _way(project, frozen, run.ships)
-    ownership.take(project, observed(project, way.endpoint), run.run)
+    ownership.take(project, observe(project, way.endpoint), run.run)
     _shift_all(project, way.endpoint, way.variant)
     steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
     if way.comes_home and way.alias is not None:
@@ -150,7 +150,7 @@ def _below(project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change) 
 def _way(project: Project, frozen: FrozenRun, ships: str) -> _Way:
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
-    serving = _serving(observed(project, name), variant)
+    serving = _serving(observe(project, name), variant)
     declared = next((role for role in _endpoint_spec(project, name).variants if role.name == control), None)
     named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
     return _Way(
@@ -176,15 +176,15 @@ def _serving(endpoint: EndpointState, name: str) -> VariantState:
 
 def _shift_all(project: Project, endpoint: str, variant: str) -> None:
     """All of the traffic to one variant, which the run owns, and seen to be there."""
-    state = observed(project, endpoint)
+    state = observe(project, endpoint)
     split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
     if {other.name: other.target_percent for other in state.variants} != split:
-        routed(project.target).shift(endpoint, split, expect=state.token)
+        routed_endpoints(project.target).shift(endpoint, split, expect=state.token)
     read_back(project, endpoint, split)
 
 
 def _ended_holdout(run: LiveRun) -> str:
-    return f"; the holdout ({shown(buckets.percent(run.holdout))} %) ends with it" if run.holdout else ""
+    return f"; the holdout ({percent_text(buckets.percent(run.holdout))} %) ends with it" if run.holdout else ""
 
 
 def _going_on(project: Project, stored: StoredLive | None, name: str) -> Closed:
@@ -224,7 +224,7 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
     endpoint = frozen.definition.layer.endpoint
     if not frozen.aims:
         return None
-    state = begun(project, endpoint, frozen.run)
+    state = begun_state(project, endpoint, frozen.run)
     if state is None:
         way = _way(project, frozen, ships)
         if not way.comes_home:
@@ -233,12 +233,12 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
         state = hand_over(project, endpoint, to=way.variant, source=way.control, heir_of=frozen.run, who=runs.who(), because=because)
     if not state.released:
         rollout.run_to_end(project, endpoint)
-    return begun(project, endpoint, frozen.run)
+    return begun_state(project, endpoint, frozen.run)
 
 
 def _is_free(project: Project, frozen: FrozenRun) -> bool:
     """Neither the run nor its hand-over has the traffic any more: all was done."""
-    state = begun(project, frozen.definition.layer.endpoint, frozen.run)
+    state = begun_state(project, frozen.definition.layer.endpoint, frozen.run)
     claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
     return (state is None or state.released) and (claim is None or not claim.owner.is_of("experiment", frozen.run))
 

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from ..endpoints.gateway.assignment import Duel
-from ..endpoints.gateway.draft import Arranged, Pick, arranged, coins, drafted
+from ..endpoints.gateway.draft import Arranged, Pick, coins, draft, paired
 from ..endpoints.gateway.log_rows import credit
-from ..endpoints.gateway.ranking import Item, unruled
+from ..endpoints.gateway.ranking import Item, plain_arrangement
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..feature_store.history import entity_key
 from ..formats import decoder
@@ -116,7 +116,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
     of, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {place: Place(entity_key(items[at]), duel.variants[0], None) for place, at in of.pins.items()}
     for pair in of.lanes:
-        picks, begins = drafted(*pair.lanes, coin, begins=begins)
+        picks, begins = draft(*pair.lanes, coin, begins=begins)
         places |= {pair.places[pick.number]: _place(pick, items, duel) for pick in picks}
     return places
 
@@ -125,7 +125,7 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
-    return arranged(*(unruled(order, row["slots"]) for order in orders))
+    return paired(*(plain_arrangement(order, row["slots"]) for order in orders))
 
 
 def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..endpoints import wire
 from ..endpoints.gateway.inputs import union, view_keys
-from ..endpoints.gateway.models import Rows, joined, keys_by_view, names_by_view
+from ..endpoints.gateway.models import Rows, join, keys_by_view, names_by_view
 from ..endpoints.gateway.ranking import as_scores
 from ..endpoints.gateway.request import RankRequest, parsed, shape_of
 from ..endpoints.gateway.rulebook import Rulebook
@@ -152,7 +152,7 @@ class _Version:
     def _rows(self, asked: RankRequest) -> Rows:
         key, ruled = self._spec.entities[asked.entity].key, self._rulebook.features.get(asked.entity, {})
         served = self._reader.read(keys_by_view(asked, self._inputs, ruled, key))
-        return joined(asked, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
+        return join(asked, self._inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
         """By the way that a call takes: what the predictor sees went through JSON."""

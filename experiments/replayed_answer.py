@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..endpoints.gateway.arranging import Candidates, steps
-from ..endpoints.gateway.ranking import Arrangement, Item, Lane, chance, filled, order, unruled
+from ..endpoints.gateway.ranking import Arrangement, Item, Lane, chance, fill, order, plain_arrangement
 from ..feature_store.history import entity_key
 from ..project.rule_specs import Block, Pin, Rule
 from .replay_log import Answer
@@ -38,7 +38,7 @@ def replayed_arrangement(
     best = order(answer.candidates, scores, maximise=maximise)
     slots = answer.slots or len(answer.candidates)
     if answer.eligible is None:
-        return unruled(best, slots)
+        return plain_arrangement(best, slots)
     inside = frozenset(answer.eligible)
     candidates = Candidates(
         items=answer.candidates,
@@ -62,7 +62,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
     """By place, for the version with this exploration. None: the rules, as they are read now, could not have shown these items there with
     these propensities.
     """
-    at_place = {place: (lane, number, at) for lane, number, place, at in filled(arrangement)}
+    at_place = {place: (lane, number, at) for lane, number, place, at in fill(arrangement)}
     number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
     every: list[Likely] = []
     for place in answer.places:
@@ -92,7 +92,7 @@ def members(lane: Lane) -> frozenset[int]:
 
 def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
     """Of an answer that does not explore: the version's probability of other items than were shown, summed over the places."""
-    at_place = {place: (lane, number, at) for lane, number, place, at in filled(arrangement)}
+    at_place = {place: (lane, number, at) for lane, number, place, at in fill(arrangement)}
     number_of = {entity_key(item): at for at, item in enumerate(answer.candidates)}
     return sum(_other(at_place.get(place.position), number_of.get(place.item), explore) for place in answer.places)
 

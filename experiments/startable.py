@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..endpoints.gateway.assignment import uppers
 from ..endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun, Ranges
 from ..endpoints.port import EndpointState
-from ..endpoints.traffic.manual import observed
+from ..endpoints.traffic.manual import observe
 from ..errors import Busy, NotFound, ProjectError, Refused
 from ..project.experiment_specs import INTERLEAVED, Experiment, Layer
 from ..project.names import did_you_mean
@@ -45,7 +45,7 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
     if experiment.aims:
         if problems := check_target(project.description, experiment, project.target.name, project.target.capabilities):
             raise ProjectError(problems)
-        endpoint = observed(project, definition.layer.endpoint)
+        endpoint = observe(project, definition.layer.endpoint)
         _check_variants(project, experiment, endpoint)
         if experiment.interleave is not None:
             return _rivals(experiment.interleave)

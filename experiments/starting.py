@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ..endpoints.gateway.live_document import Change, Live, LiveRun
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import EndpointState
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..endpoints.smoke import Smoke, smoke_arm
 from ..errors import Conflict, Refused, Unavailable
 from ..project.specs import OF_EVERY_ENDPOINT
@@ -39,7 +39,7 @@ def _start(project: Project, before: StoredLive, definition: Definition) -> Star
     layers = startable.layers_with(before.live, layer)
     arms = startable.arms_of(project, definition)
     startable.check_parameters(before.live, definition, arms)
-    endpoint = routed(project.target).observe(layer.endpoint)
+    endpoint = routed_endpoints(project.target).observe(layer.endpoint)
     if definition.experiment.aims:
         ownership.check_free(project, endpoint, definition.experiment.name)
         startable.check_unlike(definition.experiment, arms)

@@ -148,10 +148,10 @@ def _rehearsed(project: Project) -> RolledBack:
     """The example's rollout with a challenger that begins to fail, in virtual time; and the same with nobody who looks."""
     from ..pipelines.run_pages.report_store import keep
     from ..rollouts import report
-    from ..rollouts.rehearse import rehearse, unguarded
+    from ..rollouts.rehearse import rehearse, without_guardrails
 
     scenario = project.folder / SCENARIO
-    guarded, blind = rehearse(project, scenario), unguarded(project, scenario)
+    guarded, blind = rehearse(project, scenario), without_guardrails(project, scenario)
     seen = guarded.decided
     return RolledBack(
         end=guarded.end,

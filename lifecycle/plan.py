@@ -11,7 +11,7 @@ import msgspec
 
 from ..endpoints.gateway.streams import STREAMS
 from ..endpoints.port import VariantSpec
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..errors import MissingDependency, NotFound, ProjectError, Unsupported
 from ..events.port import Column
 from ..events.relations import exposed_name, raw_name, raw_table
@@ -290,7 +290,7 @@ def _static(project: Project) -> Iterator[PlanItem]:
 def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
     from ..adapters import targets
 
-    state = routed(project.target).observe(endpoint.name)
+    state = routed_endpoints(project.target).observe(endpoint.name)
     wanted: dict[str, int] = {}
     missing: list[str] = []
     for variant in endpoint.variants:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from ..endpoints.port import EndpointState
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..events.relations import raw_name
 from ..feature_store.port import TableState
 from ..reports.results import Shown
@@ -85,7 +85,7 @@ def status(project: Project) -> Status:
         target=project.target.name,
         where=place,
         tables=tuple(tables),
-        endpoints={name: routed(project.target).observe(name) for name in project.spec.endpoints},
+        endpoints={name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints},
         hourly_cost=sum(known, Decimal(0)) if len(known) == len(costs) else None,
         experiments=live_lines(project),
     )

@@ -13,7 +13,7 @@ from ..endpoints.port import EndpointSpec, EndpointState, VariantSpec
 from .states import Plan
 
 
-def sized(plan: Plan, stage: int) -> EndpointSpec:
+def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
     """The variants at a stage. The new one's share of what the old one has by declaration, at least its own declaration."""
     return _with(plan.spec, _grown(plan, plan.stages[stage - 1].traffic))
 
@@ -21,7 +21,7 @@ def sized(plan: Plan, stage: int) -> EndpointSpec:
 def home(plan: Plan) -> EndpointSpec:
     """The promoted version also under the old variant's name, as large as the variant that serves."""
     serving = _grown(plan, Decimal(100))
-    return _with(sized(plan, len(plan.stages)), msgspec.structs.replace(serving, name=plan.source))
+    return _with(sized_spec(plan, len(plan.stages)), msgspec.structs.replace(serving, name=plan.source))
 
 
 def final(plan: Plan) -> EndpointSpec:

@@ -11,7 +11,7 @@ from ..endpoints.minutes import floor_minute
 from ..endpoints.minutes import settled_by as settled
 from ..endpoints.port import EndpointSpec, EndpointState
 from ..endpoints.revision import revision_of
-from ..endpoints.traffic.convergence import converged
+from ..endpoints.traffic.convergence import has_converged
 from ..project.specs import OfficeHours
 from .capacity import alone, final, home
 from .states import Observation, Plan, State
@@ -42,7 +42,7 @@ def is_served(state: State, endpoint: EndpointState) -> bool:
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
     """The intent serves, the variants are the spec's, everything is ready."""
-    return converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
+    return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
 
 
 def is_ready(state: State, endpoint: EndpointState) -> bool:

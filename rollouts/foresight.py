@@ -12,7 +12,7 @@ from ..endpoints.port import EndpointSpec
 from ..errors import IsthmusError
 from ..runtime import Project
 from ..target import Estimate, attribute
-from .capacity import home, sized
+from .capacity import home, sized_spec
 from .seen import foresight, traffic_of
 from .states import Plan
 
@@ -45,7 +45,7 @@ def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
 
 def _more(project: Project, plan: Plan) -> Decimal | None:
     """Of the largest of its stages, beside what runs now."""
-    largest = [_hourly(project, spec) for spec in (*(sized(plan, stage + 1) for stage in range(len(plan.stages))), home(plan))]
+    largest = [_hourly(project, spec) for spec in (*(sized_spec(plan, stage + 1) for stage in range(len(plan.stages))), home(plan))]
     now = _hourly(project, plan.spec)
     known = [cost for cost in largest if cost is not None]
     return None if now is None or len(known) < len(largest) else max(known) - now

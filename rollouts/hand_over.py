@@ -13,7 +13,7 @@ import msgspec
 
 from ..endpoints.port import EndpointSpec, EndpointState, VariantSpec
 from ..endpoints.revision import revision_of
-from ..endpoints.traffic.manual import observed
+from ..endpoints.traffic.manual import observe
 from ..errors import Refused
 from ..lease import Lease
 from ..project.specs import Endpoint, Rollout, RolloutStep
@@ -24,7 +24,7 @@ from .planning import traits_of
 from .states import Plan, State
 
 
-def begun(project: Project, endpoint: str, heir_of: str) -> State | None:
+def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
     """The hand-over from a run of an experiment, where it was begun: it is the endpoint's newest rollout."""
     stored = documents.read(project.target.state, endpoint)
     return stored.state if stored is not None and stored.state.plan.heir_of == heir_of else None
@@ -36,7 +36,7 @@ def hand_over(project: Project, endpoint: str, *, to: str, source: str, heir_of:
     Nothing moves until somebody drives it: rollout.run_to_end, tick. Refused: `to` has not all of the traffic, other variants run than can
     be told apart, or another rollout has not ended.
     """
-    if (state := begun(project, endpoint, heir_of)) is not None:
+    if (state := begun_state(project, endpoint, heir_of)) is not None:
         return state
     plan = _plan(project, endpoint, source=source, to=to, heir_of=heir_of)
     now = project.wall()
@@ -61,7 +61,7 @@ def hand_over(project: Project, endpoint: str, *, to: str, source: str, heir_of:
 
 
 def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> Plan:
-    state, declared = observed(project, endpoint), project.spec.endpoints[endpoint]
+    state, declared = observe(project, endpoint), project.spec.endpoints[endpoint]
     _check_serves(state, to)
     everything = RolloutStep(traffic=Decimal(100), bake=timedelta(0))
     plan = planning.plan(

@@ -35,7 +35,7 @@ def is_alone(state: State) -> bool:
     return state.plan.stages[stage - 1].traffic == 100
 
 
-def judged(state: State, seen: Observation, now: datetime, *, plan: Plan | None = None) -> tuple[State, str]:
+def judge(state: State, seen: Observation, now: datetime, *, plan: Plan | None = None) -> tuple[State, str]:
     """The state with the new minutes' checks, at most MOST_MINUTES; why it must be aborted, or "".
 
     `plan`: who is judged beside whom, where it is not the rollout's.

@@ -35,7 +35,7 @@ _Warning = tuple[int, str, str | None] | None  # of which step, what, remedy
 def _requests(rollout: Rollout) -> _Warning:
     needs = [
         (guardrail.min_requests / (step.bake.total_seconds() * share), number, guardrail.min_requests, step.bake, share)
-        for number, share, guardrail in _judged(rollout)
+        for number, share, guardrail in _judged_parts(rollout)
         for step in [rollout.steps[number - 1]]
     ]
     if not needs:
@@ -48,7 +48,7 @@ def _requests(rollout: Rollout) -> _Warning:
 def _minutes_that_count(rollout: Rollout) -> _Warning:
     needs = [
         (METRICS[guardrail.metric].least / (60 * share), number, guardrail.metric, share)
-        for number, share, guardrail in _judged(rollout)
+        for number, share, guardrail in _judged_parts(rollout)
         if METRICS[guardrail.metric].kind == "latency"
     ]
     if not needs:
@@ -62,7 +62,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
 
 def _proof(rollout: Rollout) -> _Warning:
     needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
-    for number, _share, guardrail in _judged(rollout):
+    for number, _share, guardrail in _judged_parts(rollout):
         if METRICS[guardrail.metric].kind == "rate":
             continue
         sides = 1 if guardrail.max_shift is None else 2
@@ -82,7 +82,7 @@ def _nothing_absolute(rollout: Rollout) -> _Warning:
     return len(rollout.steps), "at 100 % nothing is judged: every guardrail compares with the old variant", "add one with a max"
 
 
-def _judged(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
+def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
     """(step, the smaller part of the traffic that is judged, guardrail)."""
     return [
         (number, min(share, 1 - share) if guardrail.max is None else share, guardrail)

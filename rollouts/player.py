@@ -20,11 +20,11 @@ from .controller import look
 from .documents import Stored
 from .planning import beginning
 from .ports import Ports
-from .rehearsal import Happened, Rehearsal, judged
+from .rehearsal import Happened, Rehearsal, judge
 from .scenario import Event, Killed, Person, Provider, Scenario, Second, Somebody, Stopped
 from .setting import Setting
 from .states import Phase, Plan, State
-from .traps import ControllerDied, Trap, Traps, trapped
+from .traps import ControllerDied, Trap, Traps, trapped_ports
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _LONGEST = timedelta(days=14)  # of virtual time
@@ -55,7 +55,7 @@ def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Reh
         minutes={variant: tuple(minutes) for variant, minutes in setting.minutes().items()},
         seconds=time.perf_counter() - began,
     )
-    return judged(rehearsal)
+    return judge(rehearsal)
 
 
 @final
@@ -144,7 +144,7 @@ class _Player:
 
     def start_controller(self) -> None:
         name = next(self.names)
-        self.controllers[name] = trapped(self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint))
+        self.controllers[name] = trapped_ports(self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint))
 
     def happen(self, event: Event) -> None:
         self.ahead.remove(event)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.gateway.streams import EXPOSURES
 from ..endpoints.port import Window
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..endpoints.smoke import example_request, smoke
-from ..endpoints.traffic.manual import observed
+from ..endpoints.traffic.manual import observe
 from ..errors import NotFound, Unavailable
 from ..runtime import Project
 from .ports import Ports
@@ -29,7 +29,7 @@ def ports_of(project: Project) -> Ports:
     target = project.target
 
     def tried(endpoint: str, variant: str) -> None:
-        running = {state.name: state for state in observed(project, endpoint).variants}
+        running = {state.name: state for state in observe(project, endpoint).variants}
         if variant not in running:
             raise Unavailable(f"{endpoint} runs no variant {variant} any more", remedy=f"isthmus endpoints list; isthmus deploy {endpoint}")
         if was_adopted(target.registry.get(running[variant].model, running[variant].version)):
@@ -47,7 +47,7 @@ def ports_of(project: Project) -> Ports:
 
     return Ports(
         state=target.state,
-        endpoints=routed(target),
+        endpoints=routed_endpoints(target),
         metrics=target.metrics,
         registry=target.registry,
         blobs=target.blobs,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from ..endpoints.traffic.split import shown
+from ..endpoints.traffic.split import percent_text
 from ..project.quantities import duration_text
 from ..reports.results import Shown
 from .documents import KeptMinutes
@@ -79,7 +79,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
-        lines = [*_wrapped("virtual", (*self._timeline(), f"{self.seconds:.1f} s"))]
+        lines = [*_wrap("virtual", (*self._timeline(), f"{self.seconds:.1f} s"))]
         figures = f"  {self.failed:,} of {self.requests:,} requests failed"
         if self.seen is not None and self.events:
             figures += f"; seen {_minutes(self.seen.at - self.events[0].at)} after it began"
@@ -98,7 +98,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
             yield f"{_clock(at - self.started)} {text}"
 
 
-def judged(rehearsal: Rehearsal) -> Rehearsal:
+def judge(rehearsal: Rehearsal) -> Rehearsal:
     """With what is not as the scenario expects it."""
     return msgspec.structs.replace(rehearsal, unexpected=tuple(_unexpected(rehearsal)))
 
@@ -124,17 +124,17 @@ _TOLD = ("held", "waiting", "drift", "late", "lost", "handed", "promoted", "paus
 def _clause(entry: Entry, state: State) -> str:
     """An entry in a few words; "" for what only the history tells."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
-        return f"{shown(entry.percent)} %"
+        return f"{percent_text(entry.percent)} %"
     if entry.what == "check":
         return ", ".join(f"{check.guardrail} {check.verdict.upper()}" for check in entry.checks if check.verdict == "fail")
     if entry.what == "aborted":
-        return "aborted, " + "/".join(map(shown, state.intent.values()))
+        return "aborted, " + "/".join(map(percent_text, state.intent.values()))
     if entry.what in _TOLD:
         return entry.what + (f": {entry.why}" if entry.why else "")
     return "start" if entry.what == "started" else ""
 
 
-def _wrapped(first: str, parts: tuple[str, ...]) -> Iterator[str]:
+def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
     line = first
     for part in parts:
         if len(line) + 2 + len(part) > _WIDTH and line.strip():

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..endpoints.port import EndpointState
-from ..endpoints.router import RoutedEndpoints, routed
+from ..endpoints.router import RoutedEndpoints, routed_endpoints
 from ..errors import NotFound
 from ..pipelines.models import predictor
 from ..project.specs import Model
@@ -30,9 +30,9 @@ def stand_up(target: Target, plan: Plan) -> None:
             target.registry.set_alias(variant.model, alias, variant.version)
     host = RoutedEndpoints(target.endpoints, target.state, lambda: _LONG_AGO)  # a split that has served for long, on any clock
     host.apply(plan.spec)
-    ready = _settled(target, plan.spec.name)
+    ready = _settle(target, plan.spec.name)
     host.shift(plan.spec.name, plan.initial, expect=ready.token)
-    _settled(target, plan.spec.name)
+    _settle(target, plan.spec.name)
 
 
 def _register(target: Target, model: str, version: int) -> None:
@@ -47,13 +47,13 @@ def _register(target: Target, model: str, version: int) -> None:
             target.registry.register(model, uri=uri, digest=digest, image=str(target.profile.options.get("image") or "isthmus"))
 
 
-def _settled(target: Target, name: str) -> EndpointState:
+def _settle(target: Target, name: str) -> EndpointState:
     """Once it is ready, as late as the provider's own clock says; its clock is moved meanwhile."""
     script = target.extra("traffic_script")  # noqa: S610  not Django's
 
     def later() -> EndpointState:
         script.advance(_MINUTE)
-        state = routed(target).observe(name)
+        state = routed_endpoints(target).observe(name)
         if state is None:
             raise NotFound(f"there is no endpoint {name}")
         return state

@@ -35,13 +35,13 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
 def rehearse_in(project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
     """In another setting than the scripted world. It is closed afterwards."""
     scenario = read(Path(path), project.spec.rollouts)
-    return _played(project, scenario, project.spec.rollouts[scenario.rollout], setting)
+    return _play(project, scenario, project.spec.rollouts[scenario.rollout], setting)
 
 
-def unguarded(project: Project, path: str | Path) -> Rehearsal:
+def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
     """The same scenario with nobody who looks: no guardrail decides, and no step waits for a person."""
     scenario = read(Path(path), project.spec.rollouts)
-    return _played(project, scenario, blind(project.spec.rollouts[scenario.rollout]), partial(_world_of, project.target))
+    return _play(project, scenario, blind(project.spec.rollouts[scenario.rollout]), partial(_world_of, project.target))
 
 
 def blind(rollout: Rollout) -> Rollout:
@@ -52,9 +52,9 @@ def blind(rollout: Rollout) -> Rollout:
     )
 
 
-def _played(project: Project, scenario: Scenario, rollout: Rollout, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
+def _play(project: Project, scenario: Scenario, rollout: Rollout, setting: Callable[[Scenario, Plan], Setting]) -> Rehearsal:
     endpoint = project.spec.endpoints[rollout.endpoint]
-    planned = rehearsed(rollout, endpoint, traits_of(project.target, endpoint.routing))
+    planned = plan_of(rollout, endpoint, traits_of(project.target, endpoint.routing))
     stage = setting(scenario, planned)
     try:
         return play(scenario, planned, rollout.endpoint, stage)
@@ -62,7 +62,7 @@ def _played(project: Project, scenario: Scenario, rollout: Rollout, setting: Cal
         stage.close()
 
 
-def rehearsed(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
+def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
     """The plan with versions 1, 2, ... of each variant's model, from the split that is declared. Invalid: a third variant has traffic."""
     if others := [v.name for v in endpoint.variants if v.traffic and v.name not in (rollout.source, rollout.to)]:
         raise Invalid(

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ..endpoints.traffic.split import shown
+from ..endpoints.traffic.split import percent_text
 from ..project.guardrails import METRICS
 from ..project.specs import Guardrail
 from ..reports import page, plots
 from . import documents
 from .documents import KeptMinutes
 from .ports import Ports
-from .retrace import Point, retraced
+from .retrace import Point, retrace
 from .states import Entry, State
 
 Kind = Literal["line", "dots"]
@@ -44,7 +44,7 @@ def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes
 
 def parts(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> list[str]:
     """The page without its heading and its foot."""
-    points = retraced(state.plan, bakes)
+    points = retrace(state.plan, bakes)
     return [
         _verdict(state),
         page.section("Traffic", _traffic(state, entries, bakes), page.words(_MARKS, "soft")),
@@ -60,7 +60,7 @@ _MARKS = "The line is what was served, as it was read back; measured is the shar
 def about(state: State) -> str:
     versions = {variant.name: f"{variant.model}@{variant.version}" for variant in state.plan.spec.variants}
     new, old = state.plan.to, state.plan.source
-    steps = ", ".join(f"{shown(stage.traffic)} % for {stage.bake // _MINUTE} min" for stage in state.plan.stages)
+    steps = ", ".join(f"{percent_text(stage.traffic)} % for {stage.bake // _MINUTE} min" for stage in state.plan.stages)
     return f"{old} {versions[old]} to {new} {versions[new]}: {steps}. Started {_time(state.started)}."
 
 
@@ -203,7 +203,7 @@ def _across(end: float) -> plots.Axis:
 
 
 def _percent(entry: Entry) -> str:
-    return "" if entry.percent is None else f"{shown(entry.percent)} %"
+    return "" if entry.percent is None else f"{percent_text(entry.percent)} %"
 
 
 def _power(evidence: float) -> float:

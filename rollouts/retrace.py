@@ -24,7 +24,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     check: Check
 
 
-def retraced(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
+def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
     """By guardrail, in the order of their times. Of a long bake every so many minutes, and always the last."""
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):

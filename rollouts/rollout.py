@@ -18,9 +18,9 @@ from typing import Literal
 import msgspec
 
 from ..endpoints.port import EndpointState
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..endpoints.traffic import owner
-from ..endpoints.traffic.manual import observed
+from ..endpoints.traffic.manual import observe
 from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
 from ..reports.results import Rows, Shown
@@ -34,7 +34,7 @@ from .judging import standing
 from .planning import beginning
 from .project_ports import ports_of
 from .rehearse import rehearse as rehearse  # noqa: PLC0414  im.rollout.rehearse
-from .startable import differs, planned
+from .startable import differs, plan_of
 from .states import Entry, Plan, State
 from .status import Status, plan_text, status_of
 from .telling import tell
@@ -90,7 +90,7 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
         last = documents.read(store, endpoint)
         if last is not None:
             _check_over(last.state)
-        plan = planned(project, endpoint)
+        plan = plan_of(project, endpoint)
         ahead = foresee(project, endpoint, plan)
         _check_owner(project, endpoint)
 
@@ -103,7 +103,7 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
 
 def _check_owner(project: Project, endpoint: str) -> None:
     claim = owner.read(project.target.state, endpoint)
-    if claim is not None and owner.holds(claim.owner, observed(project, endpoint), project.wall()):
+    if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
         raise owner.refusal(endpoint, claim.owner)
 
 
@@ -128,16 +128,16 @@ def status(project: Project, endpoint: str) -> Status:
     return status_of(
         project.target.name,
         state,
-        _observed(project, endpoint),
+        _observe(project, endpoint),
         project.wall(),
         project_differs=state.phase != "ended" and differs(project, endpoint, state.plan),
     )
 
 
-def _observed(project: Project, endpoint: str) -> EndpointState | None:
+def _observe(project: Project, endpoint: str) -> EndpointState | None:
     """None: absent, or it cannot be read now. What was asked of the rollout is written all the same."""
     try:
-        return routed(project.target).observe(endpoint)
+        return routed_endpoints(project.target).observe(endpoint)
     except IsthmusError:
         return None
 

@@ -6,10 +6,10 @@ import msgspec
 
 from ..endpoints.gateway.inputs import was_adopted
 from ..endpoints.port import EndpointSpec, EndpointState, VariantState
-from ..endpoints.resolving import declared, resolve
+from ..endpoints.resolving import endpoint_of, resolve
 from ..endpoints.revision import revision_of
-from ..endpoints.traffic.manual import observed
-from ..endpoints.traffic.split import shown
+from ..endpoints.traffic.manual import observe
+from ..endpoints.traffic.split import percent_text
 from ..errors import Busy, Invalid, NotFound, ProjectError, Refused
 from ..project.names import did_you_mean
 from ..project.specs import Rollout
@@ -19,14 +19,14 @@ from .states import Plan
 from .target_check import check_target
 
 
-def planned(project: Project, endpoint: str) -> Plan:
+def plan_of(project: Project, endpoint: str) -> Plan:
     """The rollout of project.yaml on what runs now, versions in the place of aliases.
 
     NotFound: no such rollout, or endpoint. Invalid, Unsupported: a variant or a step that cannot be. Busy: a variant is not ready.
     Refused: the version was rejected or is the old one, a third variant has traffic, or other versions run than project.yaml names.
     """
-    rollout, endpoint_spec = _declared_rollout(project, endpoint), declared(project, endpoint)
-    state = observed(project, endpoint)
+    rollout, endpoint_spec = _declared_rollout(project, endpoint), endpoint_of(project, endpoint)
+    state = observe(project, endpoint)
     old, new = _variant(state, rollout.source, "from"), _variant(state, rollout.to, "to")
     spec = _with_counts(resolve(project, endpoint_spec, state).spec, state)
     _check_running(project, spec, state)
@@ -116,8 +116,9 @@ def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None
 def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
     for variant in state.variants:
         if variant.name not in pair and variant.target_percent > 0:
+            share = percent_text(variant.target_percent)
             raise Refused(
-                f"{state.name}: {variant.name} has {shown(variant.target_percent)} % of the traffic; a rollout moves that of two variants",
+                f"{state.name}: {variant.name} has {share} % of the traffic; a rollout moves that of two variants",
                 remedy=f"move it away first: isthmus traffic {state.name} {variant.name}=0 ...",
             )
 
@@ -128,8 +129,8 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
         raise ProjectError(problems)
     if rollout.steps[0].traffic <= new.target_percent:
         raise Invalid(
-            f"{target.name} {rollout.endpoint}: step 1 is {shown(rollout.steps[0].traffic)} %, and {new.name} has "
-            f"{shown(new.target_percent)} % already",
+            f"{target.name} {rollout.endpoint}: step 1 is {percent_text(rollout.steps[0].traffic)} %, and {new.name} has "
+            f"{percent_text(new.target_percent)} % already",
             remedy=f"begin above it, or take traffic back first: isthmus traffic {rollout.endpoint} {new.name}=0",
         )
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 from ..endpoints.port import EndpointState
-from ..endpoints.traffic.split import shown
+from ..endpoints.traffic.split import percent_text
 from ..lease import LENGTH
 from ..reports.results import Shown
 from .states import Check, Entry, Plan, State
@@ -29,7 +29,7 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     project_differs: bool = False  # project.yaml says something else by now
 
     def __str__(self) -> str:
-        lines = [*_unwatched(self), *_headlines(self), *map(_checked, _checks(self.state)), *_asks(self)]
+        lines = [*_nobody_looks(self), *_headlines(self), *map(_check_line, _checks(self.state)), *_asks(self)]
         if self.project_differs and self.state.phase != "ended":
             lines.append("note   project.yaml has changed since: this rollout keeps the plan that it began with")
         return "\n".join(lines)
@@ -44,9 +44,9 @@ def plan_text(plan: Plan) -> str:
     """`champion ranker@1 -> challenger ranker@2   10 % -> 25 % 10m -> 50 % 30m, then a person -> 100 % 30m`."""
     versions = {variant.name: f"{variant.model}@{variant.version}" for variant in plan.spec.variants}
     steps = " -> ".join(
-        f"{shown(stage.traffic)} % {duration(stage.bake)}{', then a person' if stage.pause else ''}" for stage in plan.stages
+        f"{percent_text(stage.traffic)} % {duration(stage.bake)}{', then a person' if stage.pause else ''}" for stage in plan.stages
     )
-    begins = shown(plan.initial.get(plan.to, Decimal(0)))
+    begins = percent_text(plan.initial.get(plan.to, Decimal(0)))
     return f"{plan.source} {versions[plan.source]} -> {plan.to} {versions[plan.to]}   {begins} % -> {steps}"
 
 
@@ -59,7 +59,7 @@ def duration(span: timedelta) -> str:
     return "".join(f"{value}{unit}" for value, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if value)
 
 
-def _unwatched(status: Status) -> list[str]:
+def _nobody_looks(status: Status) -> list[str]:
     state = status.state
     seen = looked_at(state)
     if state.phase == "ended" or seen is None or status.now - seen <= UNWATCHED:
@@ -79,15 +79,15 @@ def _headlines(status: Status) -> list[str]:
     state, plan = status.state, status.state.plan
     share = (status.serves or state.intent or plan.initial).get(plan.to, Decimal(0))
     if state.phase == "ended":
-        return [_ended(status)]
+        return [_end_text(status)]
     where = f"step {state.stage} of {len(plan.stages)}"
     bar = "#" * int(share * _BAR / 100)
-    return [f"{state.id}  {where}   {plan.to} {shown(share)} % [{bar.ljust(_BAR, '-')}]   {_phase(status)}{_by(status)}"]
+    return [f"{state.id}  {where}   {plan.to} {percent_text(share)} % [{bar.ljust(_BAR, '-')}]   {_phase(status)}{_by(status)}"]
 
 
-def _ended(status: Status) -> str:
+def _end_text(status: Status) -> str:
     state = status.state
-    split = "   ".join(f"{name} {shown(percent)} %" for name, percent in (status.serves or state.intent).items())
+    split = "   ".join(f"{name} {percent_text(percent)} %" for name, percent in (status.serves or state.intent).items())
     when = f" at {state.ended:%H:%M:%S}" if state.ended else ""
     took = f" after {duration(state.ended - state.started)}" if state.ended else ""
     why = f": {state.cause}" if state.cause else ""
@@ -129,7 +129,7 @@ def _checks(state: State) -> Iterable[Check]:
     return (tally.check for tally in state.checks.values()) if state.phase not in ("ended", "handing") else ()
 
 
-def _checked(check: Check) -> str:
+def _check_line(check: Check) -> str:
     return f"  {check_text(check)}"
 
 
@@ -141,7 +141,7 @@ def _asks(status: Status) -> list[str]:
         return [f"next   isthmus rollout promote {name} (ends the grace time now)   or   abort {name}"]
     if state.phase == "baking":
         following = state.stage < len(state.plan.stages)
-        step = f"next step {shown(state.plan.stages[state.stage].traffic)} %" if following else "promoted then"
+        step = f"next step {percent_text(state.plan.stages[state.stage].traffic)} %" if following else "promoted then"
         if state.hold_until:
             return [f"without data the traffic goes back at {state.hold_until:%H:%M} UTC    isthmus rollout pause | abort {name}"]
         when = f" at {state.bake_until:%H:%M} UTC" if state.bake_until and status.now < state.bake_until else ""
@@ -167,7 +167,7 @@ def history_text(entries: Iterable[Entry]) -> str:
 
 
 def _line(entry: Entry) -> str:
-    share = "" if entry.percent is None else f"{shown(entry.percent)} %"
+    share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""
     seen = "   ".join(f"{check.guardrail} {check.why} {check.verdict}" for check in entry.checks)
     window = f"window {entry.window[0]:%H:%M}-{entry.window[1]:%H:%M}" if entry.window else ""

@@ -29,10 +29,10 @@ def check_target(description: Description, rollout: Rollout, target: str, capabi
             try:
                 representable({rollout.to: step.traffic}, resolution=resolution, where=target)
             except Unsupported as error:
-                key = _written(description, rollout, (f"steps[{position}].traffic", "step"))
+                key = _written_key(description, rollout, (f"steps[{position}].traffic", "step"))
                 problems.append(problem_at(description, key or f"rollouts.{rollout.endpoint}", error.message, error.remedy))
         if isinstance(delay, timedelta) and step.bake < delay + SPARE:
-            key = _written(description, rollout, (f"steps[{position}].bake", "every", "bake"))
+            key = _written_key(description, rollout, (f"steps[{position}].bake", "every", "bake"))
             late = f"metrics come up to {duration_text(delay)} late" if delay else "a minute is judged when it is over"
             message = f"{duration_text(step.bake)} is too short on {target}, where {late}"
             if key:  # else the last step, which nobody wrote: it takes the longest bake, which is told already
@@ -40,6 +40,6 @@ def check_target(description: Description, rollout: Rollout, target: str, capabi
     return tuple(dict.fromkeys(problems))
 
 
-def _written(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
+def _written_key(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
     """The first that the project has: steps of a linear or blue-green rollout have no keys of their own."""
     return next((key for key in (f"rollouts.{rollout.endpoint}.{key}" for key in keys) if key in description.places), None)

@@ -11,7 +11,7 @@ import msgspec
 from ..endpoints import hosting
 from ..endpoints.minutes import floor_minute
 from ..endpoints.port import Bucket, EndpointState, MetricSource, TrafficMinute, TrafficScript, Window
-from ..endpoints.router import routed
+from ..endpoints.router import routed_endpoints
 from ..errors import Busy, NotFound, Unavailable
 from ..storage import wait
 from ..target import Call, Target
@@ -54,7 +54,7 @@ class TargetSetting:
         self._busy_until = start
         self._moved = True  # somebody called since the endpoint was looked at
         self._seen: EndpointState | None = None
-        self._outside = self._opened()
+        self._outside = self._open_target()
         self._takes = traits_of(self._outside).takes
         self._script: TrafficScript = self._outside.extra("traffic_script")  # noqa: S610  not Django's
 
@@ -62,7 +62,7 @@ class TargetSetting:
         return self._now
 
     def ports(self) -> Ports:
-        target = self._opened()
+        target = self._open_target()
 
         def smoke(endpoint: str, variant: str) -> None:
             aimed = hosting.aims(target.capabilities, self._state().routing)
@@ -70,7 +70,7 @@ class TargetSetting:
 
         return Ports(
             state=target.state,
-            endpoints=routed(target),
+            endpoints=routed_endpoints(target),
             metrics=_Metrics(target.metrics, lambda: self._outage),
             registry=target.registry,
             blobs=target.blobs,
@@ -82,7 +82,7 @@ class TargetSetting:
         end = self._now + span
         while self._now < end:
             minute = floor_minute(self._now)
-            state = self._settled()
+            state = self._settle()
             still = state.phase == "ready" and self._now >= self._busy_until
             stop = min(end, minute + _MINUTE, self._now + (_MINUTE if still else _STEP))
             self._traffic.add(serving_split(state), stop - self._now)
@@ -121,26 +121,26 @@ class TargetSetting:
         for target in self._targets:
             target.close()
 
-    def _opened(self) -> Target:
+    def _open_target(self) -> Target:
         target = self._open()
         target.clock = self.now
-        target.calls.listeners.append(self._called)
+        target.calls.listeners.append(self._on_call)
         self._targets.append(target)
         return target
 
-    def _called(self, call: Call) -> None:
+    def _on_call(self, call: Call) -> None:
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
         """As it serves now: read again when it may have changed."""
         if self._moved or self._seen is None or self._seen.phase != "ready" or self._seen.routing == "sticky":
-            self._seen = routed(self._outside).observe(self._endpoint)
+            self._seen = routed_endpoints(self._outside).observe(self._endpoint)
             self._moved = False
         if self._seen is None:
             raise NotFound(f"there is no endpoint {self._endpoint} any more")
         return self._seen
 
-    def _settled(self) -> EndpointState:
+    def _settle(self) -> EndpointState:
         """As it serves now. What starts processes on this machine takes no virtual time: it is waited for."""
         if self._takes:
             return self._state()
@@ -150,7 +150,7 @@ class TargetSetting:
         for variant, minute in minutes.items():
             self._minutes.setdefault(variant, []).append(minute)
         there = {variant.name for variant in self._state().variants}  # what was removed in this minute has no metrics to add to
-        if sent := [_sent(variant, minute) for variant, minute in minutes.items() if variant in there]:
+        if sent := [_traffic_minute(variant, minute) for variant, minute in minutes.items() if variant in there]:
             moved = self._moved
             self._script.add(self._endpoint, sent)
             self._moved = moved
@@ -160,7 +160,7 @@ class TargetSetting:
         state = self._state()
         if state.phase == "ready":
             try:
-                routed(self._outside).shift(self._endpoint, target_split(state), expect=state.token)
+                routed_endpoints(self._outside).shift(self._endpoint, target_split(state), expect=state.token)
             except Busy:
                 return
 
@@ -176,7 +176,7 @@ class _Metrics:
         return self._metrics.read(endpoint, window)
 
 
-def _sent(variant: str, minute: Minute) -> TrafficMinute:
+def _traffic_minute(variant: str, minute: Minute) -> TrafficMinute:
     return TrafficMinute(
         variant=variant,
         start=minute.start,

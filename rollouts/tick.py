@@ -17,9 +17,9 @@ from .convergence import is_lost, target_split
 from .moves import Step, note, to_aborting, to_ended
 from .phases.baking import baking
 from .phases.before import shifting, sizing, starting
-from .phases.ending import aborting, ended
+from .phases.ending import aborting, end
 from .phases.handing import handing
-from .phases.promoted import promoted
+from .phases.promoted import promote
 from .states import Observation, Phase, State, Wish
 
 _PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
@@ -28,10 +28,10 @@ _PHASES: dict[Phase, Callable[[State, Observation, datetime], Step]] = {
     "shifting": shifting,
     "baking": baking,
     "waiting": baking,
-    "promoted": promoted,
+    "promoted": promote,
     "handing": handing,
     "aborting": aborting,
-    "ended": ended,
+    "ended": end,
 }
 _ABORTABLE = ("starting", "sizing", "shifting", "baking", "waiting", "promoted")
 _CHANGED = "changed"  # no target's token: somebody changed the endpoint between our look and our touch

@@ -53,7 +53,7 @@ class Traps:
             trap.springs(controller)
 
 
-def trapped(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
+def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
     """A controller's ports. `document`: the key whose writing is its `write`."""
     return msgspec.structs.replace(
         ports, endpoints=_Endpoints(ports.endpoints, traps, controller), state=_State(ports.state, traps, controller, document)

@@ -83,7 +83,7 @@ def test_a_request_goes_on_with_its_caller_s_trace(told):
     async def ask():
         headers = [(b"traceparent", CALLER.encode())]
         scope = {"type": "http", "method": "POST", "path": "/rank", "headers": headers}
-        await listening._observed(answer)(scope, None, sent)
+        await listening._with_spans(answer)(scope, None, sent)
 
     async def sent(_message): ...
 

@@ -49,7 +49,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def failed(status: int, message: str, remedy: str | None = None, *, endpoint: str = "") -> Answer:
+def failure(status: int, message: str, remedy: str | None = None, *, endpoint: str = "") -> Answer:
     return Answer(status=status, body=_encode({"error": message, "remedy": remedy}), endpoint=endpoint)
 
 

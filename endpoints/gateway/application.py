@@ -14,7 +14,7 @@ import msgspec
 
 from ..door import OPEN_PATHS, TOKEN, Door, ambiguous, is_loopback, refusal
 from . import ofrep
-from .answers import Answer, failed
+from .answers import Answer, failure
 from .calls import Calls
 from .service import Service
 
@@ -154,7 +154,7 @@ class Application:
             return
         except Exception as error:  # noqa: BLE001  whoever asked must hear, in the words of this API
             traceback.print_exc()
-            answer, kind = failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
+            answer, kind = failure(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
         headers = [(b"content-type", kind)]
         if answer.status != 304:  # its length would be that of a 200 (RFC 9110, 8.6)
             headers.append((b"content-length", str(len(answer.body)).encode()))
@@ -173,7 +173,7 @@ class Application:
 
     async def _answer(self, service: Service, scope: Scope, receive: Receive) -> tuple[Answer, bytes]:
         path, headers = scope["path"], dict(scope["headers"])
-        answer = self._refused(scope, headers)
+        answer = self._refusal(scope, headers)
         if answer is None and _method(path) == "POST":
             answer = await self._post(service, receive, headers, path)
         if answer is not None:
@@ -185,33 +185,33 @@ class Application:
             return await self._health(service), _JSON
         return Answer(status=200, body=_ALIVE if path == "/ping" else service.openapi(token=self._door.token is not None)), _JSON
 
-    def _refused(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
+    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
         path = scope["path"].encode()
         refused = ambiguous(scope["headers"]) or refusal(self._door, scope["method"].encode(), path, headers)
         if refused is not None:
-            return failed(refused.status, refused.message)
+            return failure(refused.status, refused.message)
         if not (self._listening or self._door.token or path in OPEN_PATHS or _at_loopback(scope)):
-            return failed(403, f"other machines reach this address: set {TOKEN} where the server runs")
+            return failure(403, f"other machines reach this address: set {TOKEN} where the server runs")
         method = _method(scope["path"])
         if method is None:
-            return failed(404, "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()))
-        return failed(405, f"it takes {method}") if scope["method"] != method else None
+            return failure(404, "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()))
+        return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     async def _post(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str) -> Answer:
         parts: list[bytes] = []
         try:
             await self._receive_body(receive, headers, parts)
             if self._inside >= THREADS + WAITING:
-                return failed(503, f"{WAITING} requests wait already", "try again, or start more --workers")
+                return failure(503, f"{WAITING} requests wait already", "try again, or start more --workers")
             self._inside += 1
             try:
-                return await self._in_thread(self._rankings, _called, service.calls, path, b"".join(parts), headers)
+                return await self._in_thread(self._rankings, _dispatch, service.calls, path, b"".join(parts), headers)
             finally:
                 self._inside -= 1
         except _TooLarge:
-            return failed(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates, or track fewer events, a request")
+            return failure(413, f"the body is above {MAX_BYTES:,} bytes", "rank fewer candidates, or track fewer events, a request")
         except _Full:
-            return failed(503, f"the requests that are here have {MOST_BODIES:,} bytes", "try again, or start more --workers")
+            return failure(503, f"the requests that are here have {MOST_BODIES:,} bytes", "try again, or start more --workers")
         finally:
             self._bodies -= sum(map(len, parts))
 
@@ -262,7 +262,7 @@ def _is_flag(path: str) -> bool:
     return path == ofrep.PATH or (path.startswith(f"{ofrep.PATH}/") and len(path) > len(ofrep.PATH) + 1)
 
 
-def _called(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
     return calls.flag(path[len(ofrep.PATH) + 1 :], body) if _is_flag(path) else _POSTS[path](calls, body)

@@ -57,12 +57,12 @@ def steps(rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str
     """The last one is what is shown; and who was eligible."""
     ranked = [at for at in candidates.best if at < candidates.sent]
     state = _State(of=candidates, parameters=parameters, ranked=ranked, scores=candidates.scores)
-    arrangement = _arranged(state)
+    arrangement = _arrangement(state)
     every = [Step(rule=None, arrangement=arrangement)]
     for rule in rules:
         before = state
         state, done, group = _APPLIED[type(rule)](rule, state)
-        arrangement = arrangement if _is_arranged_alike(before, state) else _arranged(state)
+        arrangement = arrangement if _is_arranged_alike(before, state) else _arrangement(state)
         every.append(Step(rule=rule, arrangement=arrangement, done=done, group=group))
     return tuple(every), sorted([*state.ranked, *state.pins.values()])
 
@@ -75,7 +75,7 @@ def _block(rule: Block, state: _State) -> _Applied:
     if not group:
         return state, "", frozenset()
     state, done = _without(group, state)
-    return _changed(state, blocked=state.blocked | group), done, frozenset()
+    return _with_fields(state, blocked=state.blocked | group), done, frozenset()
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
@@ -91,7 +91,7 @@ def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
     if not group:
         return state, ""
     leaving = [f"-{state.of.items[at]}" for at in state.ranked if at in group]
-    return _changed(state, ranked=[at for at in state.ranked if at not in group]), _listed(leaving, " ")
+    return _with_fields(state, ranked=[at for at in state.ranked if at not in group]), _enumeration(leaving, " ")
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
@@ -99,7 +99,7 @@ def _boost(rule: Boost, state: _State) -> _Applied:
     times, add = (_figure(value, state.parameters, neutral) for value, neutral in ((rule.times, 1.0), (rule.add, 0.0)))
     scores = [score * times + add if at in group else score for at, score in enumerate(state.scores)]
     ranked = order(state.of.items, scores, maximise=state.of.maximise, of=state.ranked)
-    return _changed(state, scores=scores, ranked=ranked), "", group
+    return _with_fields(state, scores=scores, ranked=ranked), "", group
 
 
 def _pin(rule: Pin, state: _State) -> _Applied:
@@ -115,21 +115,21 @@ def _pin(rule: Pin, state: _State) -> _Applied:
     elif stands is not None:
         problem = f": it stands at {stands}"
     else:
-        state = _changed(state, ranked=[other for other in state.ranked if other != at], pins={**state.pins, place: at})
+        state = _with_fields(state, ranked=[other for other in state.ranked if other != at], pins={**state.pins, place: at})
         problem = ""
     return state, f"-> {place}{problem}", frozenset()
 
 
 def _reserve(rule: Reserve, state: _State) -> _Applied:
     group = _members(rule.where, state.of)
-    state = _changed(state, reserves=(*state.reserves, (rule, group)))
-    lane = _arranged(state).lanes[len(state.reserves) - 1]
+    state = _with_fields(state, reserves=(*state.reserves, (rule, group)))
+    lane = _arrangement(state).lanes[len(state.reserves) - 1]
     empty = [f"{place} stays empty" for place in lane.places[lane.members :]]
     return state, ", ".join(empty), group
 
 
 def _cap(rule: Cap, state: _State) -> _Applied:
-    return _changed(state, caps=(*state.caps, rule)), "", None
+    return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
 _APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
@@ -142,7 +142,7 @@ _APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
 }
 
 
-def _changed(state: _State, **fields: Any) -> _State:
+def _with_fields(state: _State, **fields: Any) -> _State:
     return msgspec.structs.replace(state, **fields)
 
 
@@ -165,7 +165,7 @@ def _is_arranged_alike(before: _State, after: _State) -> bool:
     return before.pins is after.pins and before.reserves is after.reserves and before.caps is after.caps and before.ranked == after.ranked
 
 
-def _arranged(state: _State) -> Arrangement:
+def _arrangement(state: _State) -> Arrangement:
     lanes: list[Lane] = []
     rest, taken = state.ranked, set(state.pins)
     for reserve, group in state.reserves:
@@ -219,19 +219,19 @@ def _under_one_cap(rest: Sequence[int], places: Sequence[int], value_of: Sequenc
     return Lane(places=places, arranged=arranged, members=len(arranged), groups=short, quotas=quotas)
 
 
-def told(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[str, str]]:
+def effect_texts(every: Sequence[Step], items: Sequence[Item], *, explored: bool) -> list[tuple[str, str]]:
     """The names of the rules that did something, and what. What is drawn has no order that a rule would have changed."""
     texts: list[tuple[str, str]] = []
     for before, step in pairwise(every):
         moves = [] if explored or step.group == frozenset() else _moves(before.arrangement, step.arrangement, step.group)
-        words = [text for text in (step.done, _listed([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", ")) if text]
+        words = [text for text in (step.done, _enumeration([f"{items[at]} {was} -> {now}" for at, was, now in moves], ", ")) if text]
         if words and step.rule is not None:
             name = name_of(step.rule)
             texts.append((name, f"{name}{' ' if isinstance(step.rule, Pin) else ': '}{', '.join(words)}"))
     return texts
 
 
-def placed(arrangement: Arrangement) -> dict[int, int]:
+def places_of(arrangement: Arrangement) -> dict[int, int]:
     """Candidate -> place."""
     lanes = {at: place for lane in arrangement.lanes for place, at in zip(lane.places, lane.arranged, strict=False)}
     return lanes | {at: place for place, at in arrangement.pins.items()}
@@ -241,7 +241,7 @@ def _moves(old: Arrangement, new: Arrangement, group: frozenset[int] | None) -> 
     """(candidate, place before, place after), by the place before; of a `group`, or of those who fall."""
     if old is new:
         return []
-    before, after, moves = placed(old), placed(new), []
+    before, after, moves = places_of(old), places_of(new), []
     for at in sorted(before.keys() | after.keys(), key=lambda at: (before.get(at, len(before) + 1), after.get(at, 0))):
         was, now = before.get(at), after.get(at)
         falls = now is None or (was is not None and now > was)
@@ -250,6 +250,6 @@ def _moves(old: Arrangement, new: Arrangement, group: frozenset[int] | None) -> 
     return moves
 
 
-def _listed(words: Sequence[str], between: str) -> str:
+def _enumeration(words: Sequence[str], between: str) -> str:
     more = f"{between}and {len(words) - TOLD} more" if len(words) > TOLD else ""
     return between.join(words[:TOLD]) + more

@@ -132,7 +132,7 @@ class Assigner:
         self.split = split
         self._parts = (
             *([_split(endpoint, split)] if split and not self._outside else []),
-            *(_shipped(run, layers[run.layer]) for run in runs if run.state == "shipped"),
+            *(_shipped_outcomes(run, layers[run.layer]) for run in runs if run.state == "shipped"),
             *(_layer(name, layer, _running(runs, name)) for name, layer in layers.items()),
         )
         self._choosers = tuple((choose, len(outcomes)) for choose, outcomes in self._parts)
@@ -269,7 +269,7 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
     return [*(outcome(arm, "split", duel) for arm in run.arms), outcome(run.arms[0], "holdout")]
 
 
-def _shipped(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
+def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
     """outcomes: not targeted; the layer's holdout; whatever arm it would be; the experiment's holdout."""
     ships = next(arm for arm in run.arms if arm.name == run.ships)
     control = run.arms[0]

@@ -12,7 +12,7 @@ import msgspec
 from ...errors import Invalid, IsthmusError
 from ...runtime import Project
 from . import counters, ofrep
-from .answers import Answer, failed, status_of
+from .answers import Answer, failure, status_of
 from .assignment import Decision
 from .counters import Counters, sample
 from .gateway import Gateway
@@ -59,11 +59,11 @@ class Calls:
         try:
             sent = _decode_any(body)
         except _UNREADABLE as error:
-            return failed(400, f"the body is not JSON: {error}")
+            return failure(400, f"the body is not JSON: {error}")
         events = sent if isinstance(sent, list) else [sent]
         if len(events) > MOST:
-            return failed(413, f"{len(events):,} events are more than the {MOST:,} of a request", "send them in parts")
-        tracked = _guarded(lambda: track(self._project, events))
+            return failure(413, f"{len(events):,} events are more than the {MOST:,} of a request", "send them in parts")
+        tracked = _answer_or_failure(lambda: track(self._project, events))
         if isinstance(tracked, Answer):
             return tracked
         fields: dict[str, object] = {"accepted": tracked.accepted, "rejected": tracked.rejected}
@@ -76,17 +76,17 @@ class Calls:
     def flag(self, key: str, body: bytes) -> Answer:
         name = key.partition(".")[0]
         if name not in self._gateways:
-            return ofrep.refused("FLAG_NOT_FOUND", f"there is no endpoint {name[:100]!r} here", status=404, key=key)
+            return ofrep.refusal("FLAG_NOT_FOUND", f"there is no endpoint {name[:100]!r} here", status=404, key=key)
 
         def evaluated(context: dict[str, Any]) -> Answer:
             gateway = self._gateways[name]
-            decision, config = self._evaluated(gateway, context)
+            decision, config = self._evaluate(gateway, context)
             flag = ofrep.flag(key, gateway.endpoint, decision, config)
             if flag is None:
-                return ofrep.refused("FLAG_NOT_FOUND", f"{name} has no parameter {key[len(name) + 1 :][:100]!r}", status=404, key=key)
+                return ofrep.refusal("FLAG_NOT_FOUND", f"{name} has no parameter {key[len(name) + 1 :][:100]!r}", status=404, key=key)
             return msgspec.structs.replace(ofrep.single(flag), endpoint=name)
 
-        return _guarded(lambda: _of_context(body, evaluated, key))
+        return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
     def flags(self, body: bytes, known: str) -> Answer:
         """`known`: If-None-Match."""
@@ -94,12 +94,12 @@ class Calls:
         def evaluated(context: dict[str, Any]) -> Answer:
             every = []
             for gateway in self._gateways.values():
-                every += ofrep.flags(gateway.endpoint, *self._evaluated(gateway, context))
+                every += ofrep.flags(gateway.endpoint, *self._evaluate(gateway, context))
             return ofrep.bulk(every, known)
 
-        return _guarded(lambda: _of_context(body, evaluated))
+        return _answer_or_failure(lambda: _of_context(body, evaluated))
 
-    def _evaluated(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
+    def _evaluate(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
         decision, config = gateway.evaluate(context[ofrep.KEY], context)
         self._count(decision.arms)
         return decision, config
@@ -109,40 +109,40 @@ class Calls:
         try:
             request = _decode(body)
         except _UNREADABLE as error:
-            return failed(400, f"the body is not a JSON object: {error}")
+            return failure(400, f"the body is not a JSON object: {error}")
         name: object = self._first
         if "endpoint" in request and (len(self._gateways) > 1 or not has_field(self._project, self._first, "endpoint")):
             name = request.pop("endpoint")
         elif len(self._gateways) > 1:
-            return failed(400, "the body has no endpoint", f"say which: {', '.join(self._gateways)}")
+            return failure(400, "the body has no endpoint", f"say which: {', '.join(self._gateways)}")
         if not isinstance(name, str) or name not in self._gateways:
-            return failed(404, f"there is no endpoint {str(name)[:100]!r} here", f"there is {', '.join(self._gateways)}")
+            return failure(404, f"there is no endpoint {str(name)[:100]!r} here", f"there is {', '.join(self._gateways)}")
         gateway = self._gateways[name]
-        return msgspec.structs.replace(_guarded(lambda: answer(gateway, request)), endpoint=name)
+        return msgspec.structs.replace(_answer_or_failure(lambda: answer(gateway, request)), endpoint=name)
 
     def _count(self, arms: Mapping[str, str]) -> None:
         for run, arm in arms.items():
-            self._counters.add(_assigned(run, arm))
+            self._counters.add(_assignment_sample(run, arm))
 
 
 def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: str = "") -> Answer:
     try:
         return answer(ofrep.context_of(body))
     except ofrep.RefusedError as refusal:
-        return ofrep.refused(refusal.code, refusal.details, key=key)
+        return ofrep.refusal(refusal.code, refusal.details, key=key)
     except Invalid as error:
-        return ofrep.refused("INVALID_CONTEXT", f"{error}; {error.remedy}" if error.remedy else str(error), key=key)
+        return ofrep.refusal("INVALID_CONTEXT", f"{error}; {error.remedy}" if error.remedy else str(error), key=key)
 
 
-def _guarded(answer: Callable[[], _Result]) -> _Result | Answer:
+def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
     """One request must not end the server, and whoever asked must hear."""
     try:
         return answer()
     except IsthmusError as error:
-        return failed(status_of(error), str(error), error.remedy)
+        return failure(status_of(error), str(error), error.remedy)
     except Exception as error:  # noqa: BLE001  a mistake of ours is an answer, too, and its traceback is in the log
         traceback.print_exc()
-        return failed(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log")
+        return failure(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log")
 
 
 def has_field(project: Project, name: str, field: str) -> bool:
@@ -151,5 +151,5 @@ def has_field(project: Project, name: str, field: str) -> bool:
 
 
 @lru_cache(maxsize=1_000)
-def _assigned(run: str, arm: str) -> str:
+def _assignment_sample(run: str, arm: str) -> str:
     return sample(counters.ASSIGNMENTS, run=run, arm=arm)

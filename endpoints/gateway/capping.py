@@ -38,7 +38,7 @@ class Judged(msgspec.Struct, frozen=True):
     gone: Sequence[str]  # the names that no window of any gateway reaches any more, of caps that are gone, too
 
 
-def judged(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
+def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
     """In one pass, as it is on the way of every answer."""
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     before: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}

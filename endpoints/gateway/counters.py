@@ -80,7 +80,7 @@ class Counters:
         """Busy: a process that lives has this file."""
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _taken(self._file):
+        if not _is_taken(self._file):
             os.close(self._file)
             raise Busy(f"another process counts in {path}")
         if os.fstat(self._file).st_size == 0:
@@ -154,7 +154,7 @@ def totals(folder: Path) -> dict[str, float]:
     summed: dict[str, float] = {}
     for path in sorted(folder.glob("*.counters")):
         with path.open("rb") as file:
-            lives = _locked(file.fileno())
+            lives = _is_locked(file.fileno())
             content = file.read()
         for key, _, value in _entries(content):
             if lives or not key.startswith(_GAUGES):
@@ -193,14 +193,14 @@ def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
     return entries
 
 
-def _taken(file: int) -> bool:
+def _is_taken(file: int) -> bool:
     """The kernel frees it with its process: that is how the dead are told. Readers of figures share it, and are waited for."""
     until = time.monotonic() + _READING
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if _locked(file) or time.monotonic() > until:
+            if _is_locked(file) or time.monotonic() > until:
                 return False
             fcntl.flock(file, fcntl.LOCK_UN)
             time.sleep(0.01)
@@ -208,7 +208,7 @@ def _taken(file: int) -> bool:
             return True
 
 
-def _locked(file: int) -> bool:
+def _is_locked(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -48,7 +48,7 @@ class Counting:
     def problem(self) -> str:
         """Why caps per unit are not checked at present; empty: they are."""
         error = None if self._counters is None else self._counters.away
-        return "" if error is None else _told("caps per unit are not checked, the store is away", error)
+        return "" if error is None else _error_text("caps per unit are not checked, the store is away", error)
 
     def end(self) -> None:
         """Nothing is asked any more in the background."""
@@ -63,8 +63,8 @@ class Counting:
         try:
             counts = self._counters.get(self._endpoint, unit)
         except IsthmusError as error:
-            return Counted(caps=caps, problems=(_told("caps per unit were not checked", error),))
-        judged = capping.judged(caps, counts, now)
+            return Counted(caps=caps, problems=(_error_text("caps per unit were not checked", error),))
+        judged = capping.judge(caps, counts, now)
         return Counted(caps=caps, before=judged.before, gone=judged.gone)
 
     def add(self, counted: Counted, unit: str, candidates: Candidates, places: Sequence[Shown], moment: datetime) -> tuple[str, ...]:
@@ -73,12 +73,12 @@ class Counting:
             return ()
         read_of = dict(zip(candidates.items, candidates.features, strict=True))
         amounts = capping.entries(counted.caps, [read_of[place.item] for place in places], moment)
-        problems = (*counted.problems, *self._added(counted, unit, amounts))
+        problems = (*counted.problems, *self._add(counted, unit, amounts))
         if problems:
             self._tally.uncapped()
         return problems
 
-    def _added(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
+    def _add(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
         if self._counters is None or not amounts:
             return ()
         # by every cap: what one that does not hold for this request has counted stands in the same document
@@ -86,9 +86,9 @@ class Counting:
         try:
             self._counters.add(self._endpoint, unit, amounts, forget=counted.gone, until=until)
         except IsthmusError as error:
-            return (_told("caps per unit do not count this answer", error),)
+            return (_error_text("caps per unit do not count this answer", error),)
         return ()
 
 
-def _told(what: str, error: IsthmusError) -> str:
+def _error_text(what: str, error: IsthmusError) -> str:
     return f"{what}: {error}" + (f"; {error.remedy}" if error.remedy else "")

@@ -13,7 +13,7 @@ from ...runtime import Project
 from .streams import LATER, STREAMS
 
 
-def delivered(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
+def deliver(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
     """A table that was made before a later column takes the rows without it."""
     refused = emit_stream(project, STREAMS[stream], rows)
     lacking = LATER.intersection(name for refusal in refused for name in refusal.unknown)

@@ -64,7 +64,7 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pins: Mapping[int, int] = {}
 
 
-def arranged(first: Arrangement, second: Arrangement) -> Arranged:
+def paired(first: Arrangement, second: Arrangement) -> Arranged:
     pairs = [
         LanePair(places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups)
         for own, other in zip(first.lanes, second.lanes, strict=True)
@@ -91,7 +91,7 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
         yield Round(own, other, places)
         room -= places
         closed |= {own, other}
-        for full in _counted({group} if contested else [group_of.get(at) for at in {own, other}], left):
+        for full in _count_down({group} if contested else [group_of.get(at) for at in {own, other}], left):
             closed.update(first.groups[full][0])
 
 
@@ -99,7 +99,7 @@ def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
     return (at for at in arranged if at not in closed)
 
 
-def _counted(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
+def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
     """One of each group more; those that are full by it."""
     for group in groups:
         if group is not None:
@@ -108,7 +108,7 @@ def _counted(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
                 yield group
 
 
-def drafted(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
+def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
     """The lane's places in their order, and the number of the next round. `begins`: that of this lane's first."""
     picks: list[Pick] = []
     for of in rounds(first, second):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ...reports.results import Shown
-from .arranging import Step, placed, told
+from .arranging import Step, effect_texts, places_of
 from .ranking import Item
 from .rulebook import name_of
 from .scoring import Scored
@@ -47,7 +47,7 @@ class Explanation(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([f"{self.endpoint}   {self.variant} {self.version}{arms}", *lines])
 
 
-def explained(endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()) -> Explanation:
+def explanation(endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()) -> Explanation:
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
@@ -55,15 +55,15 @@ def explained(endpoint: str, scored: Scored, every: Sequence[Step], *, problems:
         version=scored.version,
         assignments=dict(scored.decision.arms),
         parameters=dict(scored.decision.parameters),
-        steps=tuple(_explained(pair, items) for pair in zip((None, *every), every, strict=False)),
+        steps=tuple(_explain_step(pair, items) for pair in zip((None, *every), every, strict=False)),
         problems=problems,
     )
 
 
-def _explained(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Explained:
+def _explain_step(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Explained:
     before, step = pair
-    place_of = placed(step.arrangement)
+    place_of = places_of(step.arrangement)
     at_place = {place: items[at] for at, place in place_of.items()}
     order = tuple(at_place.get(place) for place in range(1, max(at_place, default=0) + 1))
-    did = "; ".join(text for _, text in told((before, step), items, explored=False)) if before else ""
+    did = "; ".join(text for _, text in effect_texts((before, step), items, explored=False)) if before else ""
     return Explained(rule=_BEFORE if step.rule is None else name_of(step.rule), order=order, did=did)

@@ -17,25 +17,25 @@ from ...events.port import Row
 from ...project.streams import Stream, exposed_events, streams_of, watched
 from ...runtime import Project
 from ..port import NO_PARAMETERS, Reply
-from ..resolving import declared
+from ..resolving import endpoint_of
 from . import log_rows
 from .answer_numbers import AnswerNumbers
 from .arms import Arms
 from .arranging import steps
 from .assignment import Assigner, Decision, Duel
 from .counting import Counting
-from .delivery import delivered
+from .delivery import deliver
 from .draft import coins
-from .explaining import Explanation, explained
+from .explaining import Explanation, explanation
 from .live_reader import LiveReader, reader_of
 from .log_rows import Answered
 from .log_writer import CLOSING, Emit, LogWriter
 from .models import REFRESH, Models
-from .overruling import Drawn, drawn, interleaved
+from .overruling import Drawn, draw, interleave
 from .ranked import Assigned, Ranking
 from .ranking import as_scores
 from .request import asked_of, context_of, parsed, shape_of, unit_of
-from .rulebook import Rulebook, pinned
+from .rulebook import Rulebook, pinned_items
 from .scoring import Question, Scored, Scoring
 from .shadow import shadowing
 from .tally import Tally
@@ -66,7 +66,7 @@ class Gateway:
         `live`: what reads which experiments run, for several gateways; by default one of its own.
         """
         self.project = project
-        self.endpoint = declared(project, endpoint)
+        self.endpoint = endpoint_of(project, endpoint)
         self.tally = Tally()
         self._numbers = AnswerNumbers()
         self._shape = shape_of(project.spec, self.endpoint)
@@ -77,7 +77,7 @@ class Gateway:
         self._rulebook = Rulebook(self.endpoint, project.spec)
         self._arms = Arms(self.endpoint, live or self._own_live)
         self._writer = LogWriter(
-            emit or partial(delivered, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
+            emit or partial(deliver, project), name=endpoint, durable=durable, closers=project.before_close, lost=self._arms.lost
         )
         weakref.finalize(self, self._writer.end).atexit = False  # the thread is not kept by who forgot the gateway
         self._streams = streams_of(project.spec, self.endpoint)
@@ -132,7 +132,7 @@ class Gateway:
         question = self._question(request)
         request_id = self._numbers.take()
         try:
-            return self._answered(question, request_id)
+            return self._answer(question, request_id)
         except BaseException:  # whatever it was, nobody was answered
             self._numbers.give_back(request_id)
             raise
@@ -140,11 +140,11 @@ class Gateway:
     def explain(self, request: Mapping[str, Any]) -> Explanation:
         """What each rule does to the order of this request, by its arms; nothing is drawn, shown or logged. Raises what `rank` does."""
         question = self._question(request)
-        decision = self._decided(question)
+        decision = self._decide(question)
         scored = self._scoring.scored(question, f"s-{secrets.token_hex(8)}", decision)
         every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
-        halved = [_halved(duel, scored.variant)] if (duel := decision.duel) else []
-        return explained(self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved))
+        halved = [_half_of_duel(duel, scored.variant)] if (duel := decision.duel) else []
+        return explanation(self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved))
 
     def _question(self, request: Mapping[str, Any]) -> Question:
         began = time.perf_counter()
@@ -152,21 +152,21 @@ class Gateway:
         sent = len(asked.candidates)
         now = self.project.now()
         rules = self._rulebook.active(asked.entity, asked.context, now) if self.endpoint.rules else ()
-        if added := pinned(rules, asked):
+        if added := pinned_items(rules, asked):
             asked = msgspec.structs.replace(asked, candidates=[*asked.candidates, *added])
         assigner, deployed = self._arms.now(), self._models.now()
         rows, counted = self._models.rows(asked, deployed.inputs), self._counting.read(rules, asked.unit, now)
         return Question(asked, assigner, deployed, rows, sent, rules, counted, began)
 
-    def _decided(self, question: Question) -> Decision:
+    def _decide(self, question: Question) -> Decision:
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
-    def _answered(self, question: Question, request_id: str) -> Ranking:
-        asked, assigner, decision = question.asked, question.assigner, self._decided(question)
+    def _answer(self, question: Question, request_id: str) -> Ranking:
+        asked, assigner, decision = question.asked, question.assigner, self._decide(question)
         rivals = self._rivals(question, request_id, decision)
         scored, *beside = rivals
         decision, candidates = scored.decision, scored.candidates
-        outcome = self._drawn(question, request_id, rivals)
+        outcome = self._draw(question, request_id, rivals)
         self.tally.overruled(outcome.names)
         places = outcome.places
         answered = Answered(
@@ -211,14 +211,14 @@ class Gateway:
             self.tally.answered_alone()
         return (self._scoring.scored(question, request_id, decision),)
 
-    def _drawn(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
+    def _draw(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
         first, *beside = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
         if not beside or decision.duel is None:
-            return drawn(question.rules, self._rulebook, first.candidates, decision.parameters, explore=explore, rng=self._rng)
+            return draw(question.rules, self._rulebook, first.candidates, decision.parameters, explore=explore, rng=self._rng)
         pair, coin = (first.candidates, beside[0].candidates), coins(decision.duel.salt, request_id)
-        return interleaved(question.rules, self._rulebook, pair, decision.parameters, explore=explore, rng=self._rng, coin=coin)
+        return interleave(question.rules, self._rulebook, pair, decision.parameters, explore=explore, rng=self._rng, coin=coin)
 
     def _rows(self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]) -> dict[Stream, list[Row]]:
         asked, assigner = question.asked, question.assigner
@@ -289,5 +289,5 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
     return (f"{duel.run} makes one order of {first}'s and {second}'s, which only /rank can: {first} is given, and counts for neither",)
 
 
-def _halved(duel: Duel, variant: str) -> str:
+def _half_of_duel(duel: Duel, variant: str) -> str:
     return f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order of {variant} alone"

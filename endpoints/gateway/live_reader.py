@@ -192,14 +192,14 @@ def _fault(run: LiveRun, live: Live) -> str:
         return f"ships {run.ships!r}, which is no arm of it"
     if any(isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 100 for share in explore):
         return f"explores {explore} %"
-    return _unnamed(run) or _shared(run, live)
+    return _unnamed_variants(run) or _shared_buckets(run, live)
 
 
-def _unnamed(run: LiveRun) -> str:
+def _unnamed_variants(run: LiveRun) -> str:
     named = {arm.parameters.get("variant") for arm in run.arms}
     return "" if run.interleave is None or {*run.interleave} <= named else f"interleaves {' and '.join(run.interleave)}, unlike its arms"
 
 
-def _shared(run: LiveRun, live: Live) -> str:
+def _shared_buckets(run: LiveRun, live: Live) -> str:
     ranges = sorted(span for other in live.runs if (other.layer, other.state) == (run.layer, "running") for span in other.ranges)
     return "shares buckets with another run" if any(low <= before for (_, before), (low, _) in pairwise(ranges)) else ""

@@ -71,13 +71,13 @@ def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
             "position": place.position,
             "score": place.score,
             "propensity": place.propensity,
-            **_picked(answered, place),
+            **_pick_columns(answered, place),
         }
         for place in places
     ]
 
 
-def _picked(answered: Answered, place: Shown) -> dict[str, object]:
+def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
     """Of an interleaved answer: whose pick the item is, and whom a click on it counts for."""
     duel = answered.decision.duel
     if len(answered.by) == 1 or duel is None:

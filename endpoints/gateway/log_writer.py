@@ -189,7 +189,7 @@ class LogWriter:
 
     def _run(self) -> None:
         while group := self._next():
-            losses = self._delivered(group)
+            losses = self._deliver(group)
             with self._arrived:
                 if self._thread is not threading.current_thread():  # given up: counted already
                     return
@@ -226,16 +226,16 @@ class LogWriter:
         if self._closers is not None:
             self._closers.discard(self.close)
 
-    def _delivered(self, group: Sequence[_Answer]) -> list[_Loss]:
+    def _deliver(self, group: Sequence[_Answer]) -> list[_Loss]:
         given_up = time.monotonic() + self._retries
         losses: list[_Loss] = []
         for stream, rows in _by_stream(group):
-            lost, why = self._sent(stream, rows, given_up)
+            lost, why = self._send(stream, rows, given_up)
             if lost:
                 losses.append(_Loss(stream=stream, rows=rows, lost=lost, why=why))
         return losses
 
-    def _sent(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
+    def _send(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
         """How many were not, and why."""
         pause = _PAUSE
         while True:
@@ -243,9 +243,9 @@ class LogWriter:
                 rejected = self._emit(stream, rows)
             except _TRANSIENT as error:
                 if time.monotonic() + pause > min(given_up, self._deadline):
-                    return len(rows), _told(error)
+                    return len(rows), _error_text(error)
             except IsthmusError as error:
-                return len(rows), _told(error)
+                return len(rows), _error_text(error)
             except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
                 return len(rows), repr(error)
             else:
@@ -286,5 +286,5 @@ def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
     return [(stream, some) for stream, some in rows.items() if some]
 
 
-def _told(error: IsthmusError) -> str:
+def _error_text(error: IsthmusError) -> str:
     return f"{error} ({error.remedy})" if error.remedy else str(error)

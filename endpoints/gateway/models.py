@@ -84,7 +84,7 @@ class Models:
         _check_complete(asked, inputs, key, self._endpoint.name)
         ruled = self._ruled.get(asked.entity, {})
         served = self._reader(inputs).read(keys_by_view(asked, inputs, ruled, key))
-        return joined(asked, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
+        return join(asked, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _reader(self, inputs: Inputs) -> OnlineReader:
         """One for each thread: a reader serves one at a time."""
@@ -111,9 +111,7 @@ def keys_by_view(asked: RankRequest, inputs: Inputs, ruled: Iterable[str], key: 
     return wanted | dict.fromkeys(ruled, asked.candidates)
 
 
-def joined(
-    asked: RankRequest, inputs: Inputs, served: Mapping[str, Served], *, key: str, ruled: Mapping[str, Sequence[str]] | None
-) -> Rows:
+def join(asked: RankRequest, inputs: Inputs, served: Mapping[str, Served], *, key: str, ruled: Mapping[str, Sequence[str]] | None) -> Rows:
     """`ruled`: by view, what rules read of the candidates; None: there are no rules."""
     shared = asked.attributes | inputs.constants
     stale: list[str] = []

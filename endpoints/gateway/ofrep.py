@@ -112,7 +112,7 @@ def bulk(evaluated: Iterable[Flag], known: str) -> Answer:
     return Answer(status=304, body=b"", etag=etag) if etag in tags else Answer(status=200, body=body, etag=etag)
 
 
-def refused(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
+def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
     of_flag: Mapping[str, str] = {"key": key} if key else {}
     return Answer(status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details}))
 

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from ...project.rule_specs import Rule
-from .arranging import Candidates, steps, told
-from .draft import Coin, Pick, arranged, chances, drafted
+from .arranging import Candidates, effect_texts, steps
+from .draft import Coin, Pick, chances, draft, paired
 from .log_rows import Overruled
-from .ranking import Arrangement, Shown, permuted, propensity, shown, unruled
+from .ranking import Arrangement, Shown, permute, plain_arrangement, propensity, shown_places
 from .rulebook import Rulebook
 
 
@@ -28,17 +28,19 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()  # of the rules that did something
 
 
-def drawn(
+def draw(
     rules: Sequence[Rule], rulebook: Rulebook, candidates: Candidates, parameters: Mapping[str, Any], *, explore: float, rng: Random
 ) -> Drawn:
     """Without `rules` as the model has it."""
     if not rules:
-        places, explored = shown(candidates.items, candidates.scores, unruled(candidates.best, candidates.slots), explore=explore, rng=rng)
+        places, explored = shown_places(
+            candidates.items, candidates.scores, plain_arrangement(candidates.best, candidates.slots), explore=explore, rng=rng
+        )
         return Drawn(places=places, explored=explored, explore=explore, overruled=Overruled(rulebook.digest))
     every, eligible = steps(rules, candidates, parameters)
     explore = explore if rulebook.drawable else 0.0  # an arm may set it that started before these rules were written
-    places, explored = shown(candidates.items, candidates.scores, every[-1].arrangement, explore=explore, rng=rng)
-    done = told(every, candidates.items, explored=explored)
+    places, explored = shown_places(candidates.items, candidates.scores, every[-1].arrangement, explore=explore, rng=rng)
+    done = effect_texts(every, candidates.items, explored=explored)
     return Drawn(
         places=places,
         explored=explored,
@@ -48,7 +50,7 @@ def drawn(
     )
 
 
-def interleaved(
+def interleave(
     rules: Sequence[Rule],
     rulebook: Rulebook,
     rivals: tuple[Candidates, Candidates],
@@ -62,8 +64,8 @@ def interleaved(
     (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
     explored = explore > 0 and rng.random() < explore
     places = _places(rivals, own[-1].arrangement, other[-1].arrangement, explore=explore, coin=coin, rng=rng if explored else None)
-    logged = arranged(own[-1].arrangement, other[-1].arrangement) if rules and not explored else None
-    done = told(own, rivals[0].items, explored=True)  # of two orders none is that which a rule changed
+    logged = paired(own[-1].arrangement, other[-1].arrangement) if rules and not explored else None
+    done = effect_texts(own, rivals[0].items, explored=True)  # of two orders none is that which a rule changed
     return Drawn(
         places=tuple(sorted(places, key=lambda place: place.position)),
         explored=explored,
@@ -81,19 +83,19 @@ def _places(
     for lane, other in zip(first.lanes, second.lanes, strict=True):
         likely = chances(lane, other)
         if rng is None:
-            picks, begins = drafted(lane, other, coin, begins=begins)
+            picks, begins = draft(lane, other, coin, begins=begins)
         else:
-            shuffled = permuted(lane, rng)[: len(lane.places)]
+            shuffled = permute(lane, rng)[: len(lane.places)]
             picks = [Pick(number=number, candidate=at, by=0, credited=False) for number, at in enumerate(shuffled)]
         for pick in picks:
             at, quota = pick.candidate, lane.quotas.get(pick.candidate, 1)
             share = propensity(is_best=likely.get((pick.number, at), 0.0), explore=explore, candidates=lane.members, quota=quota)
-            yield _shown(rivals, at, lane.places[pick.number], share, pick)
+            yield _place(rivals, at, lane.places[pick.number], share, pick)
     for place, at in first.pins.items():
-        yield _shown(rivals, at, place, 1.0)
+        yield _place(rivals, at, place, 1.0)
 
 
-def _shown(rivals: tuple[Candidates, Candidates], at: int, place: int, share: float, pick: Pick | None = None) -> Shown:
+def _place(rivals: tuple[Candidates, Candidates], at: int, place: int, share: float, pick: Pick | None = None) -> Shown:
     by, credited = (pick.by, pick.credited) if pick else (0, False)
     of = rivals[by]
     return Shown(item=of.items[at], position=place, score=of.scores[at], propensity=share, by=by, credited=credited)

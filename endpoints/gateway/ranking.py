@@ -51,7 +51,7 @@ def order(items: Sequence[Item], scores: Sequence[float], *, maximise: bool = Tr
     return indexes
 
 
-def unruled(best: Sequence[int], slots: int) -> Arrangement:
+def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
     """Of an answer without rules."""
     return Arrangement(lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),))
 
@@ -65,22 +65,22 @@ def propensity(*, is_best: float, explore: float, candidates: int, quota: float 
     return round((1 - explore) * is_best + explore * quota / candidates, 12)  # 0.9625, not 0.9624999999999999, in every log
 
 
-def shown(
+def shown_places(
     items: Sequence[Item], scores: Sequence[float], arrangement: Arrangement, *, explore: float, rng: Random
 ) -> tuple[tuple[Shown, ...], bool]:
     """The places as they are arranged, or, of a share `explore` of all answers, each lane in random order; and which it was."""
     explored = explore > 0 and rng.random() < explore
     places = [
         Shown(item=items[at], position=place, score=scores[at], propensity=1.0 if lane is None else chance(lane, number, at, explore))
-        for lane, number, place, at in filled(arrangement, rng if explored else None)
+        for lane, number, place, at in fill(arrangement, rng if explored else None)
     ]
     return tuple(sorted(places, key=lambda place: place.position) if len(arrangement.lanes) > 1 or arrangement.pins else places), explored
 
 
-def filled(arrangement: Arrangement, rng: Random | None = None) -> Iterator[tuple[Lane | None, int, int, int]]:
+def fill(arrangement: Arrangement, rng: Random | None = None) -> Iterator[tuple[Lane | None, int, int, int]]:
     """(lane, the number of the place in it, place, candidate), as they are arranged, or drawn. None: a pin's."""
     for lane in arrangement.lanes:
-        final = lane.arranged if rng is None else permuted(lane, rng)
+        final = lane.arranged if rng is None else permute(lane, rng)
         yield from ((lane, number, place, at) for number, (place, at) in enumerate(zip(lane.places, final, strict=False)))
     yield from ((None, 0, place, at) for place, at in arrangement.pins.items())
 
@@ -91,7 +91,7 @@ def chance(lane: Lane, number: int, at: int, explore: float) -> float:
     return propensity(is_best=at == lane.arranged[number], explore=explore, candidates=lane.members, quota=quota)
 
 
-def permuted(lane: Lane, rng: Random) -> list[int]:
+def permute(lane: Lane, rng: Random) -> list[int]:
     """Of each group as many as its quota, then all in random order."""
     if not lane.groups:
         return rng.sample(lane.arranged, lane.members)

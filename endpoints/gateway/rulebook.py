@@ -47,7 +47,7 @@ def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
     )
 
 
-def pinned(rules: Sequence[Rule], asked: RankRequest) -> list[int | str]:
+def pinned_items(rules: Sequence[Rule], asked: RankRequest) -> list[int | str]:
     """The items that may have to be shown though nobody sent them."""
     pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= asked.slots]
     return [item for item in dict.fromkeys(pins) if item not in asked.candidates]

@@ -39,21 +39,21 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
     def sample(self, endpoint: str) -> dict[str, Any]:
         """SampleFailed: the log has no row to make it from, or cannot be read."""
         try:
-            return self._cached(endpoint)
+            return self._read_cache(endpoint)
         except OSError as error:
             raise SampleFailed(f"{self.folder}: {error.strerror or error}") from error
 
-    def _cached(self, endpoint: str) -> dict[str, Any]:
+    def _read_cache(self, endpoint: str) -> dict[str, Any]:
         path = Path(self.folder) / f"{endpoint}.json"
         with (Path(self.folder) / f"{endpoint}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
                 half = path.with_suffix(".half")
-                half.write_bytes(self._sampled(endpoint))
+                half.write_bytes(self._run(endpoint))
                 half.rename(path)
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
-    def _sampled(self, endpoint: str) -> bytes:
+    def _run(self, endpoint: str) -> bytes:
         command = [sys.executable, "-m", __spec__.name, msgspec.json.encode(self).decode(), endpoint]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)

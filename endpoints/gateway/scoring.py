@@ -76,19 +76,19 @@ class Scoring:
     def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
         """Where the variant of the `decision` is not there the call goes where any goes, with the defaults, and counts for no arm."""
         if decision.variant is not None and decision.variant not in question.deployed.models:
-            decision = self._gone(question.assigner)
+            decision = self._fallback(question.assigner)
         try:
-            return self._asked(question, request_id, decision)
+            return self._ask(question, request_id, decision)
         except NotFound:
             if decision.variant is None:
                 raise
-        return self._asked(question, request_id, self._gone(question.assigner))
+        return self._ask(question, request_id, self._fallback(question.assigner))
 
     def rivals(self, question: Question, request_id: str, decision: Decision, duel: Duel) -> tuple[Scored, ...]:
         """Of both variants, or of the one that answers: such an answer credits nobody, and is counted. Raises where neither does."""
         first, second = (replace(decision, variant=variant) for variant in duel.variants)
         beside = self._beside(question, f"i-{request_id}", second)
-        tries = (self._tried(question, request_id, first), beside.result())
+        tries = (self._try(question, request_id, first), beside.result())
         answered = tuple(of for of in tries if isinstance(of, Scored))
         if len(answered) < len(tries):
             self._tally.answered_alone()
@@ -103,21 +103,21 @@ class Scoring:
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(_BESIDE, thread_name_prefix=f"rivals of {self._endpoint}")
-            return self._threads.submit(self._tried, question, request_id, decision)
+            return self._threads.submit(self._try, question, request_id, decision)
 
-    def _tried(self, question: Question, request_id: str, decision: Decision) -> Scored | IsthmusError:
+    def _try(self, question: Question, request_id: str, decision: Decision) -> Scored | IsthmusError:
         try:
             if decision.variant not in question.deployed.models:
                 return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
-            return self._asked(question, request_id, decision)
+            return self._ask(question, request_id, decision)
         except IsthmusError as error:
             return error
 
-    def _gone(self, assigner: Assigner) -> Decision:
+    def _fallback(self, assigner: Assigner) -> Decision:
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
-    def _asked(self, question: Question, request_id: str, decision: Decision) -> Scored:
+    def _ask(self, question: Question, request_id: str, decision: Decision) -> Scored:
         asked, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)

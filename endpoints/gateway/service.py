@@ -63,7 +63,7 @@ class Service:
         self.project = project
         self.folder = folder
         self._owns_folder = owns_folder
-        chosen = served(project, names)
+        chosen = served_endpoints(project, names)
         self.live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
         self._served = {name: _Endpoint(Gateway(project, name, durable=durable, live=self.live)) for name in chosen}
         self._sampler = sampler
@@ -84,14 +84,14 @@ class Service:
         for name, served in self._served.items():
             if not served.warm:
                 try:
-                    served.readiness = self._warmed(name, served)
+                    served.readiness = self._warm_up(name, served)
                 except IsthmusError as error:
                     served.readiness = Readiness(ready=False, problem=str(error))
                 served.warm = served.readiness.ready
         self.publish()
         return all(served.warm for served in self._served.values())
 
-    def _warmed(self, name: str, served: _Endpoint) -> Readiness:
+    def _warm_up(self, name: str, served: _Endpoint) -> Readiness:
         served.gateway.look()
         if served.request is None:
             try:
@@ -204,7 +204,7 @@ class Service:
         return ages
 
 
-def served(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
+def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
     """The endpoints of project.yaml, or those of them that are named. NotFound; Invalid: a request could not say which it is for."""
     declared = project.spec.endpoints
     for name in names:

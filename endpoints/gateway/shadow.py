@@ -150,7 +150,7 @@ class Shadowing:
     def _send(self, copy: Copy) -> None:
         compared, failure = None, None
         try:
-            compared = self._compared(copy)
+            compared = self._comparison(copy)
         except Exception as error:  # noqa: BLE001  a copy that is logged as failed, whatever it was
             failure = f"{type(error).__name__}: {error}"[:_LONGEST]
             if not isinstance(error, IsthmusError):
@@ -162,13 +162,13 @@ class Shadowing:
         self.problem = f"a copy for {self._variant} failed by a mistake in Isthmus: {type(error).__name__}: {error}"[:_LONGEST]
         traceback.print_exception(error)
 
-    def _compared(self, copy: Copy) -> Row:
+    def _comparison(self, copy: Copy) -> Row:
         began = time.perf_counter()
-        scores, version = self._asked(copy)
+        scores, version = self._ask(copy)
         reply = Reply(version=version, scores=scores, milliseconds=1000 * (time.perf_counter() - began))
         return row(copy, self._endpoint, self._variant, reply, maximise=self._maximise)
 
-    def _asked(self, copy: Copy) -> tuple[Sequence[float], str]:
+    def _ask(self, copy: Copy) -> tuple[Sequence[float], str]:
         reply = self._host.invoke(
             self._endpoint, copy.instances, variant=self._variant, request_id=f"w-{copy.request_id}", parameters=copy.parameters
         )

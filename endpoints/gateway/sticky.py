@@ -41,12 +41,12 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
     return {variant: STEP * sum(high - low + 1 for low, high in spans) for variant, spans in ranges.items()}
 
 
-def served(split: Split, now: datetime) -> dict[str, Decimal]:
+def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
     """Percent by variant that every gateway serves by now: what was before, until no gateway can have an older copy."""
     return shares(split.ranges) if now - split.written >= KEPT else split.before
 
 
-def moved(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
+def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
     """The ranges under another split: percents in steps of 0.01 that sum to 100. A variant that is not named gives all that it has."""
     owned = {variant: _buckets(spans) for variant, spans in ranges.items()}
     counts = {variant: int(percent / STEP) for variant, percent in split.items()}

@@ -24,7 +24,7 @@ def _stream(name: Stream, *columns: Column) -> StreamSpec:
     )
 
 
-def _required(type_: ColumnType, *names: str) -> tuple[Column, ...]:
+def _required_columns(type_: ColumnType, *names: str) -> tuple[Column, ...]:
     return tuple(Column(name=name, type=type_, required=True) for name in names)
 
 
@@ -42,10 +42,10 @@ _SETTING = (
 # One row for each item that was shown, with the probability of showing it there: what the next evaluation weighs by.
 EXPOSURES = _stream(
     "exposures",  # event_id is <request id>-<position>
-    *_required("string", "endpoint", "unit", "variant", "version", "entity", "entity_key"),
-    *_required("int64", "position"),  # from 1
-    *_required("float64", "score", "propensity"),
-    *_required("bool", "explored"),
+    *_required_columns("string", "endpoint", "unit", "variant", "version", "entity", "entity_key"),
+    *_required_columns("int64", "position"),  # from 1
+    *_required_columns("float64", "score", "propensity"),
+    *_required_columns("bool", "explored"),
     *_COPY,
     *_SETTING,
     Column(name="credit", type="string"),  # JSON {run: variant} that a click counts for, of an interleaved run; null: nobody
@@ -54,15 +54,15 @@ EXPOSURES = _stream(
 # One row for each answer: what another model would have been asked. A number of `sequence` that is missing is a lost answer.
 RANKINGS = _stream(
     "rankings",  # event_id is the request's id
-    *_required("string", "endpoint", "gateway"),
-    *_required("int64", "sequence"),  # of this gateway's process
-    *_required("string", "unit", "variant", "version", "entity"),
-    *_required("string", "candidates"),  # JSON list, as they were sent; then those that only a pin brings
-    *_required("string", "model_order"),  # JSON list of their places from 0, best first by the model alone
-    *_required("bool", "explored"),
-    *_required("float64", "explore"),  # 0 .. 1
+    *_required_columns("string", "endpoint", "gateway"),
+    *_required_columns("int64", "sequence"),  # of this gateway's process
+    *_required_columns("string", "unit", "variant", "version", "entity"),
+    *_required_columns("string", "candidates"),  # JSON list, as they were sent; then those that only a pin brings
+    *_required_columns("string", "model_order"),  # JSON list of their places from 0, best first by the model alone
+    *_required_columns("bool", "explored"),
+    *_required_columns("float64", "explore"),  # 0 .. 1
     *_SETTING,
-    *_required("float64", "milliseconds"),
+    *_required_columns("float64", "milliseconds"),
     *_COPY,
     Column(name="eligible", type="string"),  # JSON list of places among the candidates that could be shown; null: all
     Column(name="rules", type="string"),  # JSON list of what rules did
@@ -80,18 +80,18 @@ LATER = frozenset({"attributes", "slots", "request", "credit", "rival_order", "a
 # A unit that was assigned to an arm, once a day and process at least; `segment` is '', or one row more for each, as 'platform=ios'.
 ASSIGNMENTS = _stream(
     "assignments",
-    *_required("string", "run", "endpoint", "layer", "unit", "arm", "reason"),
-    *_required("int64", "config"),
-    *_required("string", "segment"),
+    *_required_columns("string", "run", "endpoint", "layer", "unit", "arm", "reason"),
+    *_required_columns("int64", "config"),
+    *_required_columns("string", "segment"),
     *_COPY,
 )
 
 # A copy of an answered request that went to the shadow variant, and how both answers compare. Nobody was shown it.
 SHADOWS = _stream(
     "shadows",  # event_id is the request's id
-    *_required("string", "endpoint", "unit", "variant", "version", "shadow"),
+    *_required_columns("string", "endpoint", "unit", "variant", "version", "shadow"),
     Column(name="shadow_version", type="string"),  # null, as all that follows on it, where the copy failed
-    *_required("float64", "milliseconds"),  # of the call that was answered
+    *_required_columns("float64", "milliseconds"),  # of the call that was answered
     Column(name="shadow_milliseconds", type="float64"),
     Column(name="failure", type="string"),
     Column(name="score_difference", type="float64"),  # the mean of the shadow's scores less that of the answer's

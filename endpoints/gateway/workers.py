@@ -109,9 +109,9 @@ class _Workers:
             if code not in (0, -signal.SIGTERM):  # by SIGTERM ends who serves nothing yet
                 self._code = 1
             return any(other.process for other in self._slots)
-        return self._ended(number, slot, code)
+        return self._on_end(number, slot, code)
 
-    def _ended(self, number: int, slot: _Slot, code: int) -> bool:
+    def _on_end(self, number: int, slot: _Slot, code: int) -> bool:
         if code == NOT_OPENED and slot.starts == 1:  # it would end the same way again; it has said why
             self._code = 1
             return False

@@ -17,7 +17,7 @@ def variants_ready(spec: EndpointSpec, state: EndpointState | None) -> bool:
     return len(running) == len(state.variants) and running == {v.name: (v.model, v.version) for v in spec.variants}
 
 
-def converged(
+def has_converged(
     spec: EndpointSpec, split: Mapping[str, Decimal], state: EndpointState | None, *, resolution: Decimal = Decimal("0.01")
 ) -> bool:
     """Phase ready, the revision is the spec's, every variant ready, and percent == target_percent == split at the target's resolution."""

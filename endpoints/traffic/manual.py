@@ -15,9 +15,9 @@ from ...reports.results import Shown
 from ...runtime import Project
 from ...storage import wait
 from ..port import EndpointState
-from ..router import resolution, routed
+from ..router import resolution, routed_endpoints
 from . import owner
-from .split import checked, completed, representable, shown
+from .split import check, completed, percent_text, representable
 
 
 class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +31,11 @@ class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         moved = [
-            f"{name} {shown(self.before[name])} -> {shown(self.after[name])}" if self.before[name] != self.after[name] else
-            f"{name} {shown(self.after[name])}"
+            f"{name} {percent_text(self.before[name])} -> {percent_text(self.after[name])}" if self.before[name] != self.after[name] else
+            f"{name} {percent_text(self.after[name])}"
             for name in self.after
         ]  # fmt: skip
-        split = "/".join(map(shown, self.after.values()))
+        split = "/".join(map(percent_text, self.after.values()))
         return f"{self.target:<7} {self.endpoint}   {'   '.join(moved)}\n  read back {split} after {self.seconds:.1f} s, as intended"
 
 
@@ -49,18 +49,18 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     token: str
 
     def __str__(self) -> str:
-        moves = [f"{name} {shown(self.before[name])} -> {shown(percent)}" for name, percent in self.after.items()]
+        moves = [f"{name} {percent_text(self.before[name])} -> {percent_text(percent)}" for name, percent in self.after.items()]
         return f"{self.target:<7} {self.endpoint}   {'   '.join(moves)}"
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
     """What `challenger=20` would do. Nothing is changed. NotFound, Invalid, Unsupported (the target cannot split so finely)."""
-    state = observed(project, endpoint)
+    state = observe(project, endpoint)
     now = {v.name: v.target_percent for v in state.variants}
     where = f"{project.target.name} {endpoint}"
     step = resolution(project.target, state.routing)
     representable(changes, resolution=step, where=project.target.adapter.title)  # the share that was typed, before the rest of it
-    wanted = checked(completed(changes, now=now, where=where), variants=now, resolution=step, where=where)
+    wanted = check(completed(changes, now=now, where=where), variants=now, resolution=step, where=where)
     return Intent(target=project.target.name, endpoint=endpoint, before=now, after=wanted, token=state.token)
 
 
@@ -75,10 +75,10 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
         claim = owner.intend(state, endpoint, meant.after, by="traffic", claim=owner.read(state, endpoint), now=project.wall())
         began = time.monotonic()
         if meant.before != meant.after:
-            routed(project.target).shift(endpoint, meant.after, expect=meant.token)
+            routed_endpoints(project.target).shift(endpoint, meant.after, expect=meant.token)
         served = read_back(project, endpoint, meant.after)
         with suppress(Conflict):  # who has taken it since saw it served, too
-            owner.settled(state, endpoint, claim, now=project.wall())
+            owner.settle(state, endpoint, claim, now=project.wall())
     return TrafficChange(
         target=project.target.name,
         endpoint=endpoint,
@@ -94,18 +94,18 @@ def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, 
     def over(state: EndpointState) -> bool:
         return state.phase == "failed" or all(v.percent == v.target_percent for v in state.variants)
 
-    state = wait(lambda: observed(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic")
+    state = wait(lambda: observe(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic")
     serving = {v.name: v.percent for v in state.variants}
     if serving != dict(split):
-        meant = ", ".join(f"{name} {shown(percent)}" for name, percent in split.items())
-        seen = ", ".join(f"{name} {shown(percent)}" for name, percent in serving.items())
+        meant = ", ".join(f"{name} {percent_text(percent)}" for name, percent in split.items())
+        seen = ", ".join(f"{name} {percent_text(percent)}" for name, percent in serving.items())
         why = f": {state.failure}" if state.failure else ""
         raise Conflict(f"{endpoint} was meant to serve {meant}, and serves {seen}{why}", remedy="look at it, then set the split again")
     return state
 
 
-def observed(project: Project, endpoint: str) -> EndpointState:
-    state = routed(project.target).observe(endpoint)
+def observe(project: Project, endpoint: str) -> EndpointState:
+    state = routed_endpoints(project.target).observe(endpoint)
     if state is None:
         raise NotFound(f"there is no endpoint {endpoint} on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
     return state

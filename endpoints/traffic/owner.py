@@ -107,7 +107,7 @@ def release(state: StateStore, endpoint: str, *, by: Literal["rollout", "experim
     """Nobody owns it any more. What is somebody else's, or free already, stays as it is. Conflict: somebody was faster."""
     claim = read(state, endpoint)
     if claim is not None and claim.owner.is_of(by, name):
-        settled(state, endpoint, claim, now=now)
+        settle(state, endpoint, claim, now=now)
 
 
 def intend(
@@ -119,7 +119,7 @@ def intend(
     return _put(state, endpoint, Owner(owner=by, split=dict(split), done=False, changed=now), claim)
 
 
-def settled(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
+def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
     """The intent was read back: the traffic is free again."""
     return _put(state, endpoint, msgspec.structs.replace(claim.owner, owner="none", command="", done=True, changed=now), claim)
 

@@ -10,7 +10,7 @@ from ...errors import Invalid, Unsupported
 HUNDRED = Decimal(100)
 
 
-def checked(split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str) -> dict[str, Decimal]:
+def check(split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str) -> dict[str, Decimal]:
     """The split as it is, or Invalid (names, range, sum), or Unsupported naming traffic.resolution. `where` names target and endpoint."""
     known = tuple(variants)
     if unknown := [name for name in split if name not in known]:
@@ -22,7 +22,7 @@ def checked(split: Mapping[str, Decimal], *, variants: Iterable[str], resolution
             raise Invalid(f"{where}: {name}={percent} is not a percentage", remedy="a share is between 0 and 100")
     representable(split, resolution=resolution, where=where)
     if (total := sum(split.values(), Decimal(0))) != HUNDRED:
-        raise Invalid(f"{where}: the split sums to {shown(total)}, not to 100", remedy="give every variant its share in percent")
+        raise Invalid(f"{where}: the split sums to {percent_text(total)}, not to 100", remedy="give every variant its share in percent")
     return dict(split)
 
 
@@ -34,9 +34,9 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
             high = (percent / resolution).to_integral_value(ROUND_CEILING) * resolution
             steps = "whole percents" if resolution == 1 else f"steps of {resolution} %"
             raise Unsupported(
-                f"{where} splits traffic in {steps}: {shown(percent)} cannot be set, and is not rounded",
+                f"{where} splits traffic in {steps}: {percent_text(percent)} cannot be set, and is not rounded",
                 capability="traffic.resolution",
-                remedy=f"use {shown(low)} or {shown(high)}",
+                remedy=f"use {percent_text(low)} or {percent_text(high)}",
             )
 
 
@@ -53,7 +53,7 @@ def completed(changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], whe
         raise Invalid(f"{where} has {len(now)} variants: who gives or takes the rest is not clear", remedy=f"name also {', '.join(others)}")
     rest = HUNDRED - sum(changes.values(), Decimal(0))
     if rest < 0:
-        raise Invalid(f"{where}: the shares sum to {shown(HUNDRED - rest)}, more than 100", remedy="give less than 100 in all")
+        raise Invalid(f"{where}: the shares sum to {percent_text(HUNDRED - rest)}, more than 100", remedy="give less than 100 in all")
     return {name: changes.get(name, rest) for name in now}
 
 
@@ -69,7 +69,7 @@ def parsed(text: str) -> dict[str, Decimal]:
     return shares
 
 
-def shown(percent: Decimal) -> str:
+def percent_text(percent: Decimal) -> str:
     """80, 0.5: without an exponent or trailing zeros."""
     text = f"{percent:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ...endpoints.gateway.background import in_background
 from ...endpoints.gateway.sample import SampleFailed
-from ...endpoints.router import routed
+from ...endpoints.router import routed_endpoints
 from ...endpoints.smoke import ranked_key
 from ...errors import Invalid, NotFound, Refused
 from ...reports.results import Shown
@@ -168,7 +168,7 @@ class _First:
 
 
 def _check_up(project: Project, endpoint: str) -> None:
-    if routed(project.target).observe(endpoint) is None:
+    if routed_endpoints(project.target).observe(endpoint) is None:
         raise NotFound(f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}")
 
 

@@ -62,7 +62,7 @@ class Access:
             raise AwsError(code, _TOKEN, status) from None
         statements = [statement for policy in key.collect_policies() for statement in _statements(policy)]
         for grant in grants(asked):
-            if not allowed(statements, grant):
+            if not is_allowed(statements, grant):
                 action, resource, _ = grant
                 text = f"User: {key.arn} is not authorized to perform: {action} on resource: {resource} because no identity-based policy"
                 raise AwsError(
@@ -75,7 +75,7 @@ def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
     yield from statements if isinstance(statements, list) else [statements]
 
 
-def allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
+def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
     """IAM User Guide, "Policy evaluation logic": one Allow is needed, no Deny may fit."""
     return effects(statements, grant) == {"Allow"}
 
@@ -87,13 +87,13 @@ def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
 
 def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: str) -> bool:
     if "Action" in statement:
-        concerned = any(_matches(pattern.lower(), action.lower()) for pattern in _listed(statement["Action"]))
+        concerned = any(_matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["Action"]))
     else:
-        concerned = not any(_matches(pattern.lower(), action.lower()) for pattern in _listed(statement["NotAction"]))
+        concerned = not any(_matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["NotAction"]))
     if "Resource" in statement:
-        concerned = concerned and any(_matches(pattern, resource) for pattern in _listed(statement["Resource"]))
+        concerned = concerned and any(_matches(pattern, resource) for pattern in _as_list(statement["Resource"]))
     elif "NotResource" in statement:
-        concerned = concerned and not any(_matches(pattern, resource) for pattern in _listed(statement["NotResource"]))
+        concerned = concerned and not any(_matches(pattern, resource) for pattern in _as_list(statement["NotResource"]))
     return concerned and _holds(statement.get("Condition") or {}, {"iam:passedtoservice": passed_to}, denies=statement["Effect"] == "Deny")
 
 
@@ -104,14 +104,14 @@ def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: 
             value = values.get(key.lower())
             if operator not in ("StringEquals", "StringLike") or value is None:
                 return denies
-            if operator == "StringEquals" and value not in _listed(wanted):
+            if operator == "StringEquals" and value not in _as_list(wanted):
                 return False
-            if operator == "StringLike" and not any(_matches(pattern, value) for pattern in _listed(wanted)):
+            if operator == "StringLike" and not any(_matches(pattern, value) for pattern in _as_list(wanted)):
                 return False
     return True
 
 
-def _listed(value: Any) -> list[str]:
+def _as_list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from botocore.model import OperationModel
 
-from .patterns import compiled
+from .patterns import compile_pattern
 from .registry import AwsError
 
 Shape = Any  # botocore's; it has no types, and its cached properties mislead a checker
@@ -117,7 +117,7 @@ def _rule(shape: Shape, value: Any) -> str | None:
     if isinstance(value, str):
         if limits.get("enum") and value not in limits["enum"]:
             return f"Member must satisfy enum value set: [{', '.join(limits['enum'])}]"
-        if "pattern" in limits and not compiled(limits["pattern"]).fullmatch(value):
+        if "pattern" in limits and not compile_pattern(limits["pattern"]).fullmatch(value):
             return f"Member must satisfy regular expression pattern: {limits['pattern']}"
     return None
 

@@ -73,7 +73,7 @@ class Front:
         elif environ.get("PATH_INFO", "").startswith("/moto-api/"):
             done = self._of_moto(environ)
         else:
-            wire.buffered(environ)
+            wire.buffer_body(environ)
             done = self._parse_and_answer(environ)
         headers = [header for header in done.headers if header[0].lower() not in ("content-length", "connection", "transfer-encoding")]
         if environ["REQUEST_METHOD"] == "HEAD":
@@ -107,7 +107,7 @@ class Front:
         route = (environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if not self.stack.any_key and (refused := control.refusal_of(self.stack, " ".join(route), environ)) is not None:
             return refused
-        wire.buffered(environ)
+        wire.buffer_body(environ)
         if route == ("POST", "/moto-api/reset-auth"):
             return self._enforce(environ)
         if route == _MOTO_RESET:

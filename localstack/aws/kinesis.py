@@ -15,7 +15,7 @@ from moto.kinesis.models import Record, Shard, Stream, kinesis_backends
 
 from .moto_server import SERIAL
 from .registry import AwsError, Context, handles
-from .wire import malformed
+from .wire import malformed_error
 
 _LIVES = 300.0  # seconds of an iterator
 _MOST, _LARGEST = 10_000, 10 << 20  # records and bytes of an answer
@@ -83,7 +83,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     except JsonRESTError as error:
         raise AwsError(error.error_type, str(error.message), error.code) from error
     except (KeyError, TypeError, AttributeError):
-        if ctx.incoming is not None and (wrong := malformed(ctx.incoming)) is not None:
+        if ctx.incoming is not None and (wrong := malformed_error(ctx.incoming)) is not None:
             raise wrong from None
         raise
     return {"SequenceNumber": number, "ShardId": shard}

@@ -25,7 +25,7 @@ from .coverage import MADE_UP, moto_has
 from .environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
 from .incoming import Incoming
 from .registry import AwsError
-from .wire import malformed, refusal, rewind
+from .wire import malformed_error, refusal, rewind
 
 
 class _Dispatcher(DomainDispatcherApplication):
@@ -76,7 +76,7 @@ def answer(incoming: Incoming) -> Answer:
         return refusal(incoming, not_there(incoming))
     except Exception as error:  # noqa: BLE001  moto's mistakes are of every kind, and a client would wait through its retries
         rewind(incoming.environ)  # moto has read it
-        if (wrong := malformed(incoming)) is not None:
+        if (wrong := malformed_error(incoming)) is not None:
             return refusal(incoming, wrong)
         sys.stderr.write(f"moto failed at {incoming.service}:{incoming.operation}\n")
         traceback.print_exc()

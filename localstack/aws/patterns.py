@@ -17,7 +17,7 @@ _QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")  # Java repeats an anchor, Pyt
 
 
 @cache
-def compiled(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
     """A model's pattern, for `fullmatch`. re.error where Python has no such expression."""
     text = pattern.replace(_ABOVE, r"\U00010000-\U0010FFFF").replace(r"\z", r"\Z")
     return re.compile(_properties(_QUANTIFIED_END.sub("$", text)))

@@ -120,7 +120,7 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
         return ("*",)
     lasting = {_NEW.sub("*", resource) for resource in resources}
     kinds: dict[str, list[str]] = {}
-    for resource in sorted(resource for resource in lasting if not _covered(resource, lasting)):
+    for resource in sorted(resource for resource in lasting if not _is_covered(resource, lasting)):
         kinds.setdefault(_kind(resource), []).append(resource)
     patterns: list[str] = []
     for kind, members in kinds.items():
@@ -132,7 +132,7 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
     return tuple(sorted(patterns))
 
 
-def _covered(resource: str, others: set[str]) -> bool:
+def _is_covered(resource: str, others: set[str]) -> bool:
     return any(other.endswith("*") and other != resource and resource.startswith(other[:-1]) for other in others)
 
 
@@ -163,7 +163,9 @@ def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]
             yield _of_type(value, asked.service)
         elif key in types:
             yield from (
-                _named(prefix, base + types[key], name) for name in (value if isinstance(value, list) else [value]) if isinstance(name, str)
+                _resource(prefix, base + types[key], name)
+                for name in (value if isinstance(value, list) else [value])
+                if isinstance(name, str)
             )
         elif key == "Identifiers" and isinstance(value, list) and asked.service == "sagemaker-featurestore-runtime":
             yield from (resource for item in value for resource in _resources(asked, item))
@@ -171,7 +173,7 @@ def _resources(asked: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]
         yield f"{base}workgroup/primary"
 
 
-def _named(prefix: str, pattern: str, name: str) -> str:
+def _resource(prefix: str, pattern: str, name: str) -> str:
     """SageMaker's ARNs have names in lower case."""
     return name if _ARN.fullmatch(name) else pattern.format(name.lower() if prefix == "sagemaker" else name)
 

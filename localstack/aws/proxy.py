@@ -39,7 +39,7 @@ class Proxy:
         """What leads a process's HTTPS through it, and lets the AWS SDKs trust what they find there."""
         with self._lock:
             if self._variables is None:
-                self._variables = self._begun()
+                self._variables = self._begin()
             return self._variables
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ class Proxy:
             self._close()
             self._close = lambda: None
 
-    def _begun(self) -> dict[str, str]:
+    def _begin(self) -> dict[str, str]:
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()

@@ -140,17 +140,17 @@ def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
         raise AwsError("ValidationException", f"The filter on {condition['Name']} needs a Value.")
     wanted: str = condition["Value"]
     if operator in ("Equals", "NotEquals"):
-        return (there and _compared(value, wanted, lambda a, b: a == b)) == (operator == "Equals")
+        return (there and _compare(value, wanted, lambda a, b: a == b)) == (operator == "Equals")
     if operator == "Contains":
         return there and wanted in str(value)
     if operator == "In":
         return there and str(value) in [part.strip() for part in wanted.split(",")]
     if operator in _ORDERED:
-        return there and _compared(value, wanted, _ORDERED[operator])
+        return there and _compare(value, wanted, _ORDERED[operator])
     raise AwsError("ValidationException", f"The operator {operator} of the filter on {condition['Name']} is not known.")
 
 
-def _compared(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:
+def _compare(value: Any, wanted: str, compare: Callable[[Any, Any], bool]) -> bool:
     """A filter's value is always text; it is read as what it is compared with."""
     try:
         if isinstance(value, datetime):

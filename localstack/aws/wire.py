@@ -127,7 +127,7 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
             raise TypeError("the body is no JSON object") from None
 
 
-def malformed(incoming: Incoming) -> AwsError | None:
+def malformed_error(incoming: Incoming) -> AwsError | None:
     """What is wrong with a request by botocore's model: it does not parse, lacks what is required, has other types. None: nothing is."""
     try:
         params = parameters(incoming)
@@ -251,7 +251,7 @@ def _service(signed: str, path: str, target: str) -> str:
     return next(of_path, SIGNED_AS.get(signed, signed))
 
 
-def buffered(environ: dict[str, Any]) -> None:
+def buffer_body(environ: dict[str, Any]) -> None:
     """Read the body once, so that both a handler and moto can."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length) if length else b"")

@@ -76,7 +76,7 @@ class Callers:
         if form.get("grant_type") != _GRANT:
             return _oauth("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
         try:
-            self._verified(form.get("assertion", ""))
+            self._verify(form.get("assertion", ""))
         except ValueError as error:
             return _oauth("invalid_grant", str(error))
         token = secrets.token_urlsafe(32)
@@ -87,7 +87,7 @@ class Callers:
         until = self._until.get(token)
         if until is None:
             try:
-                until = self._verified(token)
+                until = self._verify(token)
             except ValueError:
                 return 0.0
             self._note(token, until)
@@ -99,7 +99,7 @@ class Callers:
             self._until = {known: ends for known, ends in self._until.items() if ends > now}
         self._until[token] = until
 
-    def _verified(self, jwt: str) -> float:
+    def _verify(self, jwt: str) -> float:
         """When a JWT of the account's ends, in seconds since 1970. ValueError, in Google's words: it is none, or its time is over."""
         signed, _, signature = jwt.rpartition(".")
         try:

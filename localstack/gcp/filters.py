@@ -42,7 +42,7 @@ class _Call(msgspec.Struct, frozen=True):
 def matches(text: str, lookup: Lookup, *, functions: Mapping[str, Function] | None = None, anywhere: Anywhere | None = None) -> bool:
     """Whether what `lookup` reads fits the filter; an empty one fits all. FilterError."""
     names = tuple(sorted((functions or {}).items()))
-    return _parsed(text, names, anywhere)(lookup)
+    return _parse(text, names, anywhere)(lookup)
 
 
 def of_message(message: Any) -> Lookup:
@@ -62,7 +62,7 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None) -> Test:
+def _parse(text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None) -> Test:
     return _Parser(text, dict(functions), anywhere).whole()
 
 
@@ -252,7 +252,7 @@ def _has(value: object, argument: str) -> bool:
     return _equal(value, argument)
 
 
-def _ordered(value: object, argument: str) -> int | None:
+def _order(value: object, argument: str) -> int | None:
     """-1, 0, 1 as a comparison of the two; None: they are not compared."""
     if value is None:
         return None
@@ -280,10 +280,10 @@ _COMPARE: Mapping[str, Callable[[object, str], bool]] = {
     "=": _equal,
     "!=": lambda value, argument: not _equal(value, argument),
     ":": _has,
-    "<": lambda value, argument: _ordered(value, argument) == -1,
-    "<=": lambda value, argument: _ordered(value, argument) in (-1, 0),
-    ">": lambda value, argument: _ordered(value, argument) == 1,
-    ">=": lambda value, argument: _ordered(value, argument) in (0, 1),
+    "<": lambda value, argument: _order(value, argument) == -1,
+    "<=": lambda value, argument: _order(value, argument) in (-1, 0),
+    ">": lambda value, argument: _order(value, argument) == 1,
+    ">=": lambda value, argument: _order(value, argument) in (0, 1),
     "=~": lambda value, argument: value is not None and re.search(argument, str(value)) is not None,
     "!~": lambda value, argument: value is None or re.search(argument, str(value)) is None,
 }

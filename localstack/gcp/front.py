@@ -136,10 +136,10 @@ class Front:
         if api is None:
             return refusal(GcpError("NOT_FOUND", f"The requested URL {request.path} was not found on this server."))
         try:
-            if not handler_modules.loaded(api.package):
+            if not handler_modules.is_loaded(api.package):
                 await asyncio.to_thread(self._load, api)
             if (routed := route_of(api, request)) is None:
-                return await asyncio.to_thread(self._transcoded, api, request)
+                return await asyncio.to_thread(self._transcode, api, request)
             asked, handler = routed
             result = await self.answer(asked, handler, request, request.headers)
             return result if isinstance(result, HttpAnswer) else _http_answer(result)
@@ -158,7 +158,7 @@ class Front:
         except GcpError as error:
             return refusal(error)
 
-    def _transcoded(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
+    def _transcode(self, api: table.Api, request: HttpRequest) -> HttpAnswer:
         routed = table.rule_for(api, request.method, request.path) if api.module else None
         if routed is None:
             name = f"{request.method} {request.path}"

@@ -60,7 +60,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         key = (details.method, api.service)
         if key not in self._known:
             package = table.packages_of(details.method)
-            if not handler_modules.loaded(package if package in table.OF_PACKAGE else api.package):  # one of those that every API has
+            if not handler_modules.is_loaded(package if package in table.OF_PACKAGE else api.package):  # one of those that every API has
                 return grpc.stream_stream_rpc_method_handler(self._first(details.method, api))
             method = table.method_of(details.method, api)
             if method is None:  # anybody's text: not one to keep

@@ -56,7 +56,7 @@ def load(package: str) -> None:
         _loaded.add(package)
 
 
-def loaded(package: str) -> bool:
+def is_loaded(package: str) -> bool:
     return package in _loaded
 
 

@@ -79,10 +79,10 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
-        if self._parsing or not self._known(data):
+        if self._parsing or not self._take_known_head(data):
             self._parse(data)
 
-    def _known(self, data: bytes) -> bool:
+    def _take_known_head(self, data: bytes) -> bool:
         """Whether these bytes belong to a request whose head needs no parsing."""
         if self._head is None:
             if (beginning := heads.beginning(data)) is None:

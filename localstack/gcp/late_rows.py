@@ -41,7 +41,7 @@ class LateRows:
     def _write(self) -> None:
         """Also what writers note: a dead letter's table. Of an owner that has written, what it notes waits for the next read."""
         written: set[object] = set()
-        while todo := self._noted(written):
+        while todo := self._take_unwritten(written):
             written |= todo.keys()
             for write in todo.values():
                 try:
@@ -49,7 +49,7 @@ class LateRows:
                 except Exception:  # noqa: BLE001  who reads must not suffer for who could not write
                     traceback.print_exc()
 
-    def _noted(self, written: set[object]) -> dict[object, Callable[[], object]]:
+    def _take_unwritten(self, written: set[object]) -> dict[object, Callable[[], object]]:
         with self._lock:
             return {owner: self._writers.pop(owner) for owner in [*self._writers] if owner not in written}
 

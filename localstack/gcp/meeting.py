@@ -51,7 +51,7 @@ class Meeting:
     def refuse(self) -> None:
         """Before the effect."""
         if "throttle" in self.faults:
-            raise _throttled(self._asked.service)
+            raise _throttling(self._asked.service)
         if "error" in self.faults:
             raise _error(self.faults["error"])
         if "cut-before" in self.faults:
@@ -95,7 +95,7 @@ def _take_faults(stack: Stack, asked: Asked) -> dict[Kind, Fault]:
     return taken
 
 
-def _throttled(service: str) -> GcpError:
+def _throttling(service: str) -> GcpError:
     if service == "bigquery":
         return GcpError("PERMISSION_DENIED", "Exceeded rate limits: a fault that was asked for", reason="rateLimitExceeded")
     return GcpError("RESOURCE_EXHAUSTED", "Quota exceeded: a fault that was asked for", reason="rateLimitExceeded")

@@ -115,7 +115,7 @@ def start(
     return store.get(operation.name)
 
 
-def completed(call: Call, parent: str, response: Any = None, *, metadata: Any = None) -> Any:
+def completed_operation(call: Call, parent: str, response: Any = None, *, metadata: Any = None) -> Any:
     """An operation that is over when it is answered."""
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:

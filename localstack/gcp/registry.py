@@ -151,7 +151,7 @@ def route(operation: str, method: str, *templates: str, executes: bool = True) -
         for template in templates:
             if any(known.method == method and known.template == template for known in ROUTES):
                 raise ValueError(f"{method} {template} has a handler already")
-            pattern, names = compiled(template)
+            pattern, names = pattern_of(template)
             added = Route(
                 operation=operation,
                 method=method,
@@ -171,7 +171,7 @@ def route(operation: str, method: str, *templates: str, executes: bool = True) -
 _VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]*))?\}")
 
 
-def compiled(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
     """A template of google.api.http as a pattern of whole paths, and the names of its variables."""
     words, names, end = [], [], 0
     for variable in _VARIABLE.finditer(template):

@@ -43,7 +43,7 @@ def check_etag(asked: str, current: str, name: str) -> None:
         raise GcpError("ABORTED", f"The etag does not match the current one of {name}: it was changed since it was read.")
 
 
-def masked(request: Any, allowed: Collection[str], *, kind: str) -> list[str]:
+def updated_fields(request: Any, allowed: Collection[str], *, kind: str) -> list[str]:
     """The top-level fields that an update's mask names. INVALID_ARGUMENT: none, or one that cannot be updated."""
     paths = [path.partition(".")[0] for path in request.update_mask.paths]
     if not paths:

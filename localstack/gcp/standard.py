@@ -140,7 +140,7 @@ def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Any
         metadata.generic_metadata.create_time.CopyFrom(call.now_pb())
         metadata.generic_metadata.update_time.CopyFrom(call.now_pb())
     if call.clock.mode == "instant":
-        return operations.completed(call, parent, work(), metadata=metadata)
+        return operations.completed_operation(call, parent, work(), metadata=metadata)
     return operations.start(call, parent, lambda _: work(), metadata=metadata, delay=seconds)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from .handler_modules import IMPORTING
-from .registry import compiled, shape_of, verb_of
+from .registry import pattern_of, shape_of, verb_of
 
 
 class Api(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,7 +223,7 @@ def rules(api: Api) -> tuple[Rule, ...]:
 
 def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
     uri = option["uri"]
-    pattern, names = compiled(uri)
+    pattern, names = pattern_of(uri)
     verb, segments = shape_of(uri)
     return Rule(
         rpc=rpc,

@@ -24,7 +24,7 @@ def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRe
         _parse(request.json(), getattr(message, rule.body))
     query = {name: values for name, values in request.query_lists.items() if name not in _SYSTEM}
     if query:
-        _parse(_nested(query, message.DESCRIPTOR), message)
+        _parse(_nest(query, message.DESCRIPTOR), message)
     for name, value in values_of(match, rule.names).items():
         *above, last = name.split(".")
         owner = message
@@ -83,7 +83,7 @@ def _parse(value: dict[str, Any], message: Any) -> None:
         raise GcpError("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}", reason="badRequest") from error
 
 
-def _nested(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
+def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
     """Query parameters, which name fields by dots, as the JSON of the message."""
     nested: dict[str, Any] = {}
     for name, values in query.items():

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from ..convergence import is_converged, is_ready, is_served, settled_by
-from ..judging import is_behind, judged, standing
+from ..judging import is_behind, judge, standing
 from ..moves import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
 from ..states import Observation, State, Wish
 from .before import may_go_up
@@ -18,21 +18,21 @@ MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again mean
 
 def baking(state: State, seen: Observation, now: datetime) -> Step:
     """Also while a person is asked: everything of a bake goes on then."""
-    state, cause = judged(state, seen, now)
-    state = watched(state, seen, now)
+    state, cause = judge(state, seen, now)
+    state = with_readiness(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
     if is_behind(state, seen):
         return state, ()
     if has_drifted(state, seen):
-        return _drifted(state, now), ()
-    state = known(state, seen)
+        return _put_right(state, now), ()
+    state = with_token(state, seen)
     if state.bake_until is None or settled_by(state.plan, now) < state.bake_until:
         return state, ()
     return _over(state, seen, now)
 
 
-def watched(state: State, seen: Observation, now: datetime) -> State:
+def with_readiness(state: State, seen: Observation, now: datetime) -> State:
     """Since when something is not ready."""
     if seen.endpoint is None:
         return state
@@ -55,14 +55,14 @@ def has_drifted(state: State, seen: Observation) -> bool:
     return not is_served(state, endpoint) or (state.bake_token is not None and endpoint.token != state.bake_token)
 
 
-def known(state: State, seen: Observation) -> State:
+def with_token(state: State, seen: Observation) -> State:
     """With the endpoint's token, which our own touch took away."""
     if seen.endpoint is None or state.bake_token is not None:
         return state
     return replace(state, bake_token=seen.endpoint.token)
 
 
-def _drifted(state: State, now: datetime) -> State:
+def _put_right(state: State, now: datetime) -> State:
     """The traffic is put right in any case, and then a whole new bake."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:

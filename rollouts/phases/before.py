@@ -7,9 +7,9 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from ..actions import Apply, Shift, Take
-from ..capacity import is_sized, sized
+from ..capacity import is_sized, sized_spec
 from ..convergence import is_converged, is_lost, is_open, is_split, target_split
-from ..judging import is_behind, judged
+from ..judging import is_behind, judge
 from ..moves import MOST_CALLS, Step, note, to_aborting, to_baking, to_ended, to_shifting, to_sizing
 from ..states import Observation, State
 
@@ -33,7 +33,7 @@ def starting(state: State, seen: Observation, now: datetime) -> Step:
 
 def sizing(state: State, seen: Observation, now: datetime) -> Step:
     """The new variant's instances follow before its traffic does."""
-    endpoint, spec = seen.endpoint, sized(state.plan, state.stage)
+    endpoint, spec = seen.endpoint, sized_spec(state.plan, state.stage)
     if state.plan.capacity == "keep":
         return to_shifting(state, now), ()
     if (state := _going_on(state, seen, now)).phase != "sizing" or is_behind(state, seen):
@@ -56,7 +56,7 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
         return state, ()
     endpoint = seen.endpoint
     if endpoint is not None and is_converged(state, state.plan.spec, endpoint):
-        if state.plan.capacity == "scale" and not is_sized(sized(state.plan, state.stage), endpoint):
+        if state.plan.capacity == "scale" and not is_sized(sized_spec(state.plan, state.stage), endpoint):
             return replace(state, phase="sizing", sent=0), ()  # somebody, or a late call, made it small
         return to_baking(state, now, endpoint.token), ()
     if state.shift_by is not None and now >= state.shift_by:
@@ -69,7 +69,7 @@ def shifting(state: State, seen: Observation, now: datetime) -> Step:
 
 def _going_on(state: State, seen: Observation, now: datetime) -> State:
     """Unless what serves is judged to be broken."""
-    state, cause = judged(state, seen, now)
+    state, cause = judge(state, seen, now)
     return to_aborting(state, now, cause) if cause else state
 
 

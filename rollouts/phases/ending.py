@@ -32,10 +32,10 @@ def aborting(state: State, seen: Observation, now: datetime) -> Step:
     return to_ended(note(state, now, "aborted", state.cause), now, "aborted"), ()
 
 
-def ended(state: State, seen: Observation, now: datetime) -> Step:
+def end(state: State, seen: Observation, now: datetime) -> Step:
     """Nothing is touched but what came late, and the instances that only the rollout needed."""
     if state.taken and state.end in ("promoted", "aborted") and seen.endpoint is not None and not is_lost(state, seen):
-        state, actions = _watched(state, seen, seen.endpoint, now)
+        state, actions = _watch(state, seen, seen.endpoint, now)
         if actions:
             return state, actions
     if state.watch_until is None or now < state.watch_until or seen.owner is None:
@@ -46,7 +46,7 @@ def ended(state: State, seen: Observation, now: datetime) -> Step:
     return note(replace(state, released=True), now, "ended", f"{state.end}" + (f": {state.cause}" if state.cause else "")), ()
 
 
-def _watched(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
+def _watch(state: State, seen: Observation, endpoint: EndpointState, now: datetime) -> Step:
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
@@ -57,8 +57,8 @@ def _watched(state: State, seen: Observation, endpoint: EndpointState, now: date
         state = replace(state, sent=0)
     if actions := _alias_back(state, seen):
         return state, actions
-    if endpoint.phase == "ready" and not is_sized(_declared(state), endpoint):
-        return state, (Apply(spec=_declared(state)),)
+    if endpoint.phase == "ready" and not is_sized(_final_spec(state), endpoint):
+        return state, (Apply(spec=_final_spec(state)),)
     return state, ()
 
 
@@ -69,10 +69,10 @@ def _is_settled(state: State, seen: Observation) -> bool:
         return True
     served = is_served(state, seen.endpoint) or state.sent > MOST_CALLS  # what was put right has arrived, or somebody means it
     named = state.plan.promote_alias is None or seen.alias_version is not None  # else it may be late, and was not looked at
-    return served and named and is_sized(_declared(state), seen.endpoint)
+    return served and named and is_sized(_final_spec(state), seen.endpoint)
 
 
-def _declared(state: State) -> EndpointSpec:
+def _final_spec(state: State) -> EndpointSpec:
     """What stays. Where nobody scaled, or the hand-over stopped half-way, it stays as it is."""
     if state.plan.capacity == "keep" or state.handover == "failed":
         return replace(state.plan.spec, variants=())

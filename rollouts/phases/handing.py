@@ -15,10 +15,10 @@ from ...endpoints.traffic.convergence import variants_ready
 from ..actions import Apply, SetAlias
 from ..capacity import final, home, is_sized
 from ..convergence import is_converged, is_served, next_minute, settled_by, version_of
-from ..judging import is_behind, judged, judged_until
+from ..judging import is_behind, judge, judged_until
 from ..moves import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
 from ..states import Observation, State
-from .baking import MOST_CORRECTIONS, has_drifted, known, unready, watched
+from .baking import MOST_CORRECTIONS, has_drifted, unready, with_readiness, with_token
 from .before import put_right
 from .promoted import model_of
 
@@ -78,16 +78,16 @@ def _small(state: State, seen: Observation, now: datetime) -> Step:
         return replace(
             state, bake_from=start, bake_until=until, bake_token=endpoint.token, shift_by=until + (plan.on_no_data.hold or SHIFT_TIME)
         ), ()
-    state, cause = judged(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
-    state = watched(state, seen, now)
+    state, cause = judge(state, seen, now, plan=replace(plan, source=plan.to, to=plan.source))
+    state = with_readiness(state, seen, now)
     if cause := cause or unready(state, now):
         return _fail(state, now, cause), ()
     if endpoint is None or is_behind(state, seen):
         return state, ()
-    return _drifted(state, seen, now) if has_drifted(state, seen) else (_baked(known(state, seen), now), ())
+    return _put_right(state, seen, now) if has_drifted(state, seen) else (_to_all(with_token(state, seen), now), ())
 
 
-def _drifted(state: State, seen: Observation, now: datetime) -> Step:
+def _put_right(state: State, seen: Observation, now: datetime) -> Step:
     """The bake of the small share begins anew, as often as any bake of a rollout."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.corrected >= MOST_CORRECTIONS:
@@ -96,7 +96,7 @@ def _drifted(state: State, seen: Observation, now: datetime) -> Step:
     return put_right(to_split(anew, now, state.intent), seen, now)
 
 
-def _baked(state: State, now: datetime) -> State:
+def _to_all(state: State, now: datetime) -> State:
     """On to all of the traffic, once the small share's minutes are known."""
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
@@ -132,7 +132,7 @@ def _removing(state: State, seen: Observation, now: datetime) -> Step:
     return to_ended(note(replace(state, handover="done", intent=intent), now, "handed"), now, "promoted"), ()
 
 
-def _failed(state: State, seen: Observation, now: datetime) -> Step:
+def _hand_over_failed(state: State, seen: Observation, now: datetime) -> Step:
     if seen.endpoint is None or not is_served(state, seen.endpoint):
         return put_right(state, seen, now, anyhow=True)
     return to_ended(state, now, "promoted", f"the hand-over failed: the new version still serves as {state.plan.to}"), ()
@@ -149,5 +149,5 @@ _STAGES: dict[str, Callable[[State, Observation, datetime], Step]] = {
     "small": _small,
     "whole": _whole,
     "removing": _removing,
-    "failed": _failed,
+    "failed": _hand_over_failed,
 }

@@ -8,36 +8,36 @@ from msgspec.structs import replace
 
 from ..actions import SetAlias
 from ..convergence import is_converged, is_served, version_of
-from ..judging import is_behind, judged, standing
+from ..judging import is_behind, judge, standing
 from ..moves import Step, note, to_aborting, to_handing
 from ..states import Observation, State
-from .baking import MOST_CORRECTIONS, unready, watched
+from .baking import MOST_CORRECTIONS, unready, with_readiness
 from .before import may_go_up, put_right
 
 
-def promoted(state: State, seen: Observation, now: datetime) -> Step:
+def promote(state: State, seen: Observation, now: datetime) -> Step:
     """A guardrail that fails, or a person, takes it back, the alias too.
 
     Only another split is drift: in a day a token also changes by autoscaling, or by an update of the platform.
     """
-    state, cause = judged(state, seen, now)
-    state = watched(state, seen, now)
+    state, cause = judge(state, seen, now)
+    state = with_readiness(state, seen, now)
     if cause := cause or unready(state, now):
         return to_aborting(state, now, cause), ()
     if is_behind(state, seen):
         return state, ()
     if seen.endpoint is not None and not is_served(state, seen.endpoint):
-        return _drifted(state, seen, now)
+        return _put_right(state, seen, now)
     state = _undrifted(state, seen, now)
     state, actions = _alias(state, seen, now)
-    return (state, actions) if actions else (_graced(state, seen, now), ())
+    return (state, actions) if actions else (_after_grace(state, seen, now), ())
 
 
 def model_of(state: State) -> str:
     return next(variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to)
 
 
-def _drifted(state: State, seen: Observation, now: datetime) -> Step:
+def _put_right(state: State, seen: Observation, now: datetime) -> Step:
     if state.held_for != "drift":
         state = note(replace(state, held_for="drift", sent=0, corrected=state.corrected + 1), now, "drift", "somebody else changed it")
     if state.plan.on_drift == "abort" or state.corrected > MOST_CORRECTIONS:
@@ -65,7 +65,7 @@ def _alias(state: State, seen: Observation, now: datetime) -> Step:
     return state, (SetAlias(model=model_of(state), alias=alias, version=version),)
 
 
-def _graced(state: State, seen: Observation, now: datetime) -> State:
+def _after_grace(state: State, seen: Observation, now: datetime) -> State:
     if (yes := state.wish.promote) is not None:
         state = note(state, now, "asked", f"{yes.who} ends the grace time" + (f": {yes.because}" if yes.because else ""))
         state = replace(state, grace_until=min(state.grace_until or now, now), wish=replace(state.wish, promote=None))

@@ -84,7 +84,7 @@ class World:
         """Percent of the requests by variant: what serves now. Gateways take a split of theirs as late as they may."""
         if self.fleet.routing == "weighted":
             return self.fleet.shares()
-        return self._of_all(sticky.served(self._split(), self.now()))
+        return self._of_all(sticky.served_shares(self._split(), self.now()))
 
     def asked(self) -> dict[str, Decimal]:
         """Percent by variant: what was written last."""
@@ -110,7 +110,7 @@ class World:
         document = sticky.Split(
             version=self._split().version + 1 if there else 1,
             written=written or self.now(),
-            ranges=sticky.moved(ranges, split),
+            ranges=sticky.moved_ranges(ranges, split),
             before=self.shares() if there else dict(split),
         )
         state.put(key, msgspec.json.encode(document), expect=there.token if there else None)

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.revision import revision_of
-from isthmus.endpoints.traffic.convergence import converged, variants_ready
+from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, ModelError, NotFound, Unsupported
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
@@ -63,7 +63,7 @@ def test_a_new_endpoint_gives_its_first_variant_everything(ready, target, host):
     spec, state = ready
     assert state.revision == revision_of(spec)
     assert percents(state) == split(champion=100, challenger=0)
-    assert converged(spec, split(champion=100, challenger=0), state)
+    assert has_converged(spec, split(champion=100, challenger=0), state)
     assert [r.name for r in target.inventory.list("conf") if r.kind == "endpoint"] == ["ranker"]
     assert host.apply(spec) == state, "a second apply sees the same and changes nothing"
     assert host.observe("ranker") == state
@@ -172,7 +172,7 @@ def test_a_call_goes_where_the_traffic_is(ready, host):
     spec, state = ready
     assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"champion"}
     host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
-    state = until(lambda: (s := host.observe("ranker")) and converged(spec, split(champion=0, challenger=100), s) and s)
+    state = until(lambda: (s := host.observe("ranker")) and has_converged(spec, split(champion=0, challenger=100), s) and s)
     assert {host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}").variant for n in range(20)} == {"challenger"}
 
 
@@ -182,14 +182,14 @@ def test_a_stale_token_moves_nothing(ready, host):
     host.shift("ranker", split(champion=90, challenger=10), expect=state.token)
     with pytest.raises(Conflict):
         host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
-    assert converged(spec, split(champion=90, challenger=10), host.observe("ranker"))
+    assert has_converged(spec, split(champion=90, challenger=10), host.observe("ranker"))
 
 
 @pytest.mark.needs("traffic.touch")
 def test_a_shift_to_the_split_that_is_there_is_accepted_and_where_it_fences_makes_older_tokens_stale(ready, target, host):
     spec, state = ready
     host.shift("ranker", percents(state), expect=state.token)
-    seen = until(lambda: (s := host.observe("ranker")) and converged(spec, percents(state), s) and s)
+    seen = until(lambda: (s := host.observe("ranker")) and has_converged(spec, percents(state), s) and s)
     if target.capabilities["traffic.touch"].level == "native":
         assert seen.token != state.token
         with pytest.raises(Conflict):
@@ -208,7 +208,7 @@ def test_a_variant_has_as_many_instances_as_its_spec_says_and_keeps_its_traffic(
         sized = endpoint(variant(one, "champion"), variant(two, "challenger", instances=instances))
         counts = until(partial(_counts_once_ready, host, sized), what=f"{instances}")
         assert counts == {"champion": (1, 1), "challenger": (wanted, wanted)}, f"(fewest, most) are {instances}"
-        assert converged(spec, split(champion=75, challenger=25), host.observe("ranker")), "what runs and the traffic are as before"
+        assert has_converged(spec, split(champion=75, challenger=25), host.observe("ranker")), "what runs and the traffic are as before"
         replies = (host.invoke("ranker", [{"x": 0}], variant=None, request_id=f"q-{n}") for n in range(200 * wanted))
         answers = (reply.predictions for reply in replies if reply.variant == "challenger")
         assert set(islice(answers, 2 * wanted)) == {(2.0,)}, "a quarter of the traffic is its own"
@@ -230,7 +230,7 @@ def test_the_smallest_step_is_set_and_a_smaller_one_refused(ready, target, host)
     step = Decimal(target.capabilities["traffic.resolution"].value)
     exact = {"champion": 100 - step, "challenger": step}
     host.shift("ranker", exact, expect=state.token)
-    state = until(lambda: (s := host.observe("ranker")) and converged(spec, exact, s, resolution=step) and s)
+    state = until(lambda: (s := host.observe("ranker")) and has_converged(spec, exact, s, resolution=step) and s)
     assert percents(state) == exact
     with pytest.raises(Unsupported) as refusal:
         host.shift("ranker", {"champion": 100 - step / 2, "challenger": step / 2}, expect=state.token)
@@ -320,7 +320,7 @@ def test_shift_that_was_cut_leaves_one_of_two_states(ready, target, host, cut):
         host.shift("ranker", wanted, expect=seen.token)
     else:
         assert seen.token != state.token
-    until(lambda: converged(spec, wanted, host.observe("ranker")))
+    until(lambda: has_converged(spec, wanted, host.observe("ranker")))
 
 
 def test_deleting_twice_is_success(ready, target, host):

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway import capping
-from isthmus.endpoints.gateway.arranging import Candidates, steps, told
-from isthmus.endpoints.gateway.ranking import order, shown
+from isthmus.endpoints.gateway.arranging import Candidates, effect_texts, steps
+from isthmus.endpoints.gateway.ranking import order, shown_places
 from isthmus.project.rule_specs import Block, Boost, Cap, Condition, Pin, UnitCap
 
 START = datetime(2026, 11, 26, 11, 59, 59, 999_000, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Unit:
     def asks(self, now, slots=4):
         """The items of the answer, what is told of the rules, and who was eligible."""
         items, scores = [1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0]
-        judged = capping.judged(self.caps, self.document, now)
+        judged = capping.judge(self.caps, self.document, now)
         of = Candidates(
             items=items,
             scores=scores,
@@ -43,13 +43,13 @@ class Unit:
             before=judged.before,
         )
         every, eligible = steps(self.rules, of, {"most": 1})
-        places, _ = shown(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))
+        places, _ = shown_places(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))
         features = [of.features[items.index(place.item)] for place in places]
         for name in judged.gone:
             del self.document[name]
         for name, amount in capping.entries(self.caps, features, now).items():
             self.document[name] = self.document.get(name, 0) + amount
-        return [p.item for p in places], [text for _, text in told(every, items, explored=False)], [items[at] for at in eligible]
+        return [p.item for p in places], [text for _, text in effect_texts(every, items, explored=False)], [items[at] for at in eligible]
 
 
 def test_an_item_whose_count_is_full_leaves_and_comes_back():
@@ -110,7 +110,7 @@ NOON = START + MOMENT
 )
 def test_the_edges_of_a_window(shown, later, counts):
     document = capping.entries([CAP], [{"item_id": 7}], shown)
-    assert capping.judged([CAP], document, shown + later).before == {CAP: {"7": 1} if counts else {}}
+    assert capping.judge([CAP], document, shown + later).before == {CAP: {"7": 1} if counts else {}}
 
 
 def test_a_bucket_ends_where_the_next_one_begins():
@@ -130,10 +130,10 @@ def test_what_every_window_has_left_is_forgotten_also_of_a_rule_that_is_gone_and
         "a.3600/x/x": 1,
         "a/7/x": 1,
     }
-    assert capping.judged([], document, START + DAY).gone == []
-    (day,) = capping.judged([], document, START + 2 * DAY).gone
+    assert capping.judge([], document, START + DAY).gone == []
+    (day,) = capping.judge([], document, START + 2 * DAY).gone
     assert day == next(iter(document))
-    assert len(capping.judged([], document, START + 9 * DAY).gone) == 2
+    assert len(capping.judge([], document, START + 9 * DAY).gone) == 2
 
 
 def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it_counts_something_else():
@@ -143,7 +143,7 @@ def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it
         msgspec.structs.replace(CAP, **change)
         for change in ({"by": CATEGORY}, {"window": 2 * DAY}, {"when": (Condition(attribute="platform", among=("web",)),)})
     ]
-    before = capping.judged([same, *others], document, START).before
+    before = capping.judge([same, *others], document, START).before
     assert [before[cap] for cap in (same, *others)] == [{"7": 1}, {}, {}, {}]
 
 
@@ -151,7 +151,7 @@ def test_counts_go_on_when_the_most_or_the_days_of_a_rule_change_and_not_when_it
 def test_values_of_another_type_or_spelling_are_counted_apart(one, other):
     assert capping.value_text(one) != capping.value_text(other)
     document = capping.entries([CAP], [{"item_id": one}, {"item_id": other}], START)
-    assert set(capping.judged([CAP], document, START).before[CAP]) == {capping.value_text(one), capping.value_text(other)}
+    assert set(capping.judge([CAP], document, START).before[CAP]) == {capping.value_text(one), capping.value_text(other)}
 
 
 WINDOWS = st.sampled_from([HOUR, timedelta(minutes=91), timedelta(seconds=7_201), DAY, 28 * DAY])
@@ -185,4 +185,4 @@ def test_a_document_is_needed_until_nothing_in_it_counts():
     week = UnitCap(by="item_id", max=9, window=7 * DAY)
     until = capping.needed_until([CAP, week], START)
     document = capping.entries([CAP, week], [{"item_id": 7}], START)
-    assert capping.judged([CAP, week], document, until).before == {CAP: {}, week: {}}
+    assert capping.judge([CAP, week], document, until).before == {CAP: {}, week: {}}

@@ -17,8 +17,8 @@ import isthmus as im
 from isthmus.endpoints.deploy import deploy
 from isthmus.endpoints.gateway.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
-from isthmus.endpoints.resolving import declared, resolve, under
-from isthmus.endpoints.router import routed
+from isthmus.endpoints.resolving import endpoint_of, resolve, under
+from isthmus.endpoints.router import routed_endpoints
 from isthmus.endpoints.traffic import owner
 from isthmus.endpoints.traffic.manual import intent, traffic
 from isthmus.errors import Conflict, Denied, Invalid, ModelError, NotFound, Refused, Unsupported
@@ -272,9 +272,9 @@ def test_a_sticky_endpoint_keeps_each_unit_at_its_variant_and_moves_exactly_who_
         moved = {unit for unit, variant in answered().items() if variant != before[unit]}
         assert moved == {unit for unit in units if 8766 <= bucket("split", "steady", unit) < 9000}
         assert [v.percent for v in deploy(project, "steady").variants] == [D("87.66"), D("12.34")], "deploy never moves traffic"
-        spec = resolve(project, declared(project, "steady"), routed(project.target).observe("steady")).spec
+        spec = resolve(project, endpoint_of(project, "steady"), routed_endpoints(project.target).observe("steady")).spec
         with pytest.raises(Conflict, match="runs with routing: sticky, and keeps it"):
-            routed(project.target).apply(msgspec.structs.replace(spec, routing="weighted"))
+            routed_endpoints(project.target).apply(msgspec.structs.replace(spec, routing="weighted"))
         (steady,) = [r for r in project.target.inventory.list("mini") if r.kind == "endpoint" and r.name == "steady"]
         project.target.inventory.delete(steady)
 
@@ -292,7 +292,7 @@ def test_traffic_has_one_owner_at_a_time(project):
 def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_count(project):
     """Also at 0 %: the new variant is judged as it was started. What is dead may be started again."""
     host, state = project.target.endpoints, project.target.state
-    sized = resolve(project, declared(project, "ranker"), None).spec
+    sized = resolve(project, endpoint_of(project, "ranker"), None).spec
     sized = msgspec.structs.replace(sized, variants=(sized.variants[0], msgspec.structs.replace(sized.variants[1], instances=(2, 2))))
     host.apply(sized)
     until(lambda: host.observe("ranker").variants[1].instances == 2)
@@ -306,7 +306,7 @@ def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_coun
     traffic_free = msgspec.structs.replace(before.variants[1], percent=D(0), target_percent=D(0))
     idle = msgspec.structs.replace(before, variants=(before.variants[0], traffic_free))
     with pytest.raises(Refused, match=r"belongs to rollout ro3 since .* UTC; deploy would change challenger") as error:
-        under(owner.read(state, "ranker"), resolve(project, declared(project, "ranker"), idle).spec, idle)
+        under(owner.read(state, "ranker"), resolve(project, endpoint_of(project, "ranker"), idle).spec, idle)
     assert error.value.remedy.startswith("isthmus rollout abort ranker")
     with pytest.raises(Refused, match=r"belongs to rollout ro3 .*; destroy would take the endpoint away"):
         destroy(project)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway.arranging import steps
-from isthmus.endpoints.gateway.draft import chances, coins, drafted, rounds
-from isthmus.endpoints.gateway.overruling import interleaved
+from isthmus.endpoints.gateway.draft import chances, coins, draft, rounds
+from isthmus.endpoints.gateway.overruling import interleave
 from isthmus.endpoints.gateway.ranking import Lane
 from isthmus.project.rule_specs import Boost, Cap, Pin, Reserve
 from isthmus.tests.endpoints.test_rules import AD, CATEGORY, candidates
@@ -47,7 +47,7 @@ def test_a_draft_fills_the_lane_with_each_item_once_under_the_cap_and_its_chance
     seen, credited = Counter(), Counter()
     group_of = {at: number for number, (members, _) in enumerate(first.groups) for at in members}
     for coin in falls:
-        picks, ended = drafted(first, second, coin.__getitem__)
+        picks, ended = draft(first, second, coin.__getitem__)
         assert ended == len(turns)
         assert [pick.number for pick in picks] == list(range(min(len(first.places), first.members)))
         assert len({pick.candidate for pick in picks}) == len(picks)
@@ -63,20 +63,20 @@ def test_a_draft_fills_the_lane_with_each_item_once_under_the_cap_and_its_chance
 @given(rivals())
 def test_rankings_that_agree_credit_nobody_and_are_shown_as_they_are(pair):
     first, _ = pair
-    picks, _ = drafted(first, first, lambda number: number % 2 == 0)
+    picks, _ = draft(first, first, lambda number: number % 2 == 0)
     assert [pick.candidate for pick in picks] == list(first.arranged[: len(picks)])
     assert not any(pick.credited for pick in picks)
 
 
 def test_each_round_credits_both_picks_unless_they_are_one_item():
     first, second = lane(1, 2, 3, 4), lane(1, 3, 4, 2)
-    picks, _ = drafted(first, second, (True, False, True).__getitem__)
+    picks, _ = draft(first, second, (True, False, True).__getitem__)
     assert [(pick.candidate, pick.by, pick.credited) for pick in picks[:3]] == [(1, 0, False), (3, 1, True), (2, 0, True)]
 
 
 def test_the_last_place_is_the_coins():
     first, second = lane(1, 2, places=1), lane(2, 1, places=1)
-    assert [drafted(first, second, lambda _number, falls=falls: falls)[0][0].candidate for falls in (True, False)] == [1, 2]
+    assert [draft(first, second, lambda _number, falls=falls: falls)[0][0].candidate for falls in (True, False)] == [1, 2]
     assert chances(first, second) == {(0, 1): 0.5, (0, 2): 0.5}
 
 
@@ -100,7 +100,7 @@ def test_in_simulated_clicks_the_better_ranking_wins_and_equal_ones_do_not():
             worth = [rng.random() for _ in range(8)]
             scores = ([worth[at] * skill + noise.random() for at in range(8)], [noise.random() for _ in range(8)])
             first, second = (lane(*sorted(range(8), key=lambda at, of=of: -of[at]), places=4) for of in scores)
-            picks, _ = drafted(first, second, coins("s", f"q-{answer}"))
+            picks, _ = draft(first, second, coins("s", f"q-{answer}"))
             clicked = [pick for pick in picks if pick.credited and rng.random() < worth[pick.candidate] / (1 + pick.number)]
             wins.append(sum(1 if pick.by == 0 else -1 for pick in clicked))
         mean = sum(wins) / len(wins)
@@ -119,7 +119,7 @@ def answers(explore, number, rules=RULES, coin=None):
     scores = [float((5 * at) % 8) for at in range(8)], [float((3 * at) % 7) for at in range(8)]
     pair = tuple(candidates(KINDS, scores=of, categories=CATEGORIES, slots=6) for of in scores)
     for answer in range(number):
-        yield pair, interleaved(rules, RULEBOOK, pair, {}, explore=explore, rng=rng, coin=coin or coins("s", f"q-{answer}"))
+        yield pair, interleave(rules, RULEBOOK, pair, {}, explore=explore, rng=rng, coin=coin or coins("s", f"q-{answer}"))
 
 
 def test_rules_hold_for_what_is_drafted_lane_by_lane():

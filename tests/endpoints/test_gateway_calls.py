@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from isthmus.endpoints.gateway import counters, ofrep
-from isthmus.endpoints.gateway.answers import failed
+from isthmus.endpoints.gateway.answers import failure
 from isthmus.endpoints.gateway.calls import Calls
 from isthmus.endpoints.gateway.counters import Counters, totals
 from isthmus.endpoints.gateway.live_document import LiveArm
@@ -171,7 +171,7 @@ def test_all_flags_have_a_tag_by_which_a_caller_hears_that_nothing_has_changed(o
 
 
 def test_an_error_of_the_gateway_s_own_is_told_in_the_protocol_s_words():
-    fields = json.loads(ofrep.as_error(failed(415, "the content type must be application/json", "send it")).body)
+    fields = json.loads(ofrep.as_error(failure(415, "the content type must be application/json", "send it")).body)
     assert fields == {"errorCode": "GENERAL", "errorDetails": "the content type must be application/json; send it"}
 
 

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from isthmus.endpoints.gateway import ofrep
-from isthmus.endpoints.gateway.draft import coins, drafted
+from isthmus.endpoints.gateway.draft import coins, draft
 from isthmus.endpoints.gateway.live_document import LiveArm
-from isthmus.endpoints.gateway.ranking import unruled
+from isthmus.endpoints.gateway.ranking import plain_arrangement
 from isthmus.endpoints.port import Reply
 from isthmus.errors import Busy, NotFound
 from isthmus.tests.endpoints.shop import Shop, live, run
@@ -73,8 +73,8 @@ def test_what_was_shown_follows_from_the_log_alone():
         shown = Counter()
         for row in opened.rows["rankings"]:
             orders = (json.loads(row[name]) for name in ("model_order", "rival_order"))
-            first, second = (unruled(order, row["slots"]).lanes[0] for order in orders)
-            picks, _ = drafted(first, second, coins("ranker_v2.1", row["event_id"]))
+            first, second = (plain_arrangement(order, row["slots"]).lanes[0] for order in orders)
+            picks, _ = draft(first, second, coins("ranker_v2.1", row["event_id"]))
             for pick in picks:
                 place = next(e for e in opened.rows["exposures"] if e["event_id"] == f"{row['event_id']}-{pick.number + 1}")
                 variant = ("champion", "challenger")[pick.by]

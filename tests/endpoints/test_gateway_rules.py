@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from isthmus.endpoints.gateway.live_document import LiveArm
-from isthmus.endpoints.parameters import compared
+from isthmus.endpoints.parameters import comparison
 from isthmus.project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve
 from isthmus.project.specs import FeatureView, Parameter
 from isthmus.tests.endpoints import shop
@@ -113,5 +113,5 @@ def test_the_order_is_explained_rule_by_rule_and_nothing_is_logged():
 
 def test_a_parameter_that_a_rule_reads_is_not_told_as_one_that_nobody_takes():
     endpoint = spec(*RULES).endpoints["ranker"]
-    assert compared(endpoint, [shop.MANIFEST]) == ()
-    assert "no deployed model takes ad_boost" in compared(msgspec.structs.replace(endpoint, rules=()), [shop.MANIFEST])[0]
+    assert comparison(endpoint, [shop.MANIFEST]) == ()
+    assert "no deployed model takes ad_boost" in comparison(msgspec.structs.replace(endpoint, rules=()), [shop.MANIFEST])[0]

@@ -16,7 +16,7 @@ from isthmus.endpoints.gateway import application as asgi
 from isthmus.endpoints.gateway.application import MAX_BYTES, Application
 from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
-from isthmus.endpoints.gateway.service import served as served_names
+from isthmus.endpoints.gateway.service import served_endpoints as served_names
 from isthmus.errors import Invalid
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.endpoints import mini

@@ -145,7 +145,7 @@ def test_whatever_is_tried_an_owner_loses_the_traffic_only_by_its_own_release(st
             else:
                 claim = owner.intend(state, "ranker", split(10), by="traffic", claim=owner.read(state, "ranker"), now=NOW)
                 assert holder is None
-                owner.settled(state, "ranker", claim, now=NOW)
+                owner.settle(state, "ranker", claim, now=NOW)
         except Refused:
             assert holder not in (None, name if verb == "take" else None)
         claim = owner.read(state, "ranker")

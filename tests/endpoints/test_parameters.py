@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.endpoints.parameters import compared
+from isthmus.endpoints.parameters import comparison
 from isthmus.errors import Invalid
 from isthmus.pipelines.models.call_parameters import CallParameter
 from isthmus.pipelines.models.predictor import Manifest
@@ -25,23 +25,23 @@ def manifest(name, **accepted):
 
 
 def test_a_parameter_that_a_model_takes_is_not_mentioned():
-    assert compared(endpoint(), [manifest("popular"), manifest("blended", blend=("float", 0.5))]) == ()
+    assert comparison(endpoint(), [manifest("popular"), manifest("blended", blend=("float", 0.5))]) == ()
 
 
 def test_one_that_no_model_takes_is_for_who_asks_for_it():
-    (line,) = compared(endpoint(), [manifest("popular"), manifest("other", blnd=("float", 0.5))])
+    (line,) = comparison(endpoint(), [manifest("popular"), manifest("other", blnd=("float", 0.5))])
     assert line.startswith("no deployed model takes blend")
 
 
 def test_another_default_than_the_one_that_was_evaluated_is_told():
-    assert compared(endpoint(default=0.7), [manifest("blended", blend=("float", 0.5))]) == (
+    assert comparison(endpoint(default=0.7), [manifest("blended", blend=("float", 0.5))]) == (
         "blended was evaluated with blend=0.5, and is called with 0.7 by default",
     )
 
 
 def test_a_whole_number_is_a_float_and_a_text_is_not():
-    assert compared(endpoint("int", 1), [manifest("blended", blend=("float", 1.0))]) == ()
+    assert comparison(endpoint("int", 1), [manifest("blended", blend=("float", 1.0))]) == ()
     for kind, taken in (("string", "float"), ("float", "int"), ("int", "bool"), ("bool", "int")):
         with pytest.raises(Invalid, match=f"is of type {kind}, and blended takes it as {taken}") as error:
-            compared(endpoint(kind), [manifest("popular"), manifest("blended", blend=(taken, 1))])
+            comparison(endpoint(kind), [manifest("popular"), manifest("blended", blend=(taken, 1))])
         assert error.value.remedy.startswith(f"write type: {taken}")

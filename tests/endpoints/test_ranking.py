@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.endpoints.gateway.inputs import union
-from isthmus.endpoints.gateway.ranking import as_scores, order, propensity, shown, unruled
+from isthmus.endpoints.gateway.ranking import as_scores, order, plain_arrangement, propensity, shown_places
 from isthmus.endpoints.gateway.request import RequestShape, parsed
 from isthmus.errors import Invalid, ModelError
 from isthmus.pipelines.models.call_parameters import CallParameter
@@ -56,7 +56,7 @@ def test_the_propensities_of_all_items_at_a_place_sum_to_one(items, explore, see
     for place in range(len(items)):
         total = sum(propensity(is_best=at == best[place], explore=explore, candidates=len(items)) for at in range(len(items)))
         assert total == pytest.approx(1)
-    places, explored = shown(items, scores, unruled(best, len(items)), explore=explore, rng=Random(seed))
+    places, explored = shown_places(items, scores, plain_arrangement(best, len(items)), explore=explore, rng=Random(seed))
     assert sorted(place.item for place in places) == sorted(items)
     assert all(0 <= place.propensity <= 1 + 1e-9 for place in places)
     if not explored:
@@ -71,7 +71,7 @@ def test_the_logged_propensity_is_how_often_it_really_happens():
     items, scores, rng, runs = [1, 2, 3, 4], [0.4, 0.3, 0.2, 0.1], Random(7), 40_000
     counts, logged = Counter(), {}
     for _ in range(runs):
-        for place in shown(items, scores, unruled(order(items, scores), 4), explore=0.2, rng=rng)[0]:
+        for place in shown_places(items, scores, plain_arrangement(order(items, scores), 4), explore=0.2, rng=rng)[0]:
             counts[place.item, place.position] += 1
             assert logged.setdefault((place.item, place.position), place.propensity) == place.propensity
     assert len(logged) == 16

@@ -10,8 +10,8 @@ from statistics import NormalDist
 import msgspec
 import pytest
 
-from isthmus.endpoints.gateway.arranging import Candidates, placed, steps, told
-from isthmus.endpoints.gateway.ranking import order, propensity, shown
+from isthmus.endpoints.gateway.arranging import Candidates, effect_texts, places_of, steps
+from isthmus.endpoints.gateway.ranking import order, propensity, shown_places
 from isthmus.endpoints.gateway.rulebook import Rulebook, name_of
 from isthmus.project.rule_specs import Block, Boost, Cap, Condition, Pin, Reserve
 from isthmus.project.specs import Entity, FeatureView
@@ -41,9 +41,9 @@ def candidates(kinds, *, scores=None, categories=None, slots=4, sent=None, items
 def answer(rules, of, **parameters):
     """(place -> item, what is told, the items that are eligible)."""
     every, eligible = steps(rules, of, parameters)
-    places, _ = shown(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))
+    places, _ = shown_places(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))
     assert all(place.propensity == 1 for place in places)
-    texts = [text for _, text in told(every, of.items, explored=False)]
+    texts = [text for _, text in effect_texts(every, of.items, explored=False)]
     return {place.position: place.item for place in places}, texts, [of.items[at] for at in eligible]
 
 
@@ -63,7 +63,7 @@ def test_a_boost_changes_the_order_and_not_the_score_that_is_told():
     assert texts == ["boost item_kind=ad: 4 4 -> 2"]
     assert answer([rule], of, ad_boost=1.0)[0] == {1: 1, 2: 2, 3: 3, 4: 4}
     every, _ = steps([rule], of, {"ad_boost": 2.0})
-    assert shown(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))[0][1].score == 2.0
+    assert shown_places(of.items, of.scores, every[-1].arrangement, explore=0, rng=Random(0))[0][1].score == 2.0
 
 
 def test_a_pin_stands_at_its_place_also_if_nobody_sent_it():
@@ -225,7 +225,7 @@ def test_in_random_worlds_the_probabilities_of_a_place_sum_to_one_and_are_the_fr
         expected = chances(arrangement, explore)
         counts = {place: Counter() for place in expected}
         for _ in range(draws):
-            for place in shown(of.items, of.scores, arrangement, explore=explore, rng=chance)[0]:
+            for place in shown_places(of.items, of.scores, arrangement, explore=explore, rng=chance)[0]:
                 at = of.items.index(place.item)
                 counts[place.position][at] += 1
                 assert place.propensity == expected[place.position][at]
@@ -260,11 +260,11 @@ def test_a_better_policy_is_estimated_by_the_propensities_and_not_by_those_that_
         of = candidates(kinds, scores=[value + chance.uniform(-0.3, 0.3) for value in worth], categories=categories)
         better = candidates(kinds, scores=worth, categories=categories)
         logged = steps(rules, of, {})[0][-1].arrangement
-        wanted = {place: at for at, place in placed(steps(rules, better, {})[0][-1].arrangement).items()}
+        wanted = {place: at for at, place in places_of(steps(rules, better, {})[0][-1].arrangement).items()}
         true.append(sum(worth[at] / place for place, at in wanted.items()))
         for _ in range(answers):
             of_rules, of_none = 0.0, 0.0
-            for place in shown(of.items, of.scores, logged, explore=explore, rng=chance)[0]:
+            for place in shown_places(of.items, of.scores, logged, explore=explore, rng=chance)[0]:
                 at = place.item - 1
                 if wanted.get(place.position) == at and chance.random() < worth[at] / place.position:
                     of_rules += 1 / place.propensity

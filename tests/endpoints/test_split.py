@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from isthmus.adapters.local.endpoints.router import Router
 from isthmus.endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from isthmus.endpoints.revision import revision_of
-from isthmus.endpoints.traffic.convergence import converged
-from isthmus.endpoints.traffic.split import checked, completed, parsed
+from isthmus.endpoints.traffic.convergence import has_converged
+from isthmus.endpoints.traffic.split import check, completed, parsed
 from isthmus.errors import Invalid, Unsupported
 
 NAMES = ("champion", "challenger")
@@ -39,7 +39,7 @@ def test_a_change_that_makes_no_sense_is_refused(changes):
 
 def test_what_a_target_cannot_represent_is_refused_with_what_it_can():
     with pytest.raises(Unsupported) as error:
-        checked({"champion": D("99.5"), "challenger": D("0.5")}, variants=NAMES, resolution=D(1), where="Vertex AI")
+        check({"champion": D("99.5"), "challenger": D("0.5")}, variants=NAMES, resolution=D(1), where="Vertex AI")
     assert error.value.capability == "traffic.resolution"
     assert str(error.value) == "Vertex AI splits traffic in whole percents: 99.5 cannot be set, and is not rounded"
     assert error.value.remedy == "use 99 or 100"
@@ -49,14 +49,14 @@ def test_what_a_target_cannot_represent_is_refused_with_what_it_can():
 def test_every_hundredth_of_a_percent_can_be_set(step):
     share = D(step) / 100
     split = {"champion": 100 - share, "challenger": share}
-    assert checked(split, variants=NAMES, resolution=D("0.01"), where="local") == split
+    assert check(split, variants=NAMES, resolution=D("0.01"), where="local") == split
 
 
 @given(st.lists(st.decimals(allow_nan=True, allow_infinity=True), min_size=2, max_size=2))
 def test_nothing_but_two_shares_that_sum_to_100_is_let_through(shares):
     split = dict(zip(NAMES, shares, strict=True))
     try:
-        checked(split, variants=NAMES, resolution=D("0.01"), where="local")
+        check(split, variants=NAMES, resolution=D("0.01"), where="local")
     except (Invalid, Unsupported):
         return
     assert sum(shares) == 100
@@ -109,8 +109,8 @@ def state(**changes):
 
 
 def test_convergence_is_everything_at_once():
-    assert converged(SPEC, SPLIT, state())
-    assert not converged(SPEC, SPLIT, None)
+    assert has_converged(SPEC, SPLIT, state())
+    assert not has_converged(SPEC, SPLIT, None)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_convergence_is_everything_at_once():
 )
 def test_one_thing_that_differs_is_not_converged(change):
     """Among them the silent rollback: ready, with an old revision."""
-    assert not converged(SPEC, SPLIT, state(**change))
+    assert not has_converged(SPEC, SPLIT, state(**change))
 
 
 def test_a_revision_is_the_set_of_variants_without_capacity_and_order():

@@ -45,16 +45,16 @@ def changed(before, after):
 def test_a_split_that_is_moved_moves_exactly_its_share_of_the_buckets_each_time():
     ranges, now = sticky.whole("champion"), Decimal(0)
     for share in map(Decimal, (5, 25, 50, 100, 0)):
-        after = sticky.moved(ranges, percents(share))
+        after = sticky.moved_ranges(ranges, percents(share))
         assert changed(ranges, after) == abs(share - now) * 100
         assert sticky.shares(after) == percents(share)
         ranges, now = after, share
 
 
 def test_a_variant_that_grows_takes_the_highest_buckets():
-    five = sticky.moved(sticky.whole("champion"), percents(5))
+    five = sticky.moved_ranges(sticky.whole("champion"), percents(5))
     assert five == {"champion": ((0, 9499),), "challenger": ((9500, 9999),)}
-    assert sticky.moved(five, percents("5.01")) == {"champion": ((0, 9498),), "challenger": ((9499, 9999),)}
+    assert sticky.moved_ranges(five, percents("5.01")) == {"champion": ((0, 9498),), "challenger": ((9499, 9999),)}
 
 
 @given(st.lists(st.lists(st.integers(0, 10_000), min_size=3, max_size=3), min_size=1, max_size=6))
@@ -63,7 +63,7 @@ def test_of_any_splits_in_any_order_nobody_moves_but_who_must(cuts):
     for ends in cuts:
         bounds = [0, *sorted(ends), 10_000]
         split = {name: Decimal(high - low) / 100 for name, low, high in zip("abcd", bounds, bounds[1:], strict=False)}
-        before, after = sticky.shares(ranges), sticky.moved(ranges, split)
+        before, after = sticky.shares(ranges), sticky.moved_ranges(ranges, split)
         assert sticky.shares(after) == split
         grown = sum((max(split[name] - before.get(name, Decimal(0)), Decimal(0)) for name in split), Decimal(0))
         assert changed(ranges, after) == grown * 100
@@ -92,21 +92,21 @@ def document(ranges, *, version=1, written=NOW, before=None):
 
 
 def test_what_was_before_is_served_until_no_gateway_can_have_an_older_copy():
-    split = document(sticky.moved(sticky.whole("champion"), percents(25)))
-    assert sticky.served(split, NOW + timedelta(seconds=14.9)) == percents(0)
-    assert sticky.served(split, NOW + timedelta(seconds=15)) == percents(25)
+    split = document(sticky.moved_ranges(sticky.whole("champion"), percents(25)))
+    assert sticky.served_shares(split, NOW + timedelta(seconds=14.9)) == percents(0)
+    assert sticky.served_shares(split, NOW + timedelta(seconds=15)) == percents(25)
 
 
 @given(st.text(min_size=1), st.integers(0, 10_000))
 def test_a_unit_is_aimed_at_the_variant_that_has_its_bucket_of_the_endpoint_s_split(unit, share):
-    ranges = sticky.moved(sticky.whole("champion"), percents(Decimal(share) / 100))
+    ranges = sticky.moved_ranges(sticky.whole("champion"), percents(Decimal(share) / 100))
     decision = Assigner(None, "ranker", {}, ranges).decide(unit, {})
     assert decision.variant == variants(ranges)[bucket("split", "ranker", unit)]
     assert (decision.assignments, decision.sources) == ((), {})
 
 
 def test_a_run_that_aims_has_the_last_word_and_one_that_does_not_leaves_the_split_as_it_is():
-    ranges = sticky.moved(sticky.whole("champion"), percents(100))
+    ranges = sticky.moved_ranges(sticky.whole("champion"), percents(100))
     units = [f"visitor-{number}" for number in range(50)]
     control = (LiveArm("control", 10_000, {"variant": "champion"}),)
     narrow = {"arms": control, "ranges": ((0, 4999),)}

@@ -12,7 +12,7 @@ from isthmus.adapters.common.event_values import rules_of
 from isthmus.adapters.common.tables import Document
 from isthmus.adapters.sagemaker.events import stream_records
 from isthmus.adapters.vertex.events import messages
-from isthmus.endpoints.gateway.delivery import delivered
+from isthmus.endpoints.gateway.delivery import deliver
 from isthmus.endpoints.gateway.exposed import exposed_view
 from isthmus.endpoints.gateway.streams import ASSIGNMENTS, EXPOSURES, LATER, RANKINGS
 from isthmus.errors import Invalid
@@ -88,11 +88,11 @@ def test_answers_go_to_a_table_of_before_the_later_columns_without_them(project)
     project.target.events.apply(msgspec.structs.replace(RANKINGS, columns=tuple(c for c in RANKINGS.columns if c.name not in LATER)))
     full = RANKING | {"slots": 3, "request": "{}", "attributes": None}
     wrong = full | {"event_id": "q-2", "sequence": "second"}
-    (refused,) = delivered(project, "rankings", [wrong, full])
+    (refused,) = deliver(project, "rankings", [wrong, full])
     assert (refused.index, "sequence" in refused.reason) == (0, True)
     assert rows(project, "SELECT event_id FROM rankings") == [{"event_id": "q-1"}]
     project.target.events.apply(RANKINGS)
-    assert not delivered(project, "rankings", [full | {"event_id": "q-3"}])
+    assert not deliver(project, "rankings", [full | {"event_id": "q-3"}])
     assert rows(project, "SELECT slots FROM rankings WHERE event_id = 'q-3'") == [{"slots": 3}]
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from isthmus.endpoints.gateway import sticky
 from isthmus.endpoints.gateway.assignment import Assigner
-from isthmus.endpoints.router import routed
+from isthmus.endpoints.router import routed_endpoints
 from isthmus.endpoints.smoke import Smoke
 from isthmus.endpoints.traffic import manual as traffic_room
 from isthmus.errors import IsthmusError, NotFound
@@ -106,7 +106,7 @@ class Closing:
             return str(error)
 
     def outcome(self):
-        state = routed(self.outside).observe("ranker")
+        state = routed_endpoints(self.outside).observe("ranker")
         aliases = {alias: version.version for version in self.outside.registry.versions("ranker") for alias in version.aliases}
         history = [(change.version, change.what) for change in runs.history(self.outside.state, self.about.name)]
         return {v.name: (v.version, int(v.percent)) for v in state.variants}, aliases, history

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from isthmus.endpoints.gateway.arranging import Candidates
-from isthmus.endpoints.gateway.overruling import drawn
+from isthmus.endpoints.gateway.overruling import draw
 from isthmus.endpoints.gateway.ranking import order
 from isthmus.experiments.replay_accounts import Accounts, edges, rows_of
 from isthmus.experiments.replay_estimates import Replay, by_unit
@@ -58,7 +58,7 @@ def shown_by(scores, items, rng, rules=RULES, explore=EXPLORE):
         slots=SLOTS,
         maximise=True,
     )
-    return of, drawn(rules, RULEBOOK, of, {}, explore=explore, rng=rng)
+    return of, draw(rules, RULEBOOK, of, {}, explore=explore, rng=rng)
 
 
 def logged(number, rng, rules=RULES, explore=EXPLORE):

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from isthmus.endpoints.gateway.assignment import Duel
-from isthmus.endpoints.gateway.draft import coins, drafted
-from isthmus.endpoints.gateway.ranking import unruled
+from isthmus.endpoints.gateway.draft import coins, draft
+from isthmus.endpoints.gateway.ranking import plain_arrangement
 from isthmus.experiments.draft_audit import Drafts, Place, judge
 from isthmus.tests.endpoints.test_draft import answers
 
@@ -31,8 +31,8 @@ def row(**fields):
 
 
 def shown():
-    first, second = (unruled(order, 3).lanes[0] for order in (OWN, OTHER))
-    picks, _ = drafted(first, second, coins("order_duel.1", "q-1-7"))
+    first, second = (plain_arrangement(order, 3).lanes[0] for order in (OWN, OTHER))
+    picks, _ = draft(first, second, coins("order_duel.1", "q-1-7"))
     variants = [DUEL.variants[pick.by] for pick in picks]
     return {
         pick.number + 1: Place(str(11 + pick.candidate), variant, CREDIT[variant] if pick.credited else None)

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws.access import allowed
+from isthmus.localstack.aws.access import is_allowed
 from isthmus.localstack.aws.policy import AccessRequest, grants
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -232,4 +232,4 @@ def test_setting_tags_alone_needs_one_right():
     ],
 )
 def test_a_statement_fits_as_iam_reads_it(statement, expected):
-    assert allowed([statement], ("kinesis:PutRecord", STREAM, "")) is expected
+    assert is_allowed([statement], ("kinesis:PutRecord", STREAM, "")) is expected

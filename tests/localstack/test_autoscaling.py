@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.localstack.aws.autoscaling.activities import Activity
-from isthmus.localstack.aws.autoscaling.deciding import adjusted, scale
+from isthmus.localstack.aws.autoscaling.deciding import adjusted_count, scale
 from isthmus.localstack.aws.autoscaling.records import Policy, Scaling, Target
 from isthmus.localstack.aws.cloudwatch.alarms import Firing
 from isthmus.localstack.aws.endpoints.records import Endpoints
@@ -39,7 +39,7 @@ def step(adjustment, lower=None, upper=None):
     ],
 )
 def test_a_step_changes_a_count_by_its_type(kind, count, adjustment, least, wanted):
-    assert adjusted({"AdjustmentType": kind, **({"MinAdjustmentMagnitude": least} if least else {})}, count, adjustment) == wanted
+    assert adjusted_count({"AdjustmentType": kind, **({"MinAdjustmentMagnitude": least} if least else {})}, count, adjustment) == wanted
 
 
 class World:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from isthmus.localstack.aws import handler_modules
 from isthmus.localstack.aws.in_process import operation_model
-from isthmus.localstack.aws.patterns import compiled
+from isthmus.localstack.aws.patterns import compile_pattern
 from isthmus.localstack.aws.registry import OPERATIONS
 from isthmus.tests.localstack.jobkit import ROLE, definition, processing_request, step, training_request
 
@@ -152,7 +152,7 @@ def test_every_pattern_of_the_models_can_be_matched():
     patterns = _patterns()
     assert len(patterns) > 100
     for pattern in patterns:
-        compiled(pattern).fullmatch("x")
+        compile_pattern(pattern).fullmatch("x")
 
 
 @given(st.text())
@@ -160,5 +160,5 @@ def test_javas_properties_are_unicodes_categories(text):
     import unicodedata
 
     categories = {unicodedata.category(letter)[0] for letter in text}
-    assert (compiled(r"[\p{L}\p{Z}\p{N}]*").fullmatch(text) is not None) == (categories <= {"L", "Z", "N"})
-    assert (compiled(r"\p{ASCII}*").fullmatch(text) is not None) == text.isascii()
+    assert (compile_pattern(r"[\p{L}\p{Z}\p{N}]*").fullmatch(text) is not None) == (categories <= {"L", "Z", "N"})
+    assert (compile_pattern(r"\p{ASCII}*").fullmatch(text) is not None) == text.isascii()

@@ -230,24 +230,24 @@ def test_a_delivery_stream_that_aws_would_refuse_is_refused(aws, wrong):
 )
 def test_jq_queries_make_their_keys(query, expected):
     record = {"dt": "2024-01-02", "a": {"n": 5}, "l": ["x", "y"], "t": 1704160800 + 0}
-    assert jq.compiled(query)(record) == expected | ({"h": "02"} if "h" in expected else {})
+    assert jq.compile_filter(query)(record) == expected | ({"h": "02"} if "h" in expected else {})
     assert delivery.partition_keys(query) == frozenset(expected)
 
 
 @pytest.mark.parametrize("query", ["{dt: .dt", "{dt: env}", "{a: .b | nosuch}", "", "{a: .b[}"])
 def test_a_query_that_is_no_jq_is_refused(query):
     with pytest.raises(jq.JqError):
-        jq.compiled(query)({})
+        jq.compile_filter(query)({})
 
 
 def test_expressions_in_a_prefix_are_filled():
     at = datetime(2024, 3, 5, 7, 8, 9, tzinfo=UTC)
     keys = {"dt": "x"}
-    assert prefix.filled("a/!{timestamp:yyyy/MM/dd}/k=!{partitionKeyFromQuery:dt}/", at, keys) == "a/2024/03/05/k=x/"
-    assert prefix.filled("a/!{timestamp:yyyy'T'HH}-", at, {}) == "a/2024T07-"
-    assert prefix.filled(None, at, {}) == "2024/03/05/07/"
-    assert prefix.filled("e/", at, {}, error="processing-failed") == "e/processing-failed/2024/03/05/07/"
-    assert prefix.filled("e/!{firehose:error-output-type}/", at, {}, error="processing-failed") == "e/processing-failed/"
+    assert prefix.fill("a/!{timestamp:yyyy/MM/dd}/k=!{partitionKeyFromQuery:dt}/", at, keys) == "a/2024/03/05/k=x/"
+    assert prefix.fill("a/!{timestamp:yyyy'T'HH}-", at, {}) == "a/2024T07-"
+    assert prefix.fill(None, at, {}) == "2024/03/05/07/"
+    assert prefix.fill("e/", at, {}, error="processing-failed") == "e/processing-failed/2024/03/05/07/"
+    assert prefix.fill("e/!{firehose:error-output-type}/", at, {}, error="processing-failed") == "e/processing-failed/"
 
 
 PLAN = delivery.Plan("n", "1", "p/!{partitionKeyFromQuery:k}/", "e/", "{k: .k}", b"\n", None, "UNCOMPRESSED", None)

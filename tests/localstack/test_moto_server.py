@@ -59,7 +59,7 @@ def test_what_moto_could_not_answer_is_read_once_more_for_the_reason(monkeypatch
 
     seen = []
     monkeypatch.setattr(moto_server, "call", crash)
-    monkeypatch.setattr(moto_server, "malformed", lambda asked: seen.append(asked.environ["wsgi.input"].read()))
+    monkeypatch.setattr(moto_server, "malformed_error", lambda asked: seen.append(asked.environ["wsgi.input"].read()))
     asked = incoming("glue")
     asked.environ["wsgi.input"] = io.BytesIO(b"{}")
     monkeypatch.setattr(moto_server, "refusal", lambda _incoming, error: Answer(501, (), str(error).encode(), "NotImplemented"))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from isthmus.localstack.aws.transform.asking import Asker
-from isthmus.localstack.aws.transform.records import BadRecord, assembled, batches, filters, lines, select
+from isthmus.localstack.aws.transform.records import BadRecord, assemble, batches, filters, lines, select
 from isthmus.tests.localstack import stacks
 from isthmus.tests.localstack.endpoints_kit import Kit
 from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, until
@@ -36,8 +36,8 @@ def test_records_fill_a_request_as_far_as_it_goes():
 
 
 def test_answers_are_put_together_as_they_are_or_line_by_line():
-    assert assembled([b"a", b"b\n"], by_line=False) == b"ab\n"
-    assert assembled([b"a", b"b\n"], by_line=True) == b"a\nb\n"
+    assert assemble([b"a", b"b\n"], by_line=False) == b"ab\n"
+    assert assemble([b"a", b"b\n"], by_line=True) == b"a\nb\n"
 
 
 ROW = {"id": 7, "features": [1, 2, 3], "deep": {"a": 1, "b": 2}}

@@ -11,7 +11,7 @@ import msgspec
 
 from isthmus.adapters import targets
 from isthmus.endpoints.hosting import aims
-from isthmus.endpoints.router import routed
+from isthmus.endpoints.router import routed_endpoints
 from isthmus.rollouts.controller import drive
 from isthmus.rollouts.ports import Ports
 from isthmus.target import Profile
@@ -40,7 +40,7 @@ def kind(call, adapter, routing):
 
 def ports_of(target):
     """Of a target: smoke asks the variant itself, where one can."""
-    endpoints = routed(target)
+    endpoints = routed_endpoints(target)
 
     def smoke(endpoint, variant):
         aimed = variant if aims(target.capabilities, endpoints.observe(endpoint).routing) else None

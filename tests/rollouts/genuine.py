@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from isthmus.lifecycle.rehearsal_places import Cloud, Home
 from isthmus.rollouts.rehearsal_endpoint import stand_up
-from isthmus.rollouts.rehearse import rehearsed
+from isthmus.rollouts.rehearse import plan_of
 from isthmus.rollouts.world import traits_of
 from isthmus.target import Profile
 from isthmus.tests.conformance import places
@@ -61,5 +61,5 @@ PLACES = (
 def deployed(place, endpoint=ENDPOINT):
     """champion (90 %) and challenger (10 %), ready, each a model of its own."""
     target = place.open()
-    stand_up(target, rehearsed(ROLLOUT, endpoint, traits_of(target, endpoint.routing)))
+    stand_up(target, plan_of(ROLLOUT, endpoint, traits_of(target, endpoint.routing)))
     return target

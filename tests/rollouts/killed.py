@@ -10,14 +10,14 @@ from msgspec.structs import replace
 
 from isthmus.endpoints.minutes import floor_minute
 from isthmus.endpoints.port import TrafficMinute
-from isthmus.endpoints.router import routed
+from isthmus.endpoints.router import routed_endpoints
 from isthmus.project.specs import AfterRollout, Guardrail, RolloutStep
 from isthmus.rollouts import documents
 from isthmus.rollouts.controller import drive
 from isthmus.rollouts.convergence import serving_split, target_split
 from isthmus.rollouts.planning import beginning
 from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import rehearsed, setting
+from isthmus.rollouts.rehearse import plan_of, setting
 from isthmus.rollouts.scenario import Answers, At, Event, Expect, Scenario
 from isthmus.rollouts.world import traits_of
 from isthmus.tests.conformance.toy_models import settled
@@ -44,10 +44,10 @@ class Rollouts:
             guardrails=(Guardrail(metric="error_rate", max=0.01),),
             after=AfterRollout(remove_old=2 * MINUTE),
         )
-        self.plan = rehearsed(rollout, replace(ENDPOINT, routing=routing), self.traits)
+        self.plan = plan_of(rollout, replace(ENDPOINT, routing=routing), self.traits)
         self.now = place.start(rollout.advance)
         target.clock = lambda: self.now
-        self.endpoints = routed(target)
+        self.endpoints = routed_endpoints(target)
         self.script = target.extra("traffic_script")
         self.fails = False
         self.processes = 0

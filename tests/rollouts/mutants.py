@@ -13,7 +13,7 @@ from isthmus.errors import Conflict
 from isthmus.rollouts import controller, documents, guardrails, judging, moves
 from isthmus.rollouts.phases import baking, before
 
-_judge, _judged, _standing, _take, _write = guardrails.judge, judging.judged, judging.standing, lease.take, documents.write
+_judge, _judged, _standing, _take, _write = guardrails.judge, judging.judge, judging.standing, lease.take, documents.write
 
 
 def _untouched(held, holder, now):
@@ -79,7 +79,7 @@ MUTANTS: Mapping[str, tuple[tuple[object, str, object], ...]] = {
     "no data as good": ((guardrails, "judge", _nothing_bad), (baking, "standing", _no_data_passes)),
     "acting before writing": ((controller, "_carry_out", _acts_first),),
     "judging to the bake's end only": (
-        (baking, "judged", _to_the_bakes_end),
+        (baking, "judge", _to_the_bakes_end),
         (baking, "is_behind", _never_behind),
         (baking, "standing", _stands_to_the_bakes_end),
     ),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from isthmus.project.specs import AfterRollout, Endpoint, Guardrail, Rollout, RolloutStep, Variant
 from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import rehearsed, setting
+from isthmus.rollouts.rehearse import plan_of, setting
 from isthmus.rollouts.scenario_file import read
 from isthmus.tests.rollouts.scene import MINUTE
 
@@ -33,6 +33,6 @@ ROLLOUT = Rollout(
 
 def rehearsal(path, traits):
     scenario = read(path, {"ranker": ROLLOUT})
-    planned = rehearsed(ROLLOUT, ENDPOINT, traits)
+    planned = plan_of(ROLLOUT, ENDPOINT, traits)
     place = setting(scenario, planned, traits)
     return play(scenario, planned, "ranker", place), place.world

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from isthmus.endpoints.traffic.split import checked
+from isthmus.endpoints.traffic.split import check
 from isthmus.errors import Conflict, Invalid, Refused
 from isthmus.formats import decode
 from isthmus.rollouts import documents, moves
@@ -95,7 +95,7 @@ def test_every_split_of_a_plan_sums_to_100_and_is_representable(traits, had, wan
     for third in (Decimal(0), Decimal(7)):
         initial = {"champion": 100 - third - min(had, 100 - third), "challenger": min(had, 100 - third), "other": third}
         split = moves.split_at(plan(traits, initial=initial), min(wanted, 100 - third))
-        assert checked(split, variants=initial, resolution=traits.resolution, where="it") == split
+        assert check(split, variants=initial, resolution=traits.resolution, where="it") == split
 
 
 def test_minutes_that_a_decision_stood_on_can_be_read_again():

@@ -12,7 +12,7 @@ import pytest
 from isthmus.errors import Unavailable
 from isthmus.rollouts import controller, documents, notices, telling
 from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import rehearsed, setting
+from isthmus.rollouts.rehearse import plan_of, setting
 from isthmus.rollouts.scenario_file import read
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, FILES, ROLLOUT
 from isthmus.tests.rollouts.scene import LOCAL, MINUTE, Scene, plan
@@ -55,7 +55,7 @@ def webhook(monkeypatch):
 def ended(name="second_controller", **fields):
     """A rollout that was played to its end: its state as it is stored, and the ports of its world."""
     scenario = read(next(path for path in FILES if path.stem == name), {"ranker": ROLLOUT})
-    planned = msgspec.structs.replace(rehearsed(ROLLOUT, ENDPOINT, LOCAL), **{"webhook_env": VARIABLE} | fields)
+    planned = msgspec.structs.replace(plan_of(ROLLOUT, ENDPOINT, LOCAL), **{"webhook_env": VARIABLE} | fields)
     place = setting(scenario, planned, LOCAL)
     result = play(scenario, planned, "ranker", place)
     return result, place.ports(), place.now()

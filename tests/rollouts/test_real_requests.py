@@ -18,7 +18,7 @@ from isthmus.project.specs import AfterRollout, Guardrail, RolloutStep
 from isthmus.rollouts import documents
 from isthmus.rollouts.convergence import serving_split
 from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import rehearsed
+from isthmus.rollouts.rehearse import plan_of
 from isthmus.rollouts.scenario import Answers, At, Event, Expect, Scenario
 from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
@@ -136,7 +136,7 @@ def scenario(end, *events):
 def test_no_request_fails_while_a_rollout_is_aborted_and_another_handed_over_and_each_bake_has_its_share(place):
     """Two whole rollouts with real model servers: some ten seconds on the stack, where a change takes virtual minutes."""
     target = deployed(place)
-    planned = rehearsed(SHORT, ENDPOINT, traits_of(target))
+    planned = plan_of(SHORT, ENDPOINT, traits_of(target))
     again = replace(planned, stages=planned.stages[1:], initial={"champion": Decimal(100), "challenger": Decimal(0)})
     start, seen, ends = place.start(planned.advance), {}, []
     try:

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from isthmus.rollouts import documents, report
-from isthmus.rollouts.retrace import retraced
+from isthmus.rollouts.retrace import retrace
 from isthmus.tests.pipelines.test_report import Whole
 from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER
@@ -40,7 +40,7 @@ def test_a_page_is_self_contained_and_tells_the_whole_history(name):
 def test_what_is_drawn_is_what_was_decided_on():
     """The last point of a bake that failed is the check of the abort, figure by figure."""
     result, ports, _ = page_of("errors_in_step_2")
-    points = retraced(result.state.plan, documents.kept_minutes(ports.blobs, result.state))
+    points = retrace(result.state.plan, documents.kept_minutes(ports.blobs, result.state))
     abort = next(entry for entry in result.entries if entry.what == "abort")
     assert len(abort.checks) == 3
     for check in abort.checks:

@@ -14,7 +14,7 @@ import isthmus as im
 from isthmus.lifecycle.rehearsal_places import Home
 from isthmus.rollouts.player import play
 from isthmus.rollouts.rehearsal_endpoint import stand_up
-from isthmus.rollouts.rehearse import rehearsed, setting
+from isthmus.rollouts.rehearse import plan_of, setting
 from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.target_setting import TargetSetting
 from isthmus.rollouts.world import traits_of
@@ -53,7 +53,7 @@ def same(path, place, endpoint):
     target = deployed(place, endpoint)
     scenario = read(path, {"ranker": ROLLOUT})
     traits = traits_of(target, endpoint.routing)
-    planned = rehearsed(ROLLOUT, endpoint, traits)
+    planned = plan_of(ROLLOUT, endpoint, traits)
     start = place.start(planned.advance)
     genuine = TargetSetting(scenario, "ranker", place.open, start=start, rollback=place.rollback)
     try:
@@ -98,7 +98,7 @@ def test_a_rehearsal_removes_what_a_killed_one_left(project):
     with im.open(project / "project.yaml") as opened:
         place = Home(replace(opened.target.profile, options={**opened.target.profile.options, "home": str(folder)}))
         target = place.open()
-        stand_up(target, rehearsed(opened.spec.rollouts["ranker"], opened.spec.endpoints["ranker"], traits_of(target)))
+        stand_up(target, plan_of(opened.spec.rollouts["ranker"], opened.spec.endpoints["ranker"], traits_of(target)))
         target.close()
     assert serving_from(folder)
     command_line(project, "rollout", "rehearse", "ranker", "--scenario", "scenarios/errors.yaml", "--offline")

@@ -56,7 +56,7 @@ def test_what_could_not_be_read_decides_nothing(unknown):
 def test_sizing_asks_for_the_instances_of_its_step_before_the_traffic_comes():
     after, action = decide(state("sizing", of=scaled(), shift_by=NOW + MINUTE, intent=split(10)), seen(endpoint(10)))
     assert after.phase == "sizing"
-    assert action == Apply(spec=capacity.sized(scaled(), 1))
+    assert action == Apply(spec=capacity.sized_spec(scaled(), 1))
     assert {v.name: v.instances for v in action.spec.variants} == {"champion": (2, 2), "challenger": (2, 2)}
 
 

@@ -10,7 +10,7 @@ from isthmus.endpoints.traffic import owner
 from isthmus.errors import Busy, Invalid, NotFound, Refused, Unavailable
 from isthmus.rollouts import controller, documents, rollout
 from isthmus.rollouts.player import play
-from isthmus.rollouts.rehearse import blind, rehearsed, setting
+from isthmus.rollouts.rehearse import blind, plan_of, setting
 from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.states import Wish
 from isthmus.rollouts.world import Traits
@@ -257,5 +257,5 @@ def test_a_wish_survives_a_look_that_was_faster(desk):
 @pytest.mark.parametrize("traits", [Traits(name="local"), Traits(name="sagemaker", fenced=False, metrics_delay=3 * MINUTE, takes=MINUTE)])
 def test_what_only_watches_does_not_hold_the_hand_over(desk, traits):
     scenario = read(EXAMPLE.parent / "scenarios" / "errors.yaml", desk.project.spec.rollouts)
-    plan = rehearsed(blind(desk.project.spec.rollouts["ranker"]), desk.project.spec.endpoints["ranker"], traits)
+    plan = plan_of(blind(desk.project.spec.rollouts["ranker"]), desk.project.spec.endpoints["ranker"], traits)
     assert play(scenario, plan, "ranker", setting(scenario, plan, traits)).end == "promoted"

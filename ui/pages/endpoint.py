@@ -10,10 +10,10 @@ import msgspec
 from ...endpoints import rule_hits
 from ...endpoints.minutes import settled_window
 from ...endpoints.port import Bucket, EndpointState, VariantState, Window
-from ...endpoints.router import routed
+from ...endpoints.router import routed_endpoints
 from ...endpoints.rule_hits import RuleHits
 from ...endpoints.traffic import owner
-from ...endpoints.traffic.split import shown
+from ...endpoints.traffic.split import percent_text
 from ...endpoints.unit_counts import unit_counts
 from ...errors import NotFound
 from ...project.names import did_you_mean
@@ -59,7 +59,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     days = whole(query, "days", default=_DAYS, most=_MOST_DAYS) if "days" in query and endpoint.rules else None
     window, reads = settled_window(project, timedelta(minutes=minutes)), Reads()
     data = EndpointData(
-        endpoint=reads.of(f"endpoint {name}", lambda: routed(project.target).observe(name)),
+        endpoint=reads.of(f"endpoint {name}", lambda: routed_endpoints(project.target).observe(name)),
         owner=reads.of(f"the owner of {name}'s traffic", lambda: owner_of(project, name)),
         layers=reads.of(f"the experiments on {name}", lambda: [layer for layer in layers_now(project) if layer.endpoint == name]),
         rollout=reads.of(f"the rollout of {name}", lambda: rollout.status(project, name) if rollout.has_any(project, name) else None),
@@ -112,7 +112,7 @@ def _table(state: EndpointState) -> str:
 def _variant(of: VariantState) -> tuple[str, ...]:
     version = version_link(f"{of.model}@{of.version}")
     instances = f"{of.instances}" if of.instances == of.target_instances else f"{of.instances} of {of.target_instances}"
-    return (of.name, version, f"{shown(of.percent)} %", f"{shown(of.target_percent)} %", instances, of.phase)
+    return (of.name, version, f"{percent_text(of.percent)} %", f"{percent_text(of.target_percent)} %", instances, of.phase)
 
 
 def _split(variants: Sequence[VariantState]) -> str:
@@ -120,7 +120,9 @@ def _split(variants: Sequence[VariantState]) -> str:
     lines = [plots.Strip(name="now", stretches=_stretches([(of.name, float(of.percent)) for of in variants]))]
     if any(of.percent != of.target_percent for of in variants):
         lines.append(plots.Strip(name="to be", stretches=_stretches([(of.name, float(of.target_percent)) for of in variants])))
-    behind = kit.table(("variant", "serves", "shall serve"), [(v.name, shown(v.percent), shown(v.target_percent)) for v in variants])
+    behind = kit.table(
+        ("variant", "serves", "shall serve"), [(v.name, percent_text(v.percent), percent_text(v.target_percent)) for v in variants]
+    )
     return plots.strips("Split", plots.axis("% of the traffic", 0, 100), lines, behind=behind)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ...endpoints.listing import Listing, listing
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic import owner
-from ...endpoints.traffic.split import shown
+from ...endpoints.traffic.split import percent_text
 from ...reports import page as kit
 from ...runtime import Project
 from ..reads import Reads, Unread
@@ -55,7 +55,7 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 def _row(name: str, state: EndpointState | None, of: owner.Owner | Unread | None) -> tuple[str, ...]:
     if state is None:
         return (kit.link(name, path(name)), "not there", f"isthmus deploy {name}", "")
-    split = ", ".join(f"{v.name} {v.model}@{v.version} {shown(v.percent)} %" for v in state.variants)
+    split = ", ".join(f"{v.name} {v.model}@{v.version} {percent_text(v.percent)} %" for v in state.variants)
     return (kit.link(name, path(name)), state.phase, split, owner_text(of))
 
 

@@ -143,7 +143,7 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ..
     (("CLUSTERED", "BY"), _clustered_by),
     (("ROW", "FORMAT", "SERDE"), _serde),
     (("WITH", "SERDEPROPERTIES"), lambda table, words: table.serde_parameters.update(clauses.pairs(words))),
-    (("ROW", "FORMAT", "DELIMITED"), lambda table, words: table.serde_parameters.update(_delimited(words))),
+    (("ROW", "FORMAT", "DELIMITED"), lambda table, words: table.serde_parameters.update(_row_format(words))),
     (("STORED", "AS", "INPUTFORMAT"), _files),
     (("STORED", "AS"), _stored_as),
     (("LOCATION",), lambda table, words: setattr(table, "location", words.string())),
@@ -185,7 +185,7 @@ def _create_external(session: Session, words: Words) -> None:
     session.catalog.create(database or session.database, table, exists_ok=exists_ok)
 
 
-def _delimited(words: Words) -> dict[str, str]:
+def _row_format(words: Words) -> dict[str, str]:
     parameters: dict[str, str] = {}
     endings = (
         (("FIELDS", "TERMINATED", "BY"), "field.delim"),

@@ -72,13 +72,15 @@ def _answer(
     connection.execute(f"EXPLAIN {translated.probe}").fetchall()
     if query.describes:
         described = connection.execute(f"DESCRIBE {translated.sql}").fetchall()
-        return Result(names=tuple(d[0] for d in described), types=_limited([str(d[1]) for d in described], translated.lengths), rows=None)
+        return Result(
+            names=tuple(d[0] for d in described), types=_types_with_length([str(d[1]) for d in described], translated.lengths), rows=None
+        )
     relation = connection.sql(translated.sql)
-    names, kinds = tuple(relation.columns), _limited([str(kind) for kind in relation.types], translated.lengths)
+    names, kinds = tuple(relation.columns), _types_with_length([str(kind) for kind in relation.types], translated.lengths)
     return Result(names=names, types=kinds, rows=_result(relation, running, query.cell), scanned=scanned, read_rows=read_rows)
 
 
-def _limited(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
+def _types_with_length(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
     """DuckDB's types, and VARCHAR(n), CHAR(n) and TIME(n), which it does not have."""
     if len(lengths) != len(kinds):
         return tuple(kinds)

@@ -52,7 +52,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
         statement = statements.read(text)
         values = tuple(parameters.as_sql(value) for value in params.get("ExecutionParameters") or ())
         if isinstance(statement, statements.Execute):
-            statement, values = prepared.resolved(ctx, workgroup, statement, values)
+            statement, values = prepared.resolve(ctx, workgroup, statement, values)
         _parse(statement)
     except Malformed as error:
         raise refusal(str(error), "MALFORMED_QUERY") from error

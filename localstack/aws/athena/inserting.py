@@ -29,7 +29,7 @@ def format_of(table: Table) -> writes.Format:
     return writes.Format("TEXTFILE", "NONE", lazy(table.serde_parameters).delimiters[0])
 
 
-def fitted(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
+def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
     """The rows in all the table's columns, partition columns last, in its types; what is not in `targets` is null.
 
     QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not coerce, INVALID_CAST_ARGUMENT for a value that

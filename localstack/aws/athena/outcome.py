@@ -218,7 +218,7 @@ def _insert(ctx: Context, running: Running, asked: QueryRequest, statement: stat
             raise QueryFailed("COLUMN_NOT_FOUND", f"Insert column name does not exist in target table: {column}", at=(1, 1))
     form = inserting.format_of(table)
     result = engine.run(ctx, running, _query(asked, statement.query, cell=_cell(form)))
-    fitted = inserting.fitted(result, table, statement.columns or tuple(names))
+    fitted = inserting.fit(result, table, statement.columns or tuple(names))
     keys = tuple(column.name for column in table.partitions)
     written = writes.write(ctx.client("s3"), fitted, table.location, form, partitioned_by=keys, now=ctx.clock.now(), keep=_commit(running))
     if table.parameters.get("projection.enabled") != "true":

@@ -31,7 +31,7 @@ class AllPrepared:
         self.lock = threading.Lock()
 
 
-def resolved(
+def resolve(
     ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
 ) -> tuple[statements.Statement, tuple[str, ...]]:
     """The statement that EXECUTE stands for, and the values of USING, or else `values`, those of the call."""
@@ -69,7 +69,7 @@ def create_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key in store.by_name:
             raise refusal(f"Prepared statement {params['StatementName']} already exists in workgroup {params['WorkGroup']}")
-        store.by_name[key] = _prepared(ctx, params)
+        store.by_name[key] = _prepared_statement(ctx, params)
     return {}
 
 
@@ -80,11 +80,11 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
         key = (params["WorkGroup"], params["StatementName"].lower())
         if key not in store.by_name:
             raise _missing(params["StatementName"])
-        store.by_name[key] = _prepared(ctx, params)
+        store.by_name[key] = _prepared_statement(ctx, params)
     return {}
 
 
-def _prepared(ctx: Context, params: dict[str, Any]) -> Prepared:
+def _prepared_statement(ctx: Context, params: dict[str, Any]) -> Prepared:
     workgroups.find(ctx, params["WorkGroup"])
     try:
         check.syntax(statements.preparable(params["QueryStatement"]).query)

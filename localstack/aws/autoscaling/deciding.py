@@ -78,13 +78,13 @@ def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, 
     step = _step(settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below)
     if step is None:
         return count
-    wanted = adjusted(settings, count, step["ScalingAdjustment"])
+    wanted = adjusted_count(settings, count, step["ScalingAdjustment"])
     last = activities.last(ctx, target, out=wanted > count)
     if not activities.cooling(ctx, last, settings.get("Cooldown", _COOLDOWN)):
         return wanted
     if wanted < count or last is None:
         return count
-    return max(count, adjusted(settings, last.before, int(step["ScalingAdjustment"])))
+    return max(count, adjusted_count(settings, last.before, int(step["ScalingAdjustment"])))
 
 
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
@@ -96,7 +96,7 @@ def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[st
     return None
 
 
-def adjusted(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
+def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
     """By AdjustmentType. Percentages are rounded as the user guide says: toward 0, but not to it."""
     match settings["AdjustmentType"]:
         case "ExactCapacity":

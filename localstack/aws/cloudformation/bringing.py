@@ -21,7 +21,7 @@ def reconcile(ctx: Context, managed: Managed) -> bool:
     stack = stack_of(ctx, managed.id)
     wanted = list(wanted_of(stack))
     for logical, placeholder, written in wanted:
-        _bring(ctx, managed, logical, placeholder, _resolved(stack, placeholder, logical, written))
+        _bring(ctx, managed, logical, placeholder, _resolve(stack, placeholder, logical, written))
     declared = {logical for logical, _, _ in wanted}
     for logical in [logical for logical in managed.resources if logical not in declared]:
         managed.replaced.append(managed.resources.pop(logical))
@@ -39,7 +39,7 @@ def wanted_of(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
                 yield logical, stack.resource_map[logical], written.get("Properties") or {}
 
 
-def _resolved(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
+def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
     from moto.cloudformation.parsing import clean_json
 
     properties = resources.typed(type(placeholder), logical, clean_json(written, stack.resource_map))

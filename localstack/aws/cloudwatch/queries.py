@@ -115,15 +115,15 @@ def compute(ctx: Context, queries: list[dict[str, Any]], start: datetime, end: d
                 end=end,
                 unit=stat.get("Unit"),
             )
-    return _computed(queries, series)
+    return _compute(queries, series)
 
 
 def try_out(queries: list[dict[str, Any]]) -> None:
     """AwsError for what cannot be computed, whatever its metrics are."""
-    _computed(queries, {query["Id"]: {} for query in queries if "MetricStat" in query})
+    _compute(queries, {query["Id"]: {} for query in queries if "MetricStat" in query})
 
 
-def _computed(queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]) -> dict[str, dict[datetime, float]]:
+def _compute(queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]) -> dict[str, dict[datetime, float]]:
     """The metrics, and the expressions on them."""
     series = dict(metrics)
     for query in queries:

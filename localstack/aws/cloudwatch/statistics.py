@@ -45,18 +45,18 @@ def statistic(name: str) -> Statistic | None:
     if name in BASIC:
         return lambda points: _basic(name, points)
     if name == "IQM":
-        return lambda points: _of_values(points, lambda values: _trimmed("TM", values, 25, 75))
+        return lambda points: _of_values(points, lambda values: _trimmed_statistic("TM", values, 25, 75))
     short = _SHORT.fullmatch(name)
     if short:
         kind, at = short[1].upper(), float(short[2])
         if kind == "P":
             return lambda points: _of_values(points, lambda values: percentile(values, at))
-        return lambda points: _of_values(points, lambda values: _trimmed(kind, values, 0, at))
+        return lambda points: _of_values(points, lambda values: _trimmed_statistic(kind, values, 0, at))
     long = _LONG.fullmatch(name)
     if long:
         low, high = float(long[2] or 0), float(long[3] or 100)
         if low < high <= 100:
-            return lambda points: _of_values(points, lambda values: _trimmed(long[1], values, low, high))
+            return lambda points: _of_values(points, lambda values: _trimmed_statistic(long[1], values, low, high))
     return None
 
 
@@ -110,7 +110,7 @@ def _of_values(points: Datapoints, function: Callable[[list[float]], float | Non
     return function(sorted(values)) if values else None
 
 
-def _trimmed(kind: str, ordered: list[float], low: float, high: float) -> float | None:
+def _trimmed_statistic(kind: str, ordered: list[float], low: float, high: float) -> float | None:
     """Trimmed mean, count, sum; winsorized mean: over what lies between two percentiles."""
     least, most = percentile(ordered, low), percentile(ordered, high)
     if kind == "WM":

@@ -55,7 +55,7 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
     return Request(
         id=number,
         headers=passed_on(params),
-        source=_checked(source) if source else None,
+        source=_check_uri(source) if source else None,
         body=body,
         output=f"{folder}/{params.get('Filename') or f'{label}.out'}",
         failure=f"{failures.rstrip('/')}/{label}-error.out" if failures else None,
@@ -66,7 +66,7 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
     )
 
 
-def _checked(uri: str) -> str:
+def _check_uri(uri: str) -> str:
     try:
         bucket, key = split(uri)
     except TransferError as error:

@@ -10,7 +10,7 @@ from ...jobs.images import command_of
 from ...serving.model_server import ModelServer
 from ..registry import Context
 from . import timing
-from .hosting import model_server, unmapped
+from .hosting import model_server, unmapped_message
 from .models import Content, NoModel, content, fetch
 from .records import Fleet, Variant
 
@@ -75,7 +75,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
         source = content(ctx, variant.config["ModelName"])
         command = command_of(ctx.images, source.image)
         if command is None:
-            return None if ctx.moto_answers else _words(variant, unmapped(source.image))
+            return None if ctx.moto_answers else _words(variant, unmapped_message(source.image))
         variant.image, variant.resolved = source.image, ctx.clock.now()
         more = [
             model_server(ctx, endpoint, variant.name, source, command, remark=_remark(variant)) for _ in range(count - len(variant.servers))

@@ -59,7 +59,7 @@ def server_of(
     )
 
 
-def unmapped(image: str) -> str:
+def unmapped_message(image: str) -> str:
     return (
         f"the local stack does not pull images, and no command is mapped to '{image}': start it with --image NAME=COMMAND, or name it "
         "under `images` in profiles.yaml"

@@ -201,7 +201,7 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
 
     time = pa.timestamp("ms")
     columns: dict[str, Any] = {
-        feature.name: pa.array([_typed(feature, row.values.get(feature.name)) for row in rows], _arrow(feature))
+        feature.name: pa.array([_column_value(feature, row.values.get(feature.name)) for row in rows], _arrow(feature))
         for feature in group.features.values()
     }
     columns["write_time"] = pa.array([_naive(now)] * len(rows), time)
@@ -219,7 +219,7 @@ def _arrow(feature: Feature) -> pa.DataType:
     return pa.list_(kinds[feature.kind]) if feature.collection else kinds[feature.kind]
 
 
-def _typed(feature: Feature, value: Value | None) -> object:
+def _column_value(feature: Feature, value: Value | None) -> object:
     if value is None:
         return None
     convert = {"String": str, "Integral": int, "Fractional": float}[feature.kind]

@@ -60,7 +60,7 @@ class Object(msgspec.Struct, frozen=True):
 
 def partition_keys(query: str) -> frozenset[str]:
     """The names that a metadata query gives. JqError when it does not parse or is no object."""
-    extract = jq.compiled(query)
+    extract = jq.compile_filter(query)
     try:
         keys = extract({})
     except (jq.JqError, TypeError, AttributeError):
@@ -77,7 +77,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
     """In the order of the partitions' first records; failures last."""
     failures: list[Failure] = []
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = defaultdict(list)
-    extract = jq.compiled(plan.query) if plan.query else None
+    extract = jq.compile_filter(plan.query) if plan.query else None
     for record in _split(plan, records):
         try:
             keys = _keys(extract, record) if extract else {}
@@ -97,7 +97,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
     for group, some in groups.items():
         data, count = _encoded(plan, some, failures)
         if count:
-            folder = prefix.filled(plan.prefix, min(record.arrived for record in some), dict(group))
+            folder = prefix.fill(plan.prefix, min(record.arrived for record in some), dict(group))
             delivered.append(Object(folder + _name(plan, now), data, count))
     return [*delivered, *_error_objects(plan, failures, now)]
 
@@ -202,7 +202,7 @@ def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[O
     for kind, some in by_kind.items():
         lines = "".join(json.dumps(_line(failure, now)) + "\n" for failure in some)
         arrived = min(failure.record.arrived for failure in some)
-        folder = prefix.filled(plan.error_prefix, arrived, {}, error=kind)
+        folder = prefix.fill(plan.error_prefix, arrived, {}, error=kind)
         error_objects.append(Object(folder + _name(plan, now, plain=True), lines.encode(), len(some), failed=True))
     return error_objects
 

@@ -22,7 +22,7 @@ class JqError(ValueError):
     """A query that does not parse, or that cannot be applied to a record."""
 
 
-def compiled(query: str) -> Filter:
+def compile_filter(query: str) -> Filter:
     """The query as a function of one value. JqError when it does not parse."""
     reader = _Reader(query)
     program = reader.pipe()
@@ -193,7 +193,7 @@ def _field(name: str) -> Filter:
 def _text(word: str) -> Filter:
     r"""A text, with \(...) filled in."""
     parts = re.split(r"\\\(((?:[^()]|\([^()]*\))*)\)", word[1:-1])
-    pieces: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compiled(part) for index, part in enumerate(parts)]
+    pieces: list[str | Filter] = [json.loads(f'"{part}"') if index % 2 == 0 else compile_filter(part) for index, part in enumerate(parts)]
     return lambda value: "".join(part if isinstance(part, str) else _string(part(value)) for part in pieces)
 
 

@@ -42,7 +42,7 @@ def check(prefix: str | None, error_prefix: str | None, keys: frozenset[str], *,
     return None
 
 
-def filled(prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: str | None = None) -> str:
+def fill(prefix: str | None, at: datetime, keys: Mapping[str, str], *, error: str | None = None) -> str:
     """The folder and the start of the name. Without an expression, the hour is appended."""
     text = prefix or ""
     if error is not None and "!{" not in text:

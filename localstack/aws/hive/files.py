@@ -52,9 +52,9 @@ def rows(
             continue
         content = read(data, part.object.uri, columns)
         for index, column in keys:
-            content = _filled(content, column.name, _partition_value(part.values[index], column), schema)
+            content = _with_constant(content, column.name, _partition_value(part.values[index], column), schema)
         for name in sorted(hidden):
-            content = _filled(content, name, HIDDEN[name](part.object), schema)
+            content = _with_constant(content, name, HIDDEN[name](part.object), schema)
         yield content.cast(schema)
 
 
@@ -66,7 +66,7 @@ def _hidden_type(name: str) -> pa.DataType:
     return pa.int64() if name == "$file_size" else pa.timestamp("ms", tz="UTC")
 
 
-def _filled(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
+def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
     """The same rows and one column more: `name`, last, with the one value, in the schema's type."""
     import pyarrow as pa
 
@@ -123,10 +123,10 @@ def _reader(table: Table) -> Reader:
         return lambda data, uri, columns: json_lines.rows(table, _plain(uri, data), uri, columns)
     options, skip = table.serde_parameters, _header(table)
     if "opencsvserde" in serde:
-        return lambda data, uri, columns: text.typed(text.quoted(options, _plain(uri, data), skip), uri, table, columns, None)
+        return lambda data, uri, columns: text.typed_table(text.csv_lines(options, _plain(uri, data), skip), uri, table, columns, None)
     if "lazysimpleserde" in serde or not serde:
         lazy = text.lazy(options)
-        return lambda data, uri, columns: text.typed(text.delimited(lazy, _plain(uri, data), skip), uri, table, columns, lazy)
+        return lambda data, uri, columns: text.typed_table(text.lazy_lines(lazy, _plain(uri, data), skip), uri, table, columns, lazy)
     raise NotRun(f"tables with the serde {table.serde}")
 
 

@@ -52,7 +52,7 @@ def _character(written: str | None, default: str) -> str:
     return chr(int(written)) if re.fullmatch("[0-9]{1,3}", written) and int(written) < 128 else written[0]
 
 
-def quoted(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
+def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
     """OpenCSVSerde's lines."""
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     try:
@@ -70,7 +70,7 @@ def quoted(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[
             yield list(line)
 
 
-def delimited(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
+def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
     """LazySimpleSerDe's lines. What is escaped is not unescaped yet, as a cell may be nested."""
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
@@ -93,7 +93,7 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
     if t.is_nested(kind):
         if form is None:
             raise NotRun(f"columns of type {kind} in tables of this serde")
-        return _nested(kind, form, depth)
+        return _nested_convert(kind, form, depth)
     if t.is_string(kind):
         return (lambda text: _unescaped(text, form.escape)) if form is not None and form.escape else str
     if t.is_integer(kind):
@@ -150,7 +150,7 @@ def binary(text: str) -> bytes:
         return text.encode()
 
 
-def _nested(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
+def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
     import pyarrow.types as t
 
     if depth + 1 >= len(form.delimiters):
@@ -188,7 +188,7 @@ def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[s
     return {name: read(cells[index]) if index < len(cells) else None for index, (name, read) in enumerate(members)}
 
 
-def typed(lines: Iterator[list[str | None]], uri: str, table: Table, columns: list[Column], form: Lazy | None) -> pa.Table:
+def typed_table(lines: Iterator[list[str | None]], uri: str, table: Table, columns: list[Column], form: Lazy | None) -> pa.Table:
     """A row a line, the columns in the table's types, each by its place among the table's. A cell that is not of its type: OpenCSVSerde (no
     `form`) fails with HIVE_BAD_DATA, LazySimpleSerDe reads null.
     """

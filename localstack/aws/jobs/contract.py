@@ -41,7 +41,7 @@ def training_variables(
 ) -> dict[str, str]:
     """The variables of the training toolkit, as a mapped command stands for an image that has it."""
     root, config = container.root, json.loads((container.host("input/config/resourceconfig.json")).read_text())
-    typed = {key: _typed(value) for key, value in hyperparameters.items()}
+    typed = {key: _json_or_text(value) for key, value in hyperparameters.items()}
     return {
         "TRAINING_JOB_NAME": name,
         "TRAINING_JOB_ARN": arn,
@@ -64,7 +64,7 @@ def training_variables(
     }
 
 
-def _typed(value: str) -> object:
+def _json_or_text(value: str) -> object:
     try:
         return json.loads(value)
     except ValueError:

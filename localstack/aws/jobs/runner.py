@@ -83,7 +83,7 @@ def argv(ctx: Context, program: Program, container: Container) -> list[str]:
         return containers.command(container, program.entrypoint, program.arguments)
     mapped = command_of(ctx.images, program.image) if program.image else None
     if mapped is None:
-        raise JobFailed(unmapped(program.image))
+        raise JobFailed(unmapped_message(program.image))
     return containers.command(container, mapped, program.arguments or program.default)
 
 
@@ -137,7 +137,7 @@ def program_of(specification: dict[str, Any], image: str | None, default: list[s
     )
 
 
-def unmapped(image: str | None) -> str:
+def unmapped_message(image: str | None) -> str:
     """Why a job with this image cannot run."""
     wanted = names_of(image)[-1] if image else "NAME"
     return (

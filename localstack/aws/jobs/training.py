@@ -128,7 +128,7 @@ def _inputs(storage: Any, params: dict[str, Any], container: Container) -> dict[
         _fetch(storage, channel, container, name)
     for folder in ("model", "output/data", "input/data", "checkpoints"):
         container.host(folder).mkdir(parents=True, exist_ok=True)
-    described_channels = {name: _described(channel, specification) for name, channel in channels.items()}
+    described_channels = {name: _channel_description(channel, specification) for name, channel in channels.items()}
     instance = (params.get("ResourceConfig") or {}).get("InstanceType", "ml.m5.large")
     containers.write_json(container, "input/config/hyperparameters.json", params.get("HyperParameters") or {})
     containers.write_json(container, "input/config/inputdataconfig.json", described_channels)
@@ -159,7 +159,7 @@ def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: st
     s3.download(storage, source["S3Uri"], container.host(f"input/data/{name}"), kind=source["S3DataType"])
 
 
-def _described(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
+def _channel_description(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
     """A channel in inputdataconfig.json."""
     source = channel["DataSource"].get("S3DataSource") or {}
     description = {

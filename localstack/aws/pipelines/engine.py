@@ -11,7 +11,7 @@ from .definition import EXECUTED, Definition, Step
 from .expressions import ExpressionError
 from .graph import readiness
 from .retries import Retries, StepFailed
-from .steps import StepStopped, attempt, name_of_job, resolved, scope
+from .steps import StepStopped, attempt, name_of_job, resolved_arguments, scope
 from .store import Execution, StepRun
 
 _RESET = "reset"
@@ -117,7 +117,7 @@ def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None
 def _from_cache(ctx: Context, execution: Execution, step: Step, run_of_step: StepRun, job: str) -> bool:
     """Take an earlier run's result when the step allows it. Its signature is kept either way, for those that come after."""
     try:
-        signature = cache.signature(step, resolved(step, scope(ctx, execution, job))) if step.type != "Condition" else None
+        signature = cache.signature(step, resolved_arguments(step, scope(ctx, execution, job))) if step.type != "Condition" else None
     except ExpressionError:  # the attempt will say so
         return False
     run_of_step.signature = signature

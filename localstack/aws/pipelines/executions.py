@@ -73,14 +73,17 @@ def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, 
     unknown = sorted(set(values) - set(declared))
     if unknown:
         raise AwsError("ValidationException", f"The pipeline's definition has no parameter named {', '.join(unknown)}.")
-    typed = {name: _typed(parameter, str(values[name])) if name in values else parameter.default for name, parameter in declared.items()}
+    typed = {
+        name: _parameter_value(parameter, str(values[name])) if name in values else parameter.default
+        for name, parameter in declared.items()
+    }
     missing = [name for name, value in typed.items() if value is None]
     if missing:
         raise AwsError("ValidationException", f"Parameters without a default need a value: {', '.join(missing)}.")
     return typed
 
 
-def _typed(parameter: Parameter, value: str) -> object:
+def _parameter_value(parameter: Parameter, value: str) -> object:
     try:
         typed = _READ[parameter.type](value)
     except ValueError as error:

@@ -104,7 +104,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
             run.metadata = {"Condition": {"Outcome": "True" if outcome else "False"}}
             run.properties = {"Outcome": run.metadata["Condition"]["Outcome"]}
             return
-        arguments = resolved(step, where)
+        arguments = resolved_arguments(step, where)
     except ExpressionError as error:
         raise StepFailed(f"ClientError: {error}") from error
     if step.type == "Fail":
@@ -118,7 +118,7 @@ def refusal(step: Step) -> str:
     return f"the local stack does not execute steps of type {step.type}, only {', '.join(EXECUTED)}: step '{step.name}'"
 
 
-def resolved(step: Step, where: Scope) -> dict[str, Any]:
+def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
     """The step's arguments without expressions."""
     return {key: resolve(value, where) for key, value in step.arguments.items()}
 

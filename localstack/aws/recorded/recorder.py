@@ -35,20 +35,20 @@ class Recorder:
         self._lock = threading.Lock()
         self.calls = 0
         self._begun = False
-        session.events.register("provide-client-params", self._asked)
-        session.events.register("after-call", self._answered)
+        session.events.register("provide-client-params", self._on_request)
+        session.events.register("after-call", self._on_answer)
 
     def begin(self) -> None:
         """Keep the calls from now on."""
         self._begun = True
 
-    def _asked(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _on_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
         if not self._begun:
             return
         with self._lock:
             context[_ASKED] = self._scrubber.asked(params)
 
-    def _answered(self, http_response: Any, parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
+    def _on_answer(self, http_response: Any, parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
         if _ASKED not in context:
             return
         error = parsed.get("Error", {}) if http_response.status_code >= 300 else {}

@@ -72,7 +72,7 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """A text without the caller's names, accounts, keys, people and ids."""
-        text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), self._named(text))
+        text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), self._pseudonym(text))
         text = _PRINCIPAL.sub(lambda hit: f"{hit[1]}{self._stand_in(hit[2], 'person-{}')}", text)
         text = _NUMBER.sub(lambda hit: hit[0] if hit[0] == ACCOUNT else self._stand_in(hit[0], "{:012d}"), text)
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
@@ -85,9 +85,9 @@ class Scrubber:
     def _body(self, data: bytes) -> dict[str, Any]:
         """Of what is stored the names alone are replaced: it is the caller's own, and others know it by its digest."""
         body = form.body(data)
-        return {"$text": self._named(body["$text"])} if "$text" in body else body
+        return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
 
-    def _named(self, text: str) -> str:
+    def _pseudonym(self, text: str) -> str:
         for pattern, mask in self._names:
             text = pattern.sub(mask, text)
         return text

@@ -81,7 +81,7 @@ class Asker:
         """Write `<name>.out`; of a bad object nothing is written, the others go on. Why the job fails, or None."""
         name = path.relative_to(inputs).as_posix()
         try:
-            stored = self._stored(path.read_bytes())
+            stored = self._transform(path.read_bytes())
         except JobFailed as error:
             self._log.write(f"{name}: {error}")
             return str(error)
@@ -94,7 +94,7 @@ class Asker:
             target.write_bytes(stored)
         return None
 
-    def _stored(self, data: bytes) -> bytes | None:
+    def _transform(self, data: bytes) -> bytes | None:
         """None: the job was stopped."""
         of = self._settings
         data = gzip.decompress(data) if of.unpacked else data
@@ -104,7 +104,7 @@ class Asker:
         batches = list(records.batches(whole, of.most, several=of.several and of.by_line))
         with ThreadPoolExecutor(of.at_once, thread_name_prefix="transform") as pool:
             parts = list(pool.map(self._part, batches))
-        return None if self._job.stop.is_set() else records.assembled(parts, by_line=of.assembled)
+        return None if self._job.stop.is_set() else records.assemble(parts, by_line=of.assembled)
 
     def _part(self, batch: Sequence[bytes]) -> bytes:
         """What is stored of a mini-batch."""

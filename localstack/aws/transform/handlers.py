@@ -22,7 +22,7 @@ from ..endpoints.models import Content, NoModel, content, fetch
 from ..jobs import listing, s3
 from ..jobs.logs import GROUPS, LogStream
 from ..jobs.record import Job, Jobs
-from ..jobs.runner import JobFailed, start, unmapped
+from ..jobs.runner import JobFailed, start, unmapped_message
 from ..registry import AwsError, Context, handles
 from . import records
 from .asking import STRATEGIES, Asker, settings_of
@@ -116,7 +116,7 @@ def _environment(params: dict[str, Any]) -> dict[str, str]:
 def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
     command = command_of(ctx.images, model.image)
     if command is None:
-        raise JobFailed(unmapped(model.image))
+        raise JobFailed(unmapped_message(model.image))
     return server_of(
         ctx,
         model,

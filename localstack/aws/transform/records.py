@@ -62,16 +62,16 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     def model_input(self, record: bytes) -> bytes:
         """What the model gets of a record."""
-        return record if self.format is None or self.taken == _WHOLE else self._written(select(self._read(record), self.taken))
+        return record if self.format is None or self.taken == _WHOLE else self._write(select(self._read(record), self.taken))
 
     def answered(self, record: bytes, answer: bytes) -> bytes:
         """What is stored of a record and its answer."""
         if self.format is None or not self.outputs:
             return answer
         of_model = self._read(answer)
-        return self._written(select(self._joined(self._read(record), of_model) if self.joins else of_model, self.told))
+        return self._write(select(self._join(self._read(record), of_model) if self.joins else of_model, self.told))
 
-    def _joined(self, record: Any, answer: Any) -> Any:
+    def _join(self, record: Any, answer: Any) -> Any:
         if self.format == "csv":
             return [*record, *answer]
         return {**record, "SageMakerOutput": answer} if isinstance(record, dict) else {"SageMakerInput": record, "SageMakerOutput": answer}
@@ -83,7 +83,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         except (ValueError, StopIteration, csv.Error, RecursionError) as error:
             raise BadRecord(f"a record is no {str(self.format).upper()}: {error}: {record[:100]!r}") from error
 
-    def _written(self, value: Any) -> bytes:
+    def _write(self, value: Any) -> bytes:
         if self.format == "json":
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
         row = io.StringIO()
@@ -168,7 +168,7 @@ def _array(value: Any) -> Any:
     return value
 
 
-def assembled(parts: Iterable[bytes], *, by_line: bool) -> bytes:
+def assemble(parts: Iterable[bytes], *, by_line: bool) -> bytes:
     """One object of the answers: as they are, or each on lines of its own."""
     if not by_line:
         return b"".join(parts)

@@ -147,7 +147,7 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
         )
     call.store(Resources).remove(job.name)
     call.store(Batches).works.pop(job.name, None)
-    return operations.completed(call, job.name.rpartition("/batchPredictionJobs/")[0])
+    return operations.completed_operation(call, job.name.rpartition("/batchPredictionJobs/")[0])
 
 
 def _state(job: Any) -> str:

@@ -81,7 +81,7 @@ def create_table(call: Call, table: str, fields: Sequence[Field], *, partition_b
 def parts(table: str) -> tuple[str, str, str]:
     """Project, dataset and table of bq://project.dataset.table, or without bq://. GcpError INVALID_ARGUMENT."""
     try:
-        ref = _named(table)
+        ref = _table_ref(table)
     except BigQueryError as error:
         raise gcp_error(error) from error
     return ref.project, ref.dataset, ref.table
@@ -89,11 +89,11 @@ def parts(table: str) -> tuple[str, str, str]:
 
 def _ref(here: Place, table: str) -> TableRef:
     """The same with the project's id, where its number is named."""
-    ref = _named(table)
+    ref = _table_ref(table)
     return TableRef(here.catalog.id_of(ref.project), ref.dataset, ref.table)
 
 
-def _named(table: str) -> TableRef:
+def _table_ref(table: str) -> TableRef:
     """Also bq://project.dataset.table."""
     parts = table.removeprefix("bq://").replace(":", ".", 1 if table.count(".") == 1 else 0).rsplit(".", 2)
     if len(parts) != 3 or not all(parts):

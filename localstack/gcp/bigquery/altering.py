@@ -150,7 +150,7 @@ def _set_column_options(field: Field, action: Node) -> Field:
 
 
 def _set_data_type(old: Field, action: Node) -> Field:
-    new = columns.typed(action)
+    new = columns.column_of(action)
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
     wider = not old.repeated and not new.repeated and new.type in _WIDER.get(old.type, ())
     if new.about or not (same or wider):

@@ -77,12 +77,12 @@ def analyze(here: Place, question: Question) -> Analysis:
     """InvalidQuery in Google's words, notFound by the table's name."""
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
-    from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of, inlined, named_tables
+    from ..googlesql.analyzer import SqlRejected, analyzer_options, catalog_of, inline_functions, named_tables
     from ..googlesql.service import service
     from ..googlesql.types import encoded
 
     try:
-        functions = routines.called(here, question.sql, question.functions, question.project, question.dataset)
+        functions = routines.called_functions(here, question.sql, question.functions, question.project, question.dataset)
         inner = [path for function in functions.values() for path in function.tables]
         known = {path: _source(here, path, question) for path in (*named_tables(question.sql), *inner)} | _altered_table(here, question)
         message = catalog_of({path: table_of(source) for path, source in known.items()}, functions, _names(question.variables))
@@ -92,7 +92,7 @@ def analyze(here: Place, question: Question) -> Analysis:
             sql_statement=question.sql, options=analyzer_options(types_of(question.parameters), question.system_types)
         )
         request.options.prune_unused_columns = True
-        inlined(request.options)
+        inline_functions(request.options)
         if question.target is not None:
             request.options.target_column_types.append(encoded(question.target))
         for name, text in _PSEUDO.items():

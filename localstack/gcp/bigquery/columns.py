@@ -42,6 +42,6 @@ def _parameters(annotations: Node, field: Field) -> dict[str, str]:
     raise not_run(f"type parameters of the column {field.name}")
 
 
-def typed(action: Node) -> Field:
+def column_of(action: Node) -> Field:
     """The column that SET DATA TYPE asks for."""
     return _annotated(field_of(action.updated_type, action.column), action.part("updated_annotations"))

@@ -12,7 +12,7 @@ from . import analysis
 from .errors import BigQueryError, invalid_query, not_run
 from .parameters import Parameter
 from .resolved import Node
-from .scripting import Script, defined, variable
+from .scripting import Script, function_definition, variable
 from .scripts import label_of, makes_function, statements, text_of
 from .structure import REFUSED
 from .types import Field
@@ -48,7 +48,7 @@ def _function(script: Script, node: Node) -> None:
     if not makes_function(node):
         _statement(script, node)
         return
-    function_name, function = defined(script.here, script.question(text_of(script.sql, node), node))
+    function_name, function = function_definition(script.here, script.question(text_of(script.sql, node), node))
     script.functions[function_name] = function
 
 
@@ -105,14 +105,14 @@ def _check_different(names: Sequence[str]) -> None:
 
 
 def _declare(script: Script, node: Node) -> None:
-    declared = _declared(script, node) if "type" in node else None
+    declared = _declared_column(script, node) if "type" in node else None
     field, value = script.value(node.default_value, declared) if "default_value" in node else (declared, None)
     for identifier in node.variable_list.identifier_list:
         name = identifier.id_string
         script.scopes[-1][name.lower()] = variable(name, declared or field or Field(name=name, type="INTEGER"), value)
 
 
-def _declared(script: Script, node: Node) -> Field:
+def _declared_column(script: Script, node: Node) -> Field:
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")

@@ -17,7 +17,7 @@ class Policies:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> dict[str, Any]:
-        return self._policies.get(name) or _stamped({})
+        return self._policies.get(name) or _with_etag({})
 
     def put(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:
         """ABORTED in Google's words where the etag is a stale one."""
@@ -25,11 +25,11 @@ class Policies:
             current = self.get(name)
             if policy.get("etag") not in (None, "", current["etag"]):
                 raise BigQueryError("conditionNotMet", "There were concurrent policy changes. Please retry the whole read-modify-write.")
-            self._policies[name] = _stamped(policy)
+            self._policies[name] = _with_etag(policy)
             return self._policies[name]
 
 
-def _stamped(policy: dict[str, Any]) -> dict[str, Any]:
+def _with_etag(policy: dict[str, Any]) -> dict[str, Any]:
     content = {key: value for key, value in policy.items() if key != "etag"}
     digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
     return {"version": 1, **content, "etag": base64.b64encode(digest).decode()}

@@ -203,7 +203,7 @@ def with_functions(here: Place, question: Question, nodes: Sequence[Node]) -> Qu
     sql = question.sql
     for node in nodes[:-1]:
         part = msgspec.structs.replace(question, sql=scripts.text_of(sql, node), parameters=question.parameters if question.named else ())
-        name, function = scripting.defined(here, part)
+        name, function = scripting.function_definition(here, part)
         question = msgspec.structs.replace(question, functions={**question.functions, name: function})
     return msgspec.structs.replace(question, sql=scripts.text_of(sql, nodes[-1]))
 

@@ -22,7 +22,9 @@ def function_of(sql: str, node: Node) -> Function:
     return Function(arguments=tuple(node.argument_name_list), signature=signature, body=node.code, tables=named_tables(sql))
 
 
-def called(here: Place, sql: str, temporary: Mapping[str, Function], project: str, dataset: tuple[str, str] | None) -> dict[Path, Function]:
+def called_functions(
+    here: Place, sql: str, temporary: Mapping[str, Function], project: str, dataset: tuple[str, str] | None
+) -> dict[Path, Function]:
     """The functions that a statement may call, by the paths that it may call them by; and those that these call."""
     known: dict[Path, Function] = {}
     with here.catalog.lock:

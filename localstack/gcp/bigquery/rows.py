@@ -91,7 +91,7 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
         raise invalid(f"Too many rows present in the request, limit: {_MOST} row count: {len(rows)}.")
     if not table.fields:
         raise invalid(f"The destination table has no schema: {ref}")
-    values, wrong = _checked(table, rows, content, defaults.values(here, table))
+    values, wrong = _check_rows(table, rows, content, defaults.values(here, table))
     refused = wrong and not content.get("skipInvalidRows")
     if not refused:
         _append(call, here, table, [(rows[index].get("insertId"), value) for index, value in values])
@@ -101,7 +101,7 @@ def insert_all(call: Call, request: HttpRequest) -> Answer:
     return {"kind": "bigquery#tableDataInsertAllResponse", **({"insertErrors": errors} if errors else {})}
 
 
-def _checked(
+def _check_rows(
     table: Table, rows: Sequence[Mapping[str, Any]], content: Mapping[str, Any], absent: Mapping[str, Any]
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
     """Index and value of the rows that fit, and the errors of the others."""

@@ -117,7 +117,7 @@ def variable(name: str, field: Field, value: Any) -> Parameter:
     return Parameter(name=name.lower(), field=Field(name=name, type=field.type, mode=field.mode, fields=field.fields), value=value)
 
 
-def defined(here: Place, question: Question) -> tuple[str, Any]:
+def function_definition(here: Place, question: Question) -> tuple[str, Any]:
     """The name of the function that a CREATE TEMP FUNCTION makes, and the function."""
     node = analyze(here, question).statement
     if len(node.name_path) != 1:

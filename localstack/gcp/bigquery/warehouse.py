@@ -86,7 +86,7 @@ class Warehouse:
         """One writer of a table at a time; all of it or nothing."""
         import duckdb
 
-        with self._locked(relation), self.session() as cursor:
+        with self._lock_of(relation), self.session() as cursor:
             cursor.execute("BEGIN")
             try:
                 yield cursor
@@ -96,7 +96,7 @@ class Warehouse:
                     cursor.execute("ROLLBACK")
                 raise
 
-    def _locked(self, relation: str) -> threading.RLock:
+    def _lock_of(self, relation: str) -> threading.RLock:
         with self._lock:
             return self._locks.setdefault(relation, threading.RLock())
 

@@ -17,7 +17,7 @@ from .. import operations
 from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
-from ..rules import check_display_name, check_etag, check_labels, invalid, masked, merge
+from ..rules import check_display_name, check_etag, check_labels, invalid, merge, updated_fields
 from .records import EndpointPb, Endpoints, Hosted, check_split, hide, location_of, must, snapshot, visible
 
 _LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
@@ -93,7 +93,7 @@ def list_endpoints(call: Call, request: Any) -> Any:
 @handles("google.cloud.aiplatform.v1.EndpointService.UpdateEndpoint")
 def update_endpoint(call: Call, request: Any) -> Any:
     hosted = must(call, request.endpoint.name)
-    paths = masked(request, _UPDATABLE, kind="an endpoint")
+    paths = updated_fields(request, _UPDATABLE, kind="an endpoint")
     if "labels" in paths:
         check_labels(request.endpoint.labels)
     if "display_name" in paths:

@@ -64,7 +64,7 @@ class Hosted:
         self.deleted = False
         self.stale: tuple[datetime, Any] | None = None  # what readers see until then (the fault eventual-consistency)
         self.lock = threading.RLock()
-        self.routing = self._routed()
+        self.routing = self._routing()
 
     @property
     def name(self) -> str:
@@ -80,13 +80,13 @@ class Hosted:
         self.changes += 1
         self.message.etag = self.etag
         self.message.update_time.CopyFrom(call.now_pb())
-        self.routing = self._routed()
+        self.routing = self._routing()
 
     def deployed(self, number: str) -> Any | None:
         """The DeployedModel of an id."""
         return next((deployed for deployed in self.message.deployed_models if deployed.id == number), None)
 
-    def _routed(self) -> Routing:
+    def _routing(self) -> Routing:
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(

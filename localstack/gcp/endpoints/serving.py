@@ -31,7 +31,7 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
     known = {**variables, **own}
     entry = list(spec.command) or command_of(call.images, spec.image_uri)
     if entry is None:
-        raise GcpError("FAILED_PRECONDITION", _unmapped(spec.image_uri))
+        raise GcpError("FAILED_PRECONDITION", _unmapped_message(spec.image_uri))
     words = [expand(word, known) for word in (*entry, *spec.args)]
     context = call.without_request()
     return ModelServer(
@@ -108,7 +108,7 @@ def _accelerator(machine: Any) -> str:
     return name
 
 
-def _unmapped(image: str) -> str:
+def _unmapped_message(image: str) -> str:
     return (
         f"Failed to pull image {image}: the local stack does not pull images, and no command is mapped to '{image}': start it with "
         "--image NAME=COMMAND, or name it under `images` in profiles.yaml"

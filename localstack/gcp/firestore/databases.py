@@ -80,7 +80,7 @@ def delete_database(call: Call, request: Any) -> Any:
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
     """Over when it is answered on the instant clock."""
     if call.clock.mode == "instant":
-        return operations.completed(call, canonical(call, parent), work(), metadata=metadata)
+        return operations.completed_operation(call, canonical(call, parent), work(), metadata=metadata)
     return operations.start(call, canonical(call, parent), lambda _: work(), metadata=metadata, delay=_SECONDS)
 
 

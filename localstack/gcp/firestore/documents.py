@@ -88,7 +88,7 @@ def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
     if mask is None:
         return document
     part = writes.Document(name=document.name, create_time=document.create_time, update_time=document.update_time)
-    values.masked(document.fields, mask, part.fields)
+    values.copy_masked(document.fields, mask, part.fields)
     return part
 
 

@@ -56,7 +56,7 @@ class Database:
         if document is None:
             return None
         collection = paths.collection_of(path)
-        if any(_expired(document, field, name, now) for (group, name), field in self.fields.items() if group == collection):
+        if any(_is_expired(document, field, name, now) for (group, name), field in self.fields.items() if group == collection):
             del self._documents[path]
             return None
         return document
@@ -78,7 +78,7 @@ class Firestore:
         return database
 
 
-def _expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
+def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
     value = values.at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False

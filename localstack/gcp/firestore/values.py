@@ -93,7 +93,7 @@ def put(fields: Fields, path: Sequence[str], value: Any | None) -> None:
         fields[last].CopyFrom(value)
 
 
-def masked(fields: Fields, mask: Iterable[Sequence[str]], into: Fields) -> None:
+def copy_masked(fields: Fields, mask: Iterable[Sequence[str]], into: Fields) -> None:
     """Copy what a mask names."""
     for path in mask:
         if (value := at(fields, path)) is not None:

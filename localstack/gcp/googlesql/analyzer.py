@@ -80,7 +80,7 @@ def analyzer_options(parameters: Mapping[str, str] | Sequence[str], system: Mapp
     return options
 
 
-def inlined(options: Any) -> None:
+def inline_functions(options: Any) -> None:
     """Have calls of functions in SQL replaced by what they compute: a with_expr for each."""
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import ResolvedASTRewrite
 

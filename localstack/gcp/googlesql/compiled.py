@@ -52,7 +52,7 @@ def compile_here() -> None:
 
     file = compiled_file()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # whoever writes here runs code as us
-    with _locked(file.with_suffix(".lock")):
+    with _exclusive(file.with_suffix(".lock")):
         if file.exists():
             return
         code = Module.from_file(wasm_engine(), str(get_wasm_path())).serialize()
@@ -83,7 +83,7 @@ def wasm_engine() -> Any:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
+def _exclusive(file: Path) -> Iterator[None]:
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -48,7 +48,7 @@ class Service:
     def call_with_catalog(self, method: str, request: Any, catalog: bytes) -> bytes:
         """The same over a serialized SimpleCatalogProto, which stays registered as long as it is among the last that were used."""
         with self._lock:
-            request.registered_catalog_id = self._registered(catalog)
+            request.registered_catalog_id = self._register(catalog)
             return self._bytes(method, request)
 
     def _bytes(self, method: str, request: Any) -> bytes:
@@ -60,7 +60,7 @@ class Service:
             self._instance = _Instance(self._engine, self._module)
             raise SqlRejected("the query is too complex for GoogleSQL's analyzer: it nests too deeply", 8) from error
 
-    def _registered(self, catalog: bytes) -> int:
+    def _register(self, catalog: bytes) -> int:
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
         registered = self._instance.catalogs

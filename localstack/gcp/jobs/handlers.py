@@ -132,4 +132,4 @@ def delete_custom_job(call: Call, request: Any) -> Any:
         )
     call.store(Resources).remove(name)
     call.store(Jobs).running.pop(name, None)
-    return operations.completed(call, name.rpartition("/customJobs/")[0])
+    return operations.completed_operation(call, name.rpartition("/customJobs/")[0])

@@ -36,7 +36,7 @@ def is_training(image: str) -> bool:
     return _TRAINING.fullmatch(image) is not None
 
 
-def unmapped(image: str) -> str:
+def unmapped_message(image: str) -> str:
     """Why a container of this image cannot run."""
     return (
         f"the local stack does not pull images, and no command is mapped to '{image}'. Start it with --image {names_of(image)[-1]}=COMMAND "

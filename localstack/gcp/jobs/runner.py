@@ -18,7 +18,7 @@ from ..standard import revise
 from . import containers, contract, gcs
 from .containers import Program
 from .contract import Replica
-from .images import is_training, own_command, unmapped
+from .images import is_training, own_command, unmapped_message
 from .logs import Lines
 from .packages import python_program
 from .record import Jobs, Running
@@ -115,7 +115,7 @@ class _Work:
         image = pool.python_package_spec.executor_image_uri if package else pool.container_spec.image_uri
         own = own_command(self.call.images, image)
         if own is None:
-            raise JobFailed(unmapped(image), INVALID_ARGUMENT)
+            raise JobFailed(unmapped_message(image), INVALID_ARGUMENT)
         if package:
             return python_program(self.call, pool.python_package_spec, own, folder)
         spec = pool.container_spec

@@ -112,7 +112,7 @@ class _Training:
             return _CANCELLED_END
         job = self._job()
         working = custom.start(self.call, self.parent, job)
-        self._change(lambda pipeline: _begun(self.call, pipeline, job.name))
+        self._change(lambda pipeline: _begin(self.call, pipeline, job.name))
         while not working.done.wait(_LOOK):
             if self.training.stop.is_set():
                 working.stop.set()
@@ -155,7 +155,7 @@ class _Training:
 _CANCELLED_END = (PipelineState.PIPELINE_STATE_CANCELLED, CANCELLED, "The training pipeline was cancelled.")
 
 
-def _begun(call: Call, pipeline: Any, job: str) -> None:
+def _begin(call: Call, pipeline: Any, job: str) -> None:
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())
@@ -199,4 +199,4 @@ def delete_training_pipeline(call: Call, request: Any) -> Any:
         raise GcpError("FAILED_PRECONDITION", f"The TrainingPipeline {name} is in state {state}: only one that has ended can be deleted.")
     call.store(Resources).remove(name)
     call.store(Trainings).running.pop(name, None)
-    return operations.completed(call, name.rpartition("/trainingPipelines/")[0])
+    return operations.completed_operation(call, name.rpartition("/trainingPipelines/")[0])

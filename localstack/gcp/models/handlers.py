@@ -15,7 +15,7 @@ from .. import operations
 from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
-from ..rules import check_display_name, check_etag, check_labels, invalid, masked
+from ..rules import check_display_name, check_etag, check_labels, invalid, updated_fields
 from .records import DEFAULT, Models, Name, Registered, Version, etag, find, parse, registered_model, touch, version_message, version_of
 from .upload import check_alias
 
@@ -52,7 +52,7 @@ def list_model_versions(call: Call, request: Any) -> Any:
 @handles("google.cloud.aiplatform.v1.ModelService.UpdateModel")
 def update_model(call: Call, request: Any) -> Any:
     parsed = parse(call, request.model.name)
-    paths = set(masked(request, {"labels", *_SHARED, *_OF_VERSION}, kind="a model"))
+    paths = set(updated_fields(request, {"labels", *_SHARED, *_OF_VERSION}, kind="a model"))
     if paths & _SHARED and paths & _OF_VERSION:
         raise invalid("One request cannot update both the model and the version: update them separately.")
     if "labels" in paths:

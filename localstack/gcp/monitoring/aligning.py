@@ -91,10 +91,10 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
     groups: dict[tuple[str, ...], list[Series]] = defaultdict(list)
     for member in series:
         groups[tuple(member.labels.get(field, "") for field in fields)].append(member)
-    return [_reduced(members, name, dict(zip(fields, key, strict=True))) for key, members in groups.items()]
+    return [_reduction(members, name, dict(zip(fields, key, strict=True))) for key, members in groups.items()]
 
 
-def _reduced(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
+def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
     first = members[0]
     at: dict[datetime, list[Point]] = defaultdict(list)
     for member in members:

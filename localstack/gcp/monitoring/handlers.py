@@ -58,7 +58,7 @@ def list_time_series(call: Call, request: Any) -> Any:
     series = [_within(one, start, end) for one in series]
     aggregated = [one for one in series if one.points]
     for aggregation in (request.aggregation, request.secondary_aggregation):
-        aggregated = _aggregated(aggregated, aggregation, end)
+        aggregated = _aggregate(aggregated, aggregation, end)
     rows, token = page([_message(one, headers=request.view == _HEADERS) for one in aggregated], request, size=100_000, most=100_000)
     return ListTimeSeriesResponse.pb()(time_series=rows, next_page_token=token, unit=aggregated[0].unit if aggregated else "")
 
@@ -175,7 +175,7 @@ def _within(series: Series, start: datetime, end: datetime) -> Series:
     return Series(type=series.type, labels=series.labels, kind=series.kind, value_type=series.value_type, points=points, unit=series.unit)
 
 
-def _aggregated(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
+def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
     aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
     if aligner == "ALIGN_NONE":

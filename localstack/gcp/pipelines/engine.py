@@ -103,9 +103,9 @@ class _Dag:
 
     def _task(self, key: str, task: Task) -> None:
         row = self._row(task)
-        self.events.put((key, self._guarded(row, lambda: self._outcome(key, task, row))))
+        self.events.put((key, self._run_guarded(row, lambda: self._outcome(key, task, row))))
 
-    def _guarded(self, row: TaskRun, work: Callable[[], Outcome]) -> Outcome:
+    def _run_guarded(self, row: TaskRun, work: Callable[[], Outcome]) -> Outcome:
         """What `work` gives, or how it failed; kept in the row."""
         try:
             outcome = work()
@@ -163,12 +163,12 @@ class _Dag:
             def once() -> Outcome:
                 return self._once(f"{key}-{at}", task, iteration, inputs.with_item(task, component, arguments, item))
 
-            return self._guarded(iteration, once)
+            return self._run_guarded(iteration, once)
 
         outcomes = self._side_by_side(iterate, items, task.iterator_policy.parallelism_limit or len(items))
         if outcomes is None:
             return Outcome(state="CANCELLED", code=CANCELLED)
-        parameters, artifacts = inputs.collected([outcomes[at] for at in sorted(outcomes)])
+        parameters, artifacts = inputs.collect([outcomes[at] for at in sorted(outcomes)])
         failed = [f"{row.name}-{at}" for at in sorted(outcomes) if outcomes[at].state == "FAILED"]
         declared = component.output_definitions
         parameters = {**{name: [] for name in declared.parameters}, **parameters}

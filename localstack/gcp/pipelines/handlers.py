@@ -197,7 +197,7 @@ def delete_pipeline_job(call: Call, request: Any) -> Any:
     run = _run_of(call, request.name)
     _check_ended([run])
     call.store(Pipelines).runs.pop(run.name, None)
-    return operations.completed(call, run.name.rpartition("/pipelineJobs/")[0])
+    return operations.completed_operation(call, run.name.rpartition("/pipelineJobs/")[0])
 
 
 def _check_ended(runs: list[Run]) -> None:
@@ -238,7 +238,7 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
     deleted = BatchDeletePipelineJobsResponse.pb()(pipeline_jobs=[_job_answer(call, run) for run in runs])
     for run in runs:
         call.store(Pipelines).runs.pop(run.name, None)
-    return operations.completed(call, parent, deleted)
+    return operations.completed_operation(call, parent, deleted)
 
 
 def _batch(request: Any) -> list[str]:

@@ -118,7 +118,7 @@ def outputs_of(dag: Dag, siblings: Mapping[str, Outcome]) -> tuple[dict[str, Any
     return parameters, artifacts
 
 
-def collected(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, list[Artifact]]]:
+def collect(outcomes: list[Outcome]) -> tuple[dict[str, list[Any]], dict[str, list[Artifact]]]:
     """What comes out of a loop: each output of its iterations as a list, in their order."""
     parameters: dict[str, list[Any]] = {}
     artifacts: dict[str, list[Artifact]] = {}

@@ -52,15 +52,15 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
         if name in arguments:
-            values[name] = _typed(name, declaration, arguments[name])
+            values[name] = _parameter_value(name, declaration, arguments[name])
         elif declaration.default_value is not msgspec.UNSET:
-            values[name] = _typed(name, declaration, declaration.default_value)
+            values[name] = _parameter_value(name, declaration, declaration.default_value)
         elif not declaration.is_optional:
             raise BadSpec(f"runtime_config.parameter_values: the value of the required parameter {name} is missing.")
     return values
 
 
-def _typed(name: str, declaration: ParameterInput, value: Any) -> Any:
+def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
     try:
         value = typed(value, declaration.parameter_type)
     except WrongType as error:

@@ -114,31 +114,31 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         if executor.importer is not None:
             self.row.kind = "system.ImporterExecution"
             begin(self.call, self.run, self.row, self.arguments)
-            return self._imported(executor.importer)
+            return self._import_artifact(executor.importer)
         begin(self.call, self.run, self.row, self.arguments)
         if executor.container is None and executor.custom_job is None:
             return Outcome(state="FAILED", code=UNIMPLEMENTED, message="the local stack does not run resolvers")
         fingerprint = cache.fingerprint(self.run, executor, self.component, self.arguments)
         if self.task.caching_options.enable_cache and (known := cache.hit(self.call, fingerprint)) is not None:
             return msgspec.structs.replace(known, state="SKIPPED")
-        outcome = self._tried(self.task.retry_policy, executor)
+        outcome = self._with_retries(self.task.retry_policy, executor)
         if outcome.state == "SUCCEEDED":
             cache.keep(self.call, fingerprint, outcome)
         return outcome
 
-    def _tried(self, retry: Retry, executor: Executor) -> Outcome:
+    def _with_retries(self, retry: Retry, executor: Executor) -> Outcome:
         """Again after a failure, as often as the policy says, with its pauses on the stack's clock."""
         pause, longest = _seconds(retry.backoff_duration), _seconds(retry.backoff_max_duration)
         for _ in range(retry.max_retry_count):
-            outcome = self._contained(executor)
+            outcome = self._run_container(executor)
             if outcome.state != "FAILED":
                 return outcome
-            if not self._passed(min(pause, longest)):
+            if not self._let_pass(min(pause, longest)):
                 return _CANCELLED
             pause *= retry.backoff_factor
-        return self._contained(executor)
+        return self._run_container(executor)
 
-    def _passed(self, seconds: float) -> bool:
+    def _let_pass(self, seconds: float) -> bool:
         """Let the (movable) clock pass; whether the next attempt is still wanted."""
         if seconds and self.call.clock.mode != "instant":
             due = threading.Event()
@@ -149,7 +149,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
                     return False
         return not self.run.stop.is_set()
 
-    def _contained(self, executor: Executor) -> Outcome:
+    def _run_container(self, executor: Executor) -> Outcome:
         """One attempt: a CustomJob with the container, and what it left behind."""
         call, root = self.call, self.run.task_root(self.row)
         expected = results.output_artifacts(call, self.run, self.component, root)
@@ -193,7 +193,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         pool.container_spec.env.add(name="VERTEX_AI_PIPELINES_RUN_LABELS", value=labels)
         return job
 
-    def _imported(self, importer: Importer) -> Outcome:
+    def _import_artifact(self, importer: Importer) -> Outcome:
         """An artifact that is somewhere already. It is the one of an earlier import of the same, unless the importer says otherwise."""
         scope = {"inputs": {"parameterValues": self.arguments.parameters}, "outputs": {}}
         source = importer.artifact_uri

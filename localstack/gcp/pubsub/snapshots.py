@@ -88,13 +88,13 @@ def seek(call: Call, request: Any) -> Any:
             messages = [message for message in snapshot.pending if subscription.predicate(message.attributes)]
         else:
             moment = request.time.ToDatetime(tzinfo=UTC)
-            messages = [message for message in _retained(subscription, topic) if published_at(message) >= moment]
+            messages = [message for message in _retained_messages(subscription, topic) if published_at(message) >= moment]
         subscription.backlog.replace(messages)
         subscription.on_messages()
     return types.SeekResponse.pb()()
 
 
-def _retained(subscription: Subscription, topic: Any) -> list[Any]:
+def _retained_messages(subscription: Subscription, topic: Any) -> list[Any]:
     """What the subscription could deliver again: its own, and what its topic keeps, in their order."""
     messages = {message.message_id: message for message in subscription.backlog.retained()}
     for message in list(topic.log) if topic is not None else ():

@@ -25,7 +25,7 @@ def project_private(project: str) -> Entries:
     return [_entry(f"project-{team}-{number_of(project)}", role) for team, role in names]
 
 
-def predefined(name: str, project: str, *, owner: bool) -> Entries:
+def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
     """A predefined ACL. `owner`: of an object, whose creator owns it. GcpError for another name."""
     own = [_entry(f"user-{ACCOUNT}", "OWNER")] if owner else [_entry(f"project-owners-{number_of(project)}", "OWNER")]
     lists: Mapping[str, Callable[[], Entries]] = {
@@ -44,7 +44,7 @@ def predefined(name: str, project: str, *, owner: bool) -> Entries:
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
     if name:
-        return private(bucket, predefined(name, bucket.project, owner=True))
+        return private(bucket, predefined_acl(name, bucket.project, owner=True))
     if entries:
         return private(bucket, checked(entries))
     return [*(dict(entry) for entry in bucket.default_acl), _entry(f"user-{ACCOUNT}", "OWNER")]

@@ -9,7 +9,7 @@ from . import acls
 from .conditions import number
 from .partial import selected
 from .requests import bucket_answer, conditions_of, flag, store_of
-from .resources import bucket_fields, merged, settled
+from .resources import bucket_fields, merged, with_server_fields
 from .shapes import BUCKET, checked
 from .store import Bucket, Store, check_bucket_name
 
@@ -25,7 +25,7 @@ def insert(call: Call, request: HttpRequest) -> dict[str, Any]:
         if not value:
             raise GcpError("INVALID_ARGUMENT", f"Required parameter: {parameter}", reason="required", location=parameter)
     check_bucket_name(name)
-    fields = settled(bucket_fields(body), {}, now)
+    fields = with_server_fields(bucket_fields(body), {}, now)
     if flag(query, "enableObjectRetention"):
         fields["objectRetention"] = {"mode": "Enabled"}
     with store.lock:
@@ -71,7 +71,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
         conditions_of(request).require(bucket)
         fixed = {key: bucket.fields[key] for key in ("location", "objectRetention", "customPlacementConfig") if key in bucket.fields}
         fields = fixed | bucket_fields(body) if whole else merged(bucket.fields, {k: v for k, v in body.items() if k in _patchable(body)})
-        fields = settled(fields, bucket.fields, now)
+        fields = with_server_fields(fields, bucket.fields, now)
         _take_acls(bucket, request, body)
         bucket.fields = fields
         bucket.metageneration += 1
@@ -158,7 +158,7 @@ def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> No
     named = {"acl": request.query.get("predefinedAcl"), "default_acl": request.query.get("predefinedDefaultObjectAcl")}
     for attribute, key in (("acl", "acl"), ("default_acl", "defaultObjectAcl")):
         if named[attribute]:
-            setattr(bucket, attribute, acls.private(bucket, acls.predefined(str(named[attribute]), bucket.project, owner=False)))
+            setattr(bucket, attribute, acls.private(bucket, acls.predefined_acl(str(named[attribute]), bucket.project, owner=False)))
         elif body.get(key):
             if not new:
                 acls.legacy(bucket)

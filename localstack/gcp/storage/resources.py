@@ -150,7 +150,7 @@ def location_type(fields: Mapping[str, Any]) -> str:
     return "multi-region" if fields["location"] in _MULTI else "region"
 
 
-def settled(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def with_server_fields(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """A bucket's fields after a write: what the server adds to them. GcpError for what may not be changed."""
     fields["location"] = str(fields.get("location") or before.get("location") or "US").upper()
     fields["storageClass"] = storage_class(fields.get("storageClass") or "STANDARD")
@@ -164,7 +164,7 @@ def settled(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) ->
     if location_type(fields) != "region":
         fields.setdefault("rpo", "DEFAULT")
     fields.setdefault("softDeletePolicy", {"retentionDurationSeconds": str(SOFT_DELETE)})
-    _dated(fields, before, "softDeletePolicy", "retentionDurationSeconds", now)
+    _set_since(fields, before, "softDeletePolicy", "retentionDurationSeconds", now)
     _retention(fields, before, now)
     _autoclass(fields, before, now)
     _enforcement(fields, now)
@@ -173,7 +173,7 @@ def settled(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) ->
     return fields
 
 
-def _dated(fields: dict[str, Any], before: Mapping[str, Any], name: str, key: str, now: datetime) -> None:
+def _set_since(fields: dict[str, Any], before: Mapping[str, Any], name: str, key: str, now: datetime) -> None:
     """The moment since which a policy holds."""
     policy = fields.get(name)
     if policy and (str(policy.get(key)) != str((before.get(name) or {}).get(key)) or "effectiveTime" not in policy):
@@ -187,7 +187,7 @@ def _retention(fields: dict[str, Any], before: Mapping[str, Any], now: datetime)
         raise GcpError("PERMISSION_DENIED", text, reason="forbidden")
     if not policy:
         fields.pop("retentionPolicy", None)
-    _dated(fields, before, "retentionPolicy", "retentionPeriod", now)
+    _set_since(fields, before, "retentionPolicy", "retentionPeriod", now)
 
 
 def _autoclass(fields: dict[str, Any], before: Mapping[str, Any], now: datetime) -> None:

@@ -39,7 +39,7 @@ def _verify_v4(call: Call, request: HttpRequest) -> None:
     moment = _moment(query.get("X-Goog-Date", ""))
     seconds = query.get("X-Goog-Expires", "")
     if query.get("X-Goog-Algorithm") != _ALGORITHM or not seconds.isdecimal() or not 0 < int(seconds) <= _LONGEST:
-        raise _malformed(f"X-Goog-Algorithm must be {_ALGORITHM}, X-Goog-Expires 1 to {_LONGEST} seconds.")
+        raise _malformed_error(f"X-Goog-Algorithm must be {_ALGORITHM}, X-Goog-Expires 1 to {_LONGEST} seconds.")
     _check_account(email)
     if not moment - timedelta(minutes=15) <= call.clock.now() <= moment + timedelta(seconds=int(seconds)):
         raise GcpError("INVALID_ARGUMENT", "Invalid argument. The signature's time is over, or has not come.", reason="ExpiredToken")
@@ -63,7 +63,7 @@ def _verify_v2(call: Call, request: HttpRequest) -> None:
     _check_account(query.get("GoogleAccessId", ""))
     expires = query.get("Expires", "")
     if not expires.isdecimal():
-        raise _malformed("Expires must be seconds since 1970.")
+        raise _malformed_error("Expires must be seconds since 1970.")
     if int(expires) < call.clock.now().timestamp():
         raise GcpError("INVALID_ARGUMENT", f"Request signature expired at: {expires}", reason="ExpiredToken")
     extension = sorted(name for name in headers if name.startswith("x-goog-") and name not in _SECRET)
@@ -87,14 +87,14 @@ def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
     """The policy of a form that is posted. GcpError."""
     email = fields.get("x-goog-credential", "").partition("/")[0]
     if fields.get("x-goog-algorithm") != _ALGORITHM:
-        raise _malformed(f"x-goog-algorithm must be {_ALGORITHM}.")
+        raise _malformed_error(f"x-goog-algorithm must be {_ALGORITHM}.")
     _check_account(email)
     _check(call, fields.get("policy", ""), _bytes_of_hex(fields.get("x-goog-signature", "")))
     try:
         policy = msgspec.json.decode(base64.b64decode(fields["policy"]))
         over = datetime.fromisoformat(policy["expiration"]) < call.clock.now()
     except (binascii.Error, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        raise _malformed(f"The policy document is not in the correct format: {error}") from error
+        raise _malformed_error(f"The policy document is not in the correct format: {error}") from error
     if over:
         raise GcpError("INVALID_ARGUMENT", "The policy has expired.", reason="ExpiredToken")
     return dict(policy)
@@ -130,7 +130,7 @@ def _moment(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
-        raise _malformed(f"X-Goog-Date is {text!r}, and not as 20261125T203000Z.") from error
+        raise _malformed_error(f"X-Goog-Date is {text!r}, and not as 20261125T203000Z.") from error
 
 
 def _bytes_of_hex(text: str) -> bytes:
@@ -140,5 +140,5 @@ def _bytes_of_hex(text: str) -> bytes:
         return b""
 
 
-def _malformed(text: str) -> GcpError:
+def _malformed_error(text: str) -> GcpError:
     return GcpError("INVALID_ARGUMENT", f"Invalid argument. {text}", reason="AuthenticationRequired")

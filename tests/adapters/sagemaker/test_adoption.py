@@ -20,7 +20,7 @@ from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Refused, Unsupported
 from isthmus.lifecycle.validate import validate
 from isthmus.rollouts.rollout import start, tick
-from isthmus.rollouts.startable import planned
+from isthmus.rollouts.startable import plan_of
 from isthmus.storage import wait
 from isthmus.tests.adapters.adoption_kit import MODELS, PROJECT, add, killed_after_each_effect, written
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
@@ -129,7 +129,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(fold
     assert (deployed.code, "was not trained by Isthmus" in deployed.err) == (1, True)
 
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
-        host, spec = project.target.endpoints, planned(project, "prod_ab").spec
+        host, spec = project.target.endpoints, plan_of(project, "prod_ab").spec
         state = host.observe("prod_ab")
         assert variants_ready(spec, state)
         assert {(r.kind, r.name) for r in project.target.inventory.list("conf")} == {("endpoint", "prod_ab"), ("model", "prod_ab")}
@@ -174,7 +174,7 @@ def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
         add(folder, "sagemaker", adopt(project, NAME).yaml)
     with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
-        host, spec = project.target.endpoints, planned(project, "prod_ab").spec
+        host, spec = project.target.endpoints, plan_of(project, "prod_ab").spec
         start(project, "prod_ab")
         moved = wait(
             lambda: (tick(project), host.observe("prod_ab"))[1],

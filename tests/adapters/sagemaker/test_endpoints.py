@@ -9,7 +9,7 @@ from isthmus.adapters import targets
 from isthmus.adapters.sagemaker.endpoints import host
 from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.endpoints.revision import revision_of
-from isthmus.endpoints.traffic.convergence import converged, variants_ready
+from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
 from isthmus.localstack.client import Stack
 from isthmus.target import Profile
@@ -106,7 +106,7 @@ def test_weights_that_go_back_by_themselves_are_seen(target, stack, spec, ready)
     target.endpoints.shift("ranker", wanted, expect=ready.token)
     seen = until(lambda: (s := target.endpoints.observe("ranker")).phase == "ready" and s)
     assert targets_of(seen) == split(champion=100, challenger=0)
-    assert not converged(spec, wanted, seen)
+    assert not has_converged(spec, wanted, seen)
     assert seen.token != ready.token
 
 
@@ -248,13 +248,13 @@ class TestInMidChange:
         seen = target.endpoints.observe("ranker")
         assert seen.phase == "updating"
         assert [(v.percent, v.target_percent) for v in seen.variants] == [(Decimal(100), Decimal(60)), (Decimal(0), Decimal(40))]
-        assert not converged(spec, split(champion=60, challenger=40), seen)
+        assert not has_converged(spec, split(champion=60, challenger=40), seen)
         with pytest.raises(Busy):
             target.endpoints.shift("ranker", split(champion=50, challenger=50), expect=seen.token)
         with pytest.raises(Conflict):
             target.endpoints.shift("ranker", split(champion=50, challenger=50), expect=ready.token)
         assert target.endpoints.invoke("ranker", [{"x": 1}], variant="challenger", request_id="q").predictions == (3.0,)
-        assert converged(spec, split(champion=60, challenger=40), self.arrived(target, stack))
+        assert has_converged(spec, split(champion=60, challenger=40), self.arrived(target, stack))
 
     def test_apply_waits_for_a_change_under_way_and_then_goes_on(self, target, stack, spec, ready, models):
         target.endpoints.shift("ranker", split(champion=60, challenger=40), expect=ready.token)

@@ -15,7 +15,7 @@ from isthmus.adapters.sagemaker import names
 from isthmus.adapters.sagemaker.endpoints import variants
 from isthmus.adapters.sagemaker.endpoints.variants import Known, Planned
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.endpoints.traffic.convergence import converged, variants_ready
+from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.pipelines.port import ModelVersion
 from isthmus.project.names import NAME
 
@@ -80,7 +80,7 @@ def test_what_runs_is_read_back_from_the_models_environment():
         assert known(spec).spec == spec
     found = state()
     assert variants_ready(SPEC, found)
-    assert converged(SPEC, {"champion": Decimal(90), "challenger": Decimal(10)}, found)
+    assert has_converged(SPEC, {"champion": Decimal(90), "challenger": Decimal(10)}, found)
     assert [(v.model, v.version) for v in found.variants] == [("ranker", 3), ("ranker", 4)]
 
 

@@ -20,7 +20,7 @@ from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, NotFound, Refused, Unsupported
 from isthmus.lifecycle.validate import validate
 from isthmus.rollouts.rollout import abort, start, tick
-from isthmus.rollouts.startable import planned
+from isthmus.rollouts.startable import plan_of
 from isthmus.storage import wait
 from isthmus.tests.adapters.adoption_kit import MODELS, PROJECT, add, killed_after_each_effect, written
 from isthmus.tests.cli.running import isthmus as command
@@ -146,7 +146,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(fo
     assert command(folder, "endpoints", "logs", "prod_ab", "--variant", "old_1", *CALL, "--json").json == {"old_1": ["of theirs"]}
 
     with opened(folder) as project:
-        host, spec = project.target.endpoints, planned(project, "prod_ab").spec
+        host, spec = project.target.endpoints, plan_of(project, "prod_ab").spec
         state = host.observe("prod_ab")
         assert variants_ready(spec, state)
         assert {(r.kind, r.name) for r in project.target.inventory.list("conf")} == {("endpoint", "prod_ab"), ("model", "prod_ab")}
@@ -189,7 +189,7 @@ def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name
     with opened(folder) as project:
         add(folder, "vertex", adopt(project, standing.name).yaml)
     with opened(folder) as project:
-        host, spec = project.target.endpoints, planned(project, "prod_ab").spec
+        host, spec = project.target.endpoints, plan_of(project, "prod_ab").spec
         start(project, "prod_ab")
         moved = wait(
             lambda: (tick(project), host.observe("prod_ab"))[1],

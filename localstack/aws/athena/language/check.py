@@ -45,11 +45,11 @@ class Strict(Trino):
 
 def parsed(text: str) -> exp.Query:
     """A SELECT, WITH, VALUES or set operation that is in Athena's language. Malformed, or QueryFailed with SYNTAX_ERROR and the like."""
-    return accepted(text).copy()
+    return accept(text).copy()
 
 
 @lru_cache(maxsize=32)  # a statement is parsed to be taken, then to be run; a view for each of its readers
-def accepted(text: str) -> exp.Query:
+def accept(text: str) -> exp.Query:
     """As `parsed`, for who changes nothing in it."""
     try:
         tokens = Strict().tokenize(text)
@@ -58,7 +58,7 @@ def accepted(text: str) -> exp.Query:
     except TokenError as error:
         raise Malformed(f"mismatched input: {str(error).splitlines()[0]}") from error
     except ParseError as error:
-        raise _malformed(error) from error
+        raise _parse_error(error) from error
     for written in list(tree.find_all(exp.UnicodeString)) if tree is not None else ():
         written.replace(exp.Literal.string(_unescaped(text, written)))
     if isinstance(tree, exp.Values):
@@ -80,7 +80,7 @@ def accepted(text: str) -> exp.Query:
 def syntax(text: str) -> None:
     """Malformed for what does not parse. What parses and is wrong is no matter."""
     with suppress(QueryFailed):
-        accepted(text)
+        accept(text)
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
@@ -109,7 +109,7 @@ def _told_how(join: exp.Join) -> bool:
     return bool(join.args.get("on") or join.args.get("using") or join.args.get("kind") == "CROSS" or join.args.get("method"))
 
 
-def _malformed(error: ParseError) -> Malformed:
+def _parse_error(error: ParseError) -> Malformed:
     detail = error.errors[0] if error.errors else {}
     word = detail.get("highlight") or "<EOF>"
     line, column = detail.get("line") or 1, detail.get("col") or 1
@@ -152,7 +152,7 @@ def _tokens(text: str, tokens: list[Token]) -> None:
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
     if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
-        raise _mismatched(text, token)
+        raise _mismatch(text, token)
 
 
 def _dollar(token: Token) -> bool:
@@ -169,7 +169,7 @@ def _word_before(tokens: list[Token], token: Token) -> str:
     return earlier[-1].text.upper() if earlier else ""
 
 
-def _mismatched(text: str, token: Token) -> Malformed:
+def _mismatch(text: str, token: Token) -> Malformed:
     return Malformed(f"mismatched input '{token.text}'. Expecting: <expression>", at=position(text, token.start))
 
 

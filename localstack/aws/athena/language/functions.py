@@ -68,7 +68,7 @@ def _null_if_any(name: str) -> Maker:
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
     def make(arguments: Arguments) -> exp.Expr:
-        return filled(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
+        return fill(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
 
     return make
 
@@ -86,28 +86,28 @@ def _unit(node: exp.Expr) -> str:
 def _date_add(arguments: Arguments) -> exp.Expr:
     unit = _unit(arguments[0])
     if unit == "quarter":
-        return filled("($3 + CAST($2 AS BIGINT) * INTERVAL '3 months')", arguments)
-    return filled(f"($3 + CAST($2 AS BIGINT) * INTERVAL '1 {unit}')", arguments)
+        return fill("($3 + CAST($2 AS BIGINT) * INTERVAL '3 months')", arguments)
+    return fill(f"($3 + CAST($2 AS BIGINT) * INTERVAL '1 {unit}')", arguments)
 
 
 def _in_units(template: str) -> Maker:
-    return lambda arguments: filled(template, [raw(_unit(arguments[0])), *arguments[1:]])
+    return lambda arguments: fill(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
 def _regexp_replace(arguments: Arguments) -> exp.Expr:
     replacement = text_of(arguments[2], "a replacement") if len(arguments) == 3 else ""
     converted = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
-    return filled("regexp_replace($1, $2, $3, 'g')", [*arguments[:2], raw(converted)])
+    return fill("regexp_replace($1, $2, $3, 'g')", [*arguments[:2], raw(converted)])
 
 
 def _regexp_extract(arguments: Arguments) -> exp.Expr:
     group = arguments[2] if len(arguments) == 3 else exp.Literal.number(0)
-    return filled("CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END", [*arguments[:2], group])
+    return fill("CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END", [*arguments[:2], group])
 
 
 def _cardinality(arguments: Arguments) -> exp.Expr:
     is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith("map")
-    return filled("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
+    return fill("CAST(cardinality($1) AS BIGINT)" if is_map else "len($1)", arguments)
 
 
 def _by(name: str) -> Maker:
@@ -118,7 +118,7 @@ def _by(name: str) -> Maker:
             return call(f"{name}_null", *arguments)
         if isinstance(arguments[0].parent, exp.Anonymous) and isinstance(arguments[0].parent.parent, (exp.Window, exp.Filter)):
             raise NotRun("max_by and min_by with three arguments and FILTER or OVER")
-        return filled(f"list_transform({name}({{'value': $1}}, $2, $3), lambda x: struct_extract(x, 'value'))", arguments)
+        return fill(f"list_transform({name}({{'value': $1}}, $2, $3), lambda x: struct_extract(x, 'value'))", arguments)
 
     return make
 
@@ -126,7 +126,7 @@ def _by(name: str) -> Maker:
 def _array_join(arguments: Arguments) -> exp.Expr:
     if len(arguments) == 2:
         return call("array_to_string", *arguments)
-    return filled("array_to_string(list_transform($1, lambda x: coalesce(CAST(x AS VARCHAR), $3)), $2)", arguments)
+    return fill("array_to_string(list_transform($1, lambda x: coalesce(CAST(x AS VARCHAR), $3)), $2)", arguments)
 
 
 def _matches(template: str) -> Rule:
@@ -312,17 +312,17 @@ CREATE MACRO trino_iso8601(x) AS CAST(CASE
 """
 
 
-def translated(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr:
+def translate_call(name: str, arguments: Arguments, at: tuple[int, int]) -> exp.Expr:
     """A call in DuckDB. FUNCTION_NOT_FOUND for a wrong number of arguments; NotRun for what this stack lacks."""
     rule = RULES.get(name)
     if rule is None:
         raise NotRun(f"the function {name}", at=at)
     if not rule.least <= len(arguments) <= rule.most:
         raise QueryFailed("FUNCTION_NOT_FOUND", f"Unexpected parameters ({len(arguments)} of them) for function {name}", at=at)
-    return filled(rule.make, arguments) if isinstance(rule.make, str) else rule.make(arguments)
+    return fill(rule.make, arguments) if isinstance(rule.make, str) else rule.make(arguments)
 
 
-def filled(template: str, arguments: Arguments) -> exp.Expr:
+def fill(template: str, arguments: Arguments) -> exp.Expr:
     """A template with its arguments: $n, or (*) for all of them."""
     simple = re.fullmatch(r"(\w+)\(\*\)", template)
     if simple:

@@ -58,14 +58,14 @@ class Lengths:
             return self.of(query.this)
         if isinstance(query, exp.SetOperation):
             return _union(self.of(query.left), self.of(query.right))
-        return self._selected(query) if isinstance(query, exp.Select) else None
+        return self._select_columns(query) if isinstance(query, exp.Select) else None
 
     def at(self, node: exp.Expr) -> Length:
         """Of an expression in the SELECT around it."""
         select = node.find_ancestor(exp.Select)
         return _length(node, self._sources(select)) if select is not None else None
 
-    def _selected(self, select: exp.Select) -> Columns | None:
+    def _select_columns(self, select: exp.Select) -> Columns | None:
         sources = self._sources(select)
         columns: Columns = []
         for item in select.expressions:

@@ -20,15 +20,15 @@ _NOT_CONSTANT = (exp.Column, exp.Query, exp.Placeholder, exp.Star)
 def as_sql(parameter: str) -> str:
     """An execution parameter as SQL."""
     try:
-        tree = check.accepted(f"SELECT {parameter}")
+        tree = check.accept(f"SELECT {parameter}")
     except (Malformed, QueryFailed):
         tree = None
     if tree is not None and _constant(tree) is not None:
         return parameter
-    return _unparsed(parameter) if tree is None else _quoted(parameter)
+    return _literal(parameter) if tree is None else _quoted(parameter)
 
 
-def _unparsed(parameter: str) -> str:
+def _literal(parameter: str) -> str:
     """A call of a function that Athena lacks is SQL all the same: the query fails with its name."""
     return parameter if parameter.rstrip().endswith(")") else _quoted(parameter)
 

@@ -60,7 +60,7 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     name = str(node.this).lower()
-    call = functions.translated(name, node.expressions, check.place(noted.text, node))
+    call = functions.translate_call(name, node.expressions, check.place(noted.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
         return _NULLS[name](this=node.expressions[0], **({"offset": node.expressions[1]} if len(node.expressions) > 1 else {}))
     if name == "now":
@@ -75,7 +75,7 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
 def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
     """A date and an interval are a date, two dates an interval; a date and a number are an error."""
     if noted.left == noted.right == DATE and isinstance(node, exp.Sub):
-        return functions.filled("to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()])
+        return functions.fill("to_days(CAST($1 - $2 AS INTEGER))", [node.left.copy(), node.right.copy()])
     if noted.kind == DATE:
         return exp.cast(exp.Paren(this=node.copy()), "date")
     names = [side.name for side in (noted.left, noted.right) if side is not None]
@@ -224,7 +224,7 @@ def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
     if noted.left == JSON:
         return functions.call("trino_json_text", node.this.copy())
     if noted.left == TIMESTAMP:
-        return functions.filled("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
+        return functions.fill("strftime($1, '%Y-%m-%d %H:%M:%S.%g')", [node.this.copy()])
     if size and not isinstance(node.this, exp.Literal):
         return functions.call("substr", node.copy(), exp.Literal.number(1), size[0].this.copy())
     return None
@@ -234,7 +234,7 @@ def _as_char(node: exp.Cast, _noted: _Noted) -> exp.Expr:
     """CHAR(n) cuts, and fills with spaces."""
     size = node.to.expressions[0].this.copy() if node.to.expressions else exp.Literal.number(1)
     text = type(node)(this=node.this.copy(), to=exp.DataType.build("varchar"))
-    return functions.filled("rpad(left($1, $2), $2, ' ')", [text, size])
+    return functions.fill("rpad(left($1, $2), $2, ' ')", [text, size])
 
 
 _CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {

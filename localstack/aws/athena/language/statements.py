@@ -92,7 +92,7 @@ def read(text: str) -> Statement:
     if " ".join(start).startswith(_HIVE):
         return Ddl(text.strip().rstrip(";"), tuple(token.text.upper() for token in words.tokens[:4]))
     if start[0] in _REFUSED:
-        raise _unsupported(start[0])
+        raise _unsupported_statement(start[0])
     statement = next((statement for first, statement in _STATEMENTS if words.accept(*first)), None)
     return statement(words) if statement else Select(words.rest())
 
@@ -109,7 +109,7 @@ def _words(text: str) -> Words:
     return words
 
 
-def _unsupported(word: str) -> Malformed:
+def _unsupported_statement(word: str) -> Malformed:
     if word == "EXPLAIN":
         return Malformed("the local AWS stack does not run EXPLAIN; Athena does", at=(1, 1))
     return Malformed(f"Queries of this type are not supported: {word}", at=(1, 1))

@@ -75,14 +75,14 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
     if node.null_handling_modifier == _IGNORE or name == "string_agg":
         conditions.append(f"{arguments[0]} IS NOT NULL")
     where = f" FILTER (WHERE {' AND '.join(f'({c})' for c in conditions)})" if conditions else ""
-    return _written(t, node, name, arguments, where)
+    return _aggregate(t, node, name, arguments, where)
 
 
-def _written(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
     if name == "$count_star":
         return f"count(*){where}"
     if name in ("array_agg", "string_agg"):
-        return _collected(t, node, name, arguments, where)
+        return _collection(t, node, name, arguments, where)
     if "order_by_item_list" in node or "limit" in node:
         raise not_run(f"{name.upper()} with ORDER BY or LIMIT")
     if name == "approx_quantiles":
@@ -125,7 +125,7 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
     return f"quantile_disc({arguments[0]}, [{shares}]){where}"
 
 
-def _collected(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
+def _collection(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     order = f" ORDER BY {order}" if order else ""
     if name == "string_agg" and type_kind(node) != STRING:

@@ -23,17 +23,17 @@ def cast(t: Translator, node: Node) -> str:
         raise not_run("CAST with FORMAT or AT TIME ZONE")
     if "type_modifiers" in node and node.type_modifiers.ByteSize():
         raise not_run("CAST to a type with parameters")
-    return converted(t.expression(node.expr), before, after, safe=node.return_null_on_error)
+    return conversion(t.expression(node.expr), before, after, safe=node.return_null_on_error)
 
 
-def converted(sql: str, before: Field, after: Field, *, safe: bool = False) -> str:
+def conversion(sql: str, before: Field, after: Field, *, safe: bool = False) -> str:
     """NotImplemented where DuckDB's conversion is another one."""
     if duckdb_type(before) == duckdb_type(after) and before.type == after.type:
         return sql
     if before.repeated != after.repeated or (before.type == "RECORD") != (after.type == "RECORD"):
         raise not_run(f"CAST of {before.type} to {after.type}")
     if before.repeated:
-        inner = converted("v", element_of(before), element_of(after), safe=safe)
+        inner = conversion("v", element_of(before), element_of(after), safe=safe)
         return f"list_transform({sql}, lambda v: {inner})"
     if before.type == "RECORD":
         return _struct(sql, before, after, safe=safe)
@@ -50,7 +50,8 @@ def _struct(sql: str, before: Field, after: Field, *, safe: bool) -> str:
 
     pairs = zip(before.fields, after.fields, strict=True)
     members = (
-        f"{quoted(new.name)} := {converted(f'struct_extract({sql}, {literals.text(old.name)})', old, new, safe=safe)}" for old, new in pairs
+        f"{quoted(new.name)} := {conversion(f'struct_extract({sql}, {literals.text(old.name)})', old, new, safe=safe)}"
+        for old, new in pairs
     )
     return f"CASE WHEN {sql} IS NULL THEN NULL ELSE CAST(struct_pack({', '.join(members)}) AS {duckdb_element(after)}) END"
 
@@ -62,7 +63,7 @@ def _plain(kind: str) -> Rule:
     return lambda sql, cast, _wrong: f"{cast}({sql} AS {kind})"
 
 
-def _guarded(pattern: str, kind: str, name: str, *, options: str = "") -> Rule:
+def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> Rule:
     """Text that has the form, and nothing else."""
 
     def rule(sql: str, cast: str, wrong: str | None) -> str:
@@ -135,14 +136,14 @@ _RULES: Mapping[tuple[str, str], Rule] = {
     ("NUMERIC", "FLOAT"): _plain("DOUBLE"),
     ("NUMERIC", "INTEGER"): _plain("BIGINT"),
     ("NUMERIC", "STRING"): decimal_text,
-    ("STRING", "INTEGER"): _guarded(_DIGITS, "BIGINT", "int64"),
-    ("STRING", "FLOAT"): _guarded(_FLOATS, "DOUBLE", "double", options="i"),
-    ("STRING", "NUMERIC"): _guarded(_NUMBER, "DECIMAL(38,9)", "NUMERIC"),
+    ("STRING", "INTEGER"): _pattern_rule(_DIGITS, "BIGINT", "int64"),
+    ("STRING", "FLOAT"): _pattern_rule(_FLOATS, "DOUBLE", "double", options="i"),
+    ("STRING", "NUMERIC"): _pattern_rule(_NUMBER, "DECIMAL(38,9)", "NUMERIC"),
     ("STRING", "BOOLEAN"): _boolean,
-    ("STRING", "DATE"): _guarded(_DAY, "DATE", "DATE"),
-    ("STRING", "DATETIME"): _guarded(rf"{_DAY}([ T]{_CLOCK})?", "TIMESTAMP", "DATETIME"),
-    ("STRING", "TIME"): _guarded(_CLOCK, "TIME", "TIME"),
-    ("STRING", "TIMESTAMP"): _guarded(rf"{_DAY}([ T]{_CLOCK}(Z|[+-][0-9]{{2}}(:[0-9]{{2}})?)?)?", "TIMESTAMPTZ", "TIMESTAMP"),
+    ("STRING", "DATE"): _pattern_rule(_DAY, "DATE", "DATE"),
+    ("STRING", "DATETIME"): _pattern_rule(rf"{_DAY}([ T]{_CLOCK})?", "TIMESTAMP", "DATETIME"),
+    ("STRING", "TIME"): _pattern_rule(_CLOCK, "TIME", "TIME"),
+    ("STRING", "TIMESTAMP"): _pattern_rule(rf"{_DAY}([ T]{_CLOCK}(Z|[+-][0-9]{{2}}(:[0-9]{{2}})?)?)?", "TIMESTAMPTZ", "TIMESTAMP"),
     ("STRING", "BYTES"): lambda sql, _cast, _wrong: f"encode({sql})",
     ("DATE", "STRING"): lambda sql, _cast, _wrong: f"strftime({sql}, '%Y-%m-%d')",
     ("DATE", "DATETIME"): _plain("TIMESTAMP"),

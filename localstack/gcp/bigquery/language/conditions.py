@@ -10,11 +10,11 @@ from .context import Translator, arguments
 from .kinds import ARRAY, FLOAT, STRING, STRUCT, type_kind
 
 
-def _joined(word: str) -> Callable[[Translator, Node], str]:
+def _joining(word: str) -> Callable[[Translator, Node], str]:
     return lambda t, node: f"({f' {word} '.join(arguments(t, node))})"
 
 
-def compared(operator: str, left: str, right: str, kind: int) -> str:
+def comparison(operator: str, left: str, right: str, kind: int) -> str:
     """NaN equals nothing in GoogleSQL, and is the greatest number in DuckDB."""
     if kind in (STRUCT, ARRAY):
         raise not_run("comparing STRUCT or ARRAY")
@@ -29,14 +29,14 @@ def compared(operator: str, left: str, right: str, kind: int) -> str:
 def _comparison(operator: str) -> Callable[[Translator, Node], str]:
     def write(t: Translator, node: Node) -> str:
         left, right = arguments(t, node)
-        return compared(operator, left, right, type_kind(node))
+        return comparison(operator, left, right, type_kind(node))
 
     return write
 
 
 def _between(t: Translator, node: Node) -> str:
     value, low, high = arguments(t, node)
-    return f"({compared('>=', value, low, type_kind(node))} AND {compared('<=', value, high, type_kind(node))})"
+    return f"({comparison('>=', value, low, type_kind(node))} AND {comparison('<=', value, high, type_kind(node))})"
 
 
 def _in(t: Translator, node: Node) -> str:
@@ -44,7 +44,7 @@ def _in(t: Translator, node: Node) -> str:
     if type_kind(node) in (STRUCT, ARRAY):
         raise not_run("IN of STRUCT or ARRAY")
     if type_kind(node) == FLOAT:
-        return f"({' OR '.join(compared('=', value, other, FLOAT) for other in others)})"
+        return f"({' OR '.join(comparison('=', value, other, FLOAT) for other in others)})"
     return f"({value} IN ({', '.join(others)}))"
 
 
@@ -81,7 +81,7 @@ def _case(t: Translator, node: Node) -> str:
 def _case_value(t: Translator, node: Node) -> str:
     value, *parts = arguments(t, node)
     pairs = zip(parts[0:-1:2], parts[1::2], strict=False)
-    whens = "".join(f" WHEN {compared('=', value, other, type_kind(node))} THEN {result}" for other, result in pairs)
+    whens = "".join(f" WHEN {comparison('=', value, other, type_kind(node))} THEN {result}" for other, result in pairs)
     return f"CASE{whens} ELSE {parts[-1] if len(parts) % 2 else 'NULL'} END"
 
 
@@ -90,8 +90,8 @@ def _coalesce(t: Translator, node: Node) -> str:
 
 
 FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
-    "$and": _joined("AND"),
-    "$or": _joined("OR"),
+    "$and": _joining("AND"),
+    "$or": _joining("OR"),
     "$equal": _comparison("="),
     "$not_equal": _comparison("<>"),
     "$less": _comparison("<"),

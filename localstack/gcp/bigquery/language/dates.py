@@ -49,7 +49,7 @@ def _span(number: str, part: str) -> str:
     raise not_run(f"an interval of {part}")
 
 
-def _moved(sign: str, kind: str) -> Callable[[Translator, Node], str]:
+def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
     """DATE_ADD and its likes."""
 
     def write(t: Translator, node: Node) -> str:
@@ -120,7 +120,7 @@ def _week(value: str, part: str) -> str:
     return f"({day} - CAST((dayofweek({day}) + {7 - _FIRST[part]}) % 7 AS INTEGER))"
 
 
-def truncated(value: str, part: str) -> str:
+def truncation(value: str, part: str) -> str:
     """A DATE or DATETIME of DuckDB."""
     if part in _FIRST:
         return _week(value, part)
@@ -138,10 +138,10 @@ def _trunc(t: Translator, node: Node) -> str:
         zone = t.expression(node.argument_list[2]) if len(node.argument_list) > 2 else "'UTC'"
         if part in ("HOUR", "MINUTE") and len(node.argument_list) > 2:
             raise not_run(f"truncating to {part} in a time zone")
-        return f"(CAST({truncated(f'({value} AT TIME ZONE {zone})', part)} AS TIMESTAMP) AT TIME ZONE {zone})"
+        return f"(CAST({truncation(f'({value} AT TIME ZONE {zone})', part)} AS TIMESTAMP) AT TIME ZONE {zone})"
     if kind not in (DATE, DATETIME):
         raise not_run("TIME_TRUNC")
-    return f"CAST({truncated(value, part)} AS {_NAMES[kind]})"
+    return f"CAST({truncation(value, part)} AS {_NAMES[kind]})"
 
 
 def _extract(t: Translator, node: Node) -> str:
@@ -152,10 +152,10 @@ def _extract(t: Translator, node: Node) -> str:
         value = f"({value} AT TIME ZONE {zone})"
     elif kind not in (DATE, DATETIME, TIME):
         raise not_run("EXTRACT of this type")
-    return extracted(value, part)
+    return extraction(value, part)
 
 
-def extracted(value: str, part: str) -> str:
+def extraction(value: str, part: str) -> str:
     """A part of a DATE, DATETIME or TIME of DuckDB."""
     if part in ("DATE", "TIME"):
         return f"CAST({value} AS {part})"
@@ -184,7 +184,7 @@ def _extract_part(part: str) -> Callable[[Translator, Node], str]:
         if type_kind(node) == TIMESTAMP:
             zone = t.expression(node.argument_list[1]) if len(node.argument_list) > 1 else "'UTC'"
             value = f"({value} AT TIME ZONE {zone})"
-        return extracted(value, part)
+        return extraction(value, part)
 
     return write
 
@@ -274,8 +274,11 @@ def _datetime(t: Translator, node: Node) -> str:
 
 
 FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
-    **{f"{name}_{word}": _moved(sign, kind) for name, kind in (("date", "DATE"), ("timestamp", "TIMESTAMPTZ"), ("datetime", "TIMESTAMP"))
-       for word, sign in (("add", "+"), ("sub", "-"))},
+    **{
+        f"{name}_{word}": _shift_rule(sign, kind)
+        for name, kind in (("date", "DATE"), ("timestamp", "TIMESTAMPTZ"), ("datetime", "TIMESTAMP"))
+        for word, sign in (("add", "+"), ("sub", "-"))
+    },
     **dict.fromkeys(("date_diff", "timestamp_diff", "datetime_diff"), _difference),
     **dict.fromkeys(("date_trunc", "timestamp_trunc", "datetime_trunc"), _trunc),
     **dict.fromkeys(("format_date", "format_timestamp", "format_datetime"), _format),

@@ -59,7 +59,7 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
     return write
 
 
-def _rounded(name: str) -> Callable[[Translator, Node], str]:
+def _rounding(name: str) -> Callable[[Translator, Node], str]:
     """Away from zero at halves; to digits as Google where the number has some to spare."""
 
     def write(t: Translator, node: Node) -> str:
@@ -115,10 +115,10 @@ FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     "ln": _domain("ln({0})", "{0} <= 0", "LN"),
     "log10": _domain("log10({0})", "{0} <= 0", "LOG10"),
     "sqrt": _domain("sqrt({0})", "{0} < 0", "SQRT"),
-    "round": _rounded("round"),
-    "ceil": _rounded("ceil"),
-    "floor": _rounded("floor"),
-    "trunc": _rounded("trunc"),
+    "round": _rounding("round"),
+    "ceil": _rounding("ceil"),
+    "floor": _rounding("floor"),
+    "trunc": _rounding("trunc"),
     "abs": _abs,
     "greatest": _extreme("greatest"),
     "least": _extreme("least"),

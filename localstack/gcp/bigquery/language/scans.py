@@ -98,11 +98,11 @@ _SETS = ("UNION ALL", "UNION", "INTERSECT ALL", "INTERSECT", "EXCEPT ALL", "EXCE
 
 
 def _set_operation(t: Translator, node: Node) -> str:
-    parts = [_renamed(t, item.scan, item.output_column_list, node.column_list) for item in node.input_item_list]
+    parts = [_renaming(t, item.scan, item.output_column_list, node.column_list) for item in node.input_item_list]
     return f" {_SETS[node.op_type]} ".join(f"({part})" for part in parts)
 
 
-def _renamed(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
+def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
     columns = ", ".join(f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True))
     return f"SELECT {columns} FROM ({t.scan(scan)}) AS {t.name()}"
 
@@ -134,7 +134,7 @@ def _entry(t: Translator, entry: Node) -> str:
         return t.scan(query)
     t.recursive.append(entry.with_query_name)
     terms = [
-        _renamed(t, term.scan, term.output_column_list, query.column_list) for term in (query.non_recursive_term, query.recursive_term)
+        _renaming(t, term.scan, term.output_column_list, query.column_list) for term in (query.non_recursive_term, query.recursive_term)
     ]
     t.recursive.pop()
     if "recursion_depth_modifier" in query:

@@ -37,10 +37,10 @@ def _function(t: Translator, group: Node, node: Node) -> str:
     if name in _FUNCTIONS:
         ignore = " IGNORE NULLS" if node.null_handling_modifier == _IGNORE else ""
         return f"CAST({name}({', '.join(arguments)}{ignore}) {over} AS {duckdb_type(field_of(node.type))})"
-    return _aggregated(node, name, arguments, over)
+    return _window_aggregate(node, name, arguments, over)
 
 
-def _aggregated(node: Node, name: str, arguments: list[str], over: str) -> str:
+def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
     if name == "$count_star":
         return f"count(*) {over}"
     if node.distinct or node.null_handling_modifier or (name in ("min", "max") and type_kind(node) == FLOAT):
@@ -68,10 +68,10 @@ def _frame(t: Translator, node: Node) -> str:
     frame = node.window_frame
     if frame is None:
         return ""
-    bounds = [_bound(t, bound) for bound in (frame.start_expr, frame.end_expr)]
+    bounds = [_frame_bound(t, bound) for bound in (frame.start_expr, frame.end_expr)]
     return f"{'RANGE' if frame.frame_unit else 'ROWS'} BETWEEN {bounds[0]} AND {bounds[1]}"
 
 
-def _bound(t: Translator, bound: Node) -> str:
+def _frame_bound(t: Translator, bound: Node) -> str:
     words = _BOUNDS[bound.boundary_type]
     return f"{t.expression(bound.expression)} {words}" if "expression" in bound else words

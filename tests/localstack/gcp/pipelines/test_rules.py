@@ -210,5 +210,5 @@ def test_once_a_failure_can_be_seen_nothing_more_is_started_where_that_is_asked_
     monkeypatch.setattr(engine.tasks, "finish", lambda *_: known.append(run.failed.is_set()))
     dag = engine._Dag(None, run, SimpleNamespace(dag=object()), None, (None, ()))
     for state in ("SUCCEEDED", "FAILED"):
-        dag._guarded(None, lambda state=state: Outcome(state=state))
+        dag._run_guarded(None, lambda state=state: Outcome(state=state))
     assert known == [False, True]
