@@ -125,7 +125,7 @@ def pipeline(source):
     for parameters in ({}, {"Auc": "0.4"}):
         execution = made.start(parameters=parameters)
         try:
-            execution.wait(delay=1, max_attempts=60)
+            execution.wait(delay=1, max_attempts=600)
         except Exception as error:  # noqa: BLE001  the waiter's, of an execution that failed
             found["waiter"] = str(error)
         described = execution.describe()

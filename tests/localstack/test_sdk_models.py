@@ -18,7 +18,7 @@ ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 
 @pytest.fixture(scope="module")
 def stack():
-    with stacks.started("real", env={"ISTHMUS_STACK_ENDPOINT_SECONDS": "1"}) as running:
+    with stacks.started("real", env={"ISTHMUS_STACK_ENDPOINT_SECONDS": "3"}) as running:
         yield running
 
 
