@@ -22,7 +22,7 @@ def post(url: str, path: str, body: bytes) -> None:
     headers = {"Authorization": f"Bearer {keys(url).get('control', '')}"}
     request = urllib.request.Request(f"{url.rstrip('/')}/{path}", data=body, method="POST", headers=headers)  # noqa: S310  http(s) only
     try:
-        with _direct.open(request, timeout=60):
+        with _direct.open(request, timeout=180):
             pass
     except urllib.error.HTTPError as error:
         raise Invalid(f"{path}: {error.read().decode('utf-8', 'replace')}") from error
