@@ -29,7 +29,7 @@ from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 CALLERS = 4
 ENOUGH, FEW = 15, 4  # requests between two movements of the clock, in a bake and elsewhere
 PAUSE, DEADLINE = 0.2, 120  # seconds: of a caller between two requests that nobody waits for; for those that somebody does
-UNLIKELY = 1e-6  # a count that a fair split shows less often than that is not one
+UNLIKELY = 1e-9  # a count that a fair split shows less often than that is not one
 SHORT = replace(
     ROLLOUT,
     steps=tuple(RolloutStep(traffic=Decimal(percent), bake=5 * MINUTE) for percent in (25, 50, 100)),

@@ -39,7 +39,7 @@ def test_a_query_fails_with_bigquerys_reason_and_googles_words(client, sql, kind
     job = client.query(sql)
     with pytest.raises(kind, match=words):
         job.result()
-    assert job.error_result["reason"] == reason
+    assert client.get_job(job.job_id).error_result["reason"] == reason
 
 
 def test_a_dry_run_says_the_columns_and_the_bytes_and_does_nothing(client):
