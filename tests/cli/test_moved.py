@@ -56,16 +56,23 @@ def test_a_moved_project_is_trained_compared_deployed_and_asked(moved):
 
 def test_a_copy_of_a_deployed_project_is_deployed_beside_it(served, tmp_path):
     copy = tmp_path / "copy"
+    before = model_servers(served)
     shutil.copytree(served, copy, ignore=shutil.ignore_patterns("*.lock"))
     try:
         isthmus(copy, "deploy", "home")
         assert '"version": "ranker@1"' in isthmus(copy, "endpoints", "invoke", "home", SLOTS).out
-        [model] = (copy / ".isthmus" / "endpoints" / "home" / "models").iterdir()
-        running = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-        assert str(model) in running, "its model server reads the copy's own model"
+        assert model_servers(copy), "its model server reads the copy's own model"
     finally:
         isthmus(copy, "destroy", "--yes")
+    assert model_servers(served) == before != set(), "those of the original go on"
     assert '"version": "ranker@1"' in isthmus(served, "endpoints", "invoke", "home", SLOTS).out
+
+
+def model_servers(folder):
+    """The processes that serve the model of its endpoint."""
+    [model] = (folder / ".isthmus" / "endpoints" / "home" / "models").iterdir()
+    running = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    return {int(line.split()[0]) for line in running.splitlines() if str(model) in line}
 
 
 def test_no_stored_document_names_the_folder(moved):

@@ -103,10 +103,13 @@ def start(home: Path, row: EndpointRow, arguments: Sequence[str], *, record: Cal
 
 
 def end_left(home: Path, name: str) -> None:
-    """Model servers of a supervisor and watcher that were both killed. They end by themselves unless they hang."""
+    """Model servers of a supervisor and watcher that were both killed. They end by themselves unless they hang.
+
+    A copy of the folder names its original's, which go on.
+    """
     with suppress(Invalid, Refused):
         left = address(home, name)
-        for server in left.servers if left else ():
+        for server in left.servers if left is not None and left.home == str(home.resolve()) else ():
             kill_now(server.pid, server.started)
 
 
