@@ -1,7 +1,10 @@
+import json
 import shutil
+from datetime import timedelta
 
 import pytest
 
+from isthmus.storage import wait
 from isthmus.tests.cli.running import create, isthmus, made
 
 
@@ -27,5 +30,7 @@ def served(tmp_path_factory):
     """The starter, trained and deployed; shared by a module's tests, which leave it as it is."""
     folder = made(tmp_path_factory.mktemp("served") / "shop", train=True)
     isthmus(folder, "deploy", "home")
+    about = folder / ".isthmus/endpoints/home/supervisor.json"  # a thread of the supervisor writes it when the server was started
+    wait(lambda: json.loads(about.read_bytes()).get("servers"), bool, deadline=timedelta(minutes=2), what="supervisor.json")
     yield folder
     isthmus(folder, "destroy", "--yes")

@@ -7,6 +7,7 @@ import pytest
 
 import isthmus as im
 from isthmus.adapters import targets
+from isthmus.adapters.sagemaker import counters
 from isthmus.errors import Denied
 from isthmus.localstack.aws.environment import STRAY
 from isthmus.localstack.client import Stack
@@ -32,6 +33,8 @@ def stack(process, monkeypatch):
     for name in STRAY:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", process.url)
+    for limit in ("_WITHIN", "_PATIENCE"):  # an account's; the stack shares its machine
+        monkeypatch.setattr(counters, limit, counters._OFFLINE)
     stack = Stack(process.url)
     become(monkeypatch, *keys(stack.url).values())
     fresh(stack)

@@ -20,6 +20,7 @@ class Chromium:
         to_browser, write = os.pipe()
         read, from_browser = os.pipe()
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}"]
+        flags.append("--disable-dev-shm-usage")  # a container's has 64 MB, for all browsers that run in it
         self._process = subprocess.Popen(
             ["bash", "-c", f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}', PROGRAM, *flags, "about:blank"],
             pass_fds=(to_browser, from_browser),

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """`mlflow server` on a free port: its URI."""
+    """`mlflow server` on a free port: its URI. On a busy machine its first answers take longer than the 20 s that the product gives it."""
     folder = tmp_path_factory.mktemp("mlflow")
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
@@ -44,7 +44,9 @@ def server(tmp_path_factory):
         process = subprocess.Popen([sys.executable, *command, *places], stdout=log, stderr=log, cwd=folder, env=env, start_new_session=True)
     try:
         wait_for(f"{uri}/health", process, folder / "log.txt")
-        yield uri
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
+            yield uri
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # its workers, too
         process.wait(60)
