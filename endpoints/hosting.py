@@ -153,7 +153,7 @@ def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
 
 
 def checked_split(endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules) -> dict[str, Decimal]:
-    """The split, if this endpoint can have it. Invalid, Unsupported: see split.checked."""
+    """The split, if this endpoint can have it. Invalid, Unsupported: see split.check."""
     return check(split, variants=variants, resolution=rules.resolution, where=f"{rules.target} endpoint {endpoint}")
 
 

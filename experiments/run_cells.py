@@ -146,7 +146,7 @@ def read(project: Project, run: FrozenRun, metrics: Sequence[Metric], of: Readin
 
 
 def read_wins(project: Project, run: FrozenRun, metric: Metric, of: Reading) -> RunCells:
-    """Of an interleaved run, whose one arm has every unit: `metric` as run_sql.won gives it."""
+    """Of an interleaved run, whose one arm has every unit: `metric` as run_sql.win_rate gives it."""
     control, treatment = (credit(run.run, variant) for variant in run.definition.experiment.interleave or ())
     credits_ = {"control_credit": control, "treatment_credit": treatment}
     return _read(project, run, of, CellQuery(metrics=(metric,), arms=_arms(run), credits=credits_))

@@ -47,9 +47,9 @@ def cells_sql(
 
     arm: its number below `arms`, TWICE or UNKNOWN. first_day, day: their midnights. `unit`: the endpoint's attribute. `units`: as
     run_units.py has them, `segmented`: by segment. `daily`: metrics whose days are to be compared by themselves. `credited`: of metrics
-    that `won` gives. Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included), $since,
+    that `win_rate` gives. Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included), $since,
     $earliest: dates from which on assignments and events are read; of an objective $known, when its outcomes are known; of a metric that is
-    `shifted` $shift<i>, of one whose `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as exposures
+    `is_shifted` $shift<i>, of one whose `past_shifted` $shift<i>_x; of what is credited $control_credit and $treatment_credit, as exposures
     have them.
     """
     measures = [_Measure(at, metric, role, credited) for at, metric in enumerate(metrics) for role in _roles(metric)]

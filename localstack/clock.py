@@ -203,14 +203,16 @@ class Clock:
         """`target`: where the clock is being moved to."""
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
-                timer.due += timedelta(seconds=self._period(timer.every, timer.due, target))
+                timer.due = self._next(timer.due, timer.every, target)
                 self._push(timer)
 
-    def _period(self, every: float, due: datetime, target: datetime | None) -> float:
+    def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
         if self.mode != "instant":
-            return every
+            return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0
-        return min(every, left) if left > 0 else _INSTANT_PERIOD
+        if left > 0:
+            return due + timedelta(seconds=min(every, left))
+        return max(due, self.now()) + timedelta(seconds=_INSTANT_PERIOD)  # nothing is made up for, or who moves it would wait for that
 
     def _tick(self) -> None:
         while True:

@@ -83,7 +83,7 @@ class Rollout:
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
     """Write down what shall happen. The first look takes the traffic; until somebody looks (`run`, `tick`) nothing moves.
 
-    See startable.planned for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
+    See startable.plan_of for what is refused. Refused, too: a rollout of this endpoint has not ended, or its traffic has another owner.
     """
     store = project.target.state
     with project.lock("rollout start"):

@@ -80,7 +80,7 @@ class Counters:
         """Busy: a process that lives has this file."""
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _is_taken(self._file):
+        if not _try_lock(self._file):
             os.close(self._file)
             raise Busy(f"another process counts in {path}")
         if os.fstat(self._file).st_size == 0:
@@ -193,7 +193,7 @@ def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
     return entries
 
 
-def _is_taken(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     """The kernel frees it with its process: that is how the dead are told. Readers of figures share it, and are waited for."""
     until = time.monotonic() + _READING
     while True:

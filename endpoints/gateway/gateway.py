@@ -143,7 +143,7 @@ class Gateway:
         decision = self._decide(question)
         scored = self._scoring.scored(question, f"s-{secrets.token_hex(8)}", decision)
         every, _ = steps(question.rules, scored.candidates, scored.decision.parameters)
-        halved = [_half_of_duel(duel, scored.variant)] if (duel := decision.duel) else []
+        halved = [_half_of_duel_text(duel, scored.variant)] if (duel := decision.duel) else []
         return explanation(self.endpoint.name, scored, every, problems=(*question.counted.problems, *halved))
 
     def _question(self, request: Mapping[str, Any]) -> Question:
@@ -289,5 +289,5 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
     return (f"{duel.run} makes one order of {first}'s and {second}'s, which only /rank can: {first} is given, and counts for neither",)
 
 
-def _half_of_duel(duel: Duel, variant: str) -> str:
+def _half_of_duel_text(duel: Duel, variant: str) -> str:
     return f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order of {variant} alone"

@@ -96,6 +96,16 @@ def test_a_periodic_function_runs_in_its_period_while_the_instant_clock_is_moved
     assert 60 <= len([moment for moment in ran if start < moment <= end]) < 1000, "four times a second would be 14,400"
 
 
+def test_the_instant_clock_makes_up_for_no_periodic_work_that_came_late():
+    """Who advances would wait for all of it."""
+    clock, ran, twice = Clock("instant"), [], threading.Event()
+    clock.call_every(60, lambda: (ran.append(clock.now()), len(ran) == 2 and twice.set()))
+    clock.catch_up(clock.now() + timedelta(hours=1))
+    assert twice.wait(60)
+    clock.close()
+    assert ran[1] - ran[0] >= timedelta(seconds=0.25)
+
+
 def test_a_real_clock_ticks_and_can_be_moved():
     clock, ran, before = Clock("real"), threading.Event(), datetime.now(UTC)
     clock.call_after(3600, ran.set)

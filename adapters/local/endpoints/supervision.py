@@ -177,7 +177,7 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
         if alive(home, name) and (group := last.group or last.pid):
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
-            _wait(lambda: not members(group), _DYING)
+            _wait(lambda: (members(group), alive(home, name)) == ([], False), _DYING)
     end_left(home, name)
     remove_tree(endpoint_folder(home, name))
 
