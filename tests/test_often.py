@@ -27,6 +27,7 @@ def test_a_core_is_loaded_as_long_as_the_rounds_last(monkeypatch):
 
 def test_failures_are_counted_and_rounds_that_ended_are_kept(tmp_path, monkeypatch, capfd):
     (tmp_path / "test_some.py").write_text(SUITE)
+    (tmp_path / "conftest.py").write_text("from hypothesis import settings\nsettings.register_profile('often')\n")
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["slow: slow"]\n')
     for command in (["init", "-q"], ["add", "."], ["-c", "user.name=x", "-c", "user.email=x@y", "commit", "-qm", "A suite"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
