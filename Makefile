@@ -1,8 +1,8 @@
-# make setup | demo | test | test-room ROOM=events | test-often | check | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
+# make setup | demo | test | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
 PYTHON ?= python3
 UV = .venv/bin/uv pip install --quiet --python .venv/bin/python
 
-.PHONY: setup demo test test-room test-often check bench bench-load bench-faults docs clean
+.PHONY: setup demo test test-room test-often test-starved check bench bench-load bench-faults docs clean
 
 .venv/bin/uv:
 	$(PYTHON) -m venv .venv
@@ -35,6 +35,11 @@ test-room: .venv/.setup
 # An hour or more: many rounds in random order. Stopped and started again, it goes on.
 test-often: .venv/.setup
 	.venv/bin/python tests/often.py
+
+# Tests whose processes get no time at random: what one run of the suite in a hundred shows, within minutes. Linux, as root.
+TIMES ?= 10
+test-starved: .venv/.setup
+	.venv/bin/python tests/starved.py $(TIMES) $(TESTS)
 
 check: .venv/.setup
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/checks
