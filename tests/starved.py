@@ -20,8 +20,8 @@ MARK = "ISTHMUS_STARVED"  # in the environment of whom to starve; whoever they s
 SHARE = 0.35  # of the time that a process is starved
 SHORT, LONG, SELDOM = 0.08, 0.7, 0.1  # seconds on average, and how often it is the long ones
 LONGEST = 2.5  # seconds
-_TICK = 0.02  # seconds
-_SPIN = "import os\nos.nice(19)\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+_TICK = 0.05  # seconds
+_SPIN = "import os\nos.nice(5)\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 
 
 def main(times: int, arguments: list[str]) -> int:
