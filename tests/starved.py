@@ -26,6 +26,10 @@ _SPIN = "import os\nos.nice(5)\nparent = os.getppid()\nwhile os.getppid() == par
 
 def main(times: int, arguments: list[str]) -> int:
     """Run pytest so often. `arguments` are its own: folders, -k, ..."""
+    if not may_starve():
+        sys.exit(
+            "test-starved needs Linux, and the right to take SCHED_IDLE from a process again: CAP_SYS_NICE, which a container may lack"
+        )
     failed = 0
     with _busy(), starving():
         for number in range(1, times + 1):
@@ -33,6 +37,21 @@ def main(times: int, arguments: list[str]) -> int:
             failed += subprocess.run(command, env={**os.environ, MARK: "1"}, check=False).returncode != 0
             print(f"run {number} of {times}: {failed} failed", flush=True)
     return 1 if failed else 0
+
+
+def may_starve() -> bool:
+    """Tried on a process of its own."""
+    if sys.platform != "linux":
+        return False
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            for policy in (os.SCHED_IDLE, os.SCHED_OTHER):
+                os.sched_setscheduler(process.pid, policy, os.sched_param(0))
+        except OSError:
+            return False
+        finally:
+            process.kill()
+    return True
 
 
 @contextmanager
