@@ -51,13 +51,13 @@ class VertexAdopter:
             variants=tuple(
                 self._variant(number, endpoint, model, called[model.id], known.get(model.id)) for model in endpoint.deployed_models
             ),
-            token=endpoint.etag,
+            token=_token(endpoint),
         )
 
     def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """One call under the etag of the look: it is adopted, or not, or has changed since. Conflict."""
+        """One call, under the etag of a look that is as the first one was: it is adopted, or not, or has changed since. Conflict."""
         endpoint = self._endpoint(standing.native)
-        if endpoint.etag != standing.token:
+        if _token(endpoint) != standing.token:
             raise Conflict(f"{standing.native} was changed since it was looked at", remedy="import it again")
         variants = {}
         for variant in standing.variants:
@@ -187,6 +187,13 @@ def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None
     for model in endpoint.deployed_models:
         if "dedicated_resources" not in model:
             raise adoption.unsupported(native, f"{model.display_name or model.id} has no machines of its own")
+
+
+def _token(endpoint: Any) -> str:
+    """Return a digest of what was looked at and is written anew: the labels, among them another project's, and the description."""
+    return labels.digest(
+        deployed.token(endpoint), endpoint.description, *(f"{key}={value}" for key, value in sorted(endpoint.labels.items()))
+    )
 
 
 def _update(session: Session, endpoint: Any, **fields: Any) -> None:

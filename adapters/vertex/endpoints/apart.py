@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
@@ -50,11 +52,17 @@ def state(name: str, head: Any, parts: Parts) -> EndpointState:
         name=name,
         phase=phase,
         revision=_revision([head, *(part.endpoint for part in there.values())]),
-        token=head.etag,
+        token=_token(head, there),
         variants=tuple(_with_share(variant, whole=place == 0) for place, variant in enumerate(variants)),
         failure=" / ".join(failures) if phase == "failed" else None,
         routing="sticky",
     )
+
+
+def _token(head: Any, parts: Mapping[str, Seen]) -> str:
+    """Return a digest of what the endpoint's and its variants' tokens digest."""
+    tokens = [deployed.token(head), sorted((variant, deployed.token(part.endpoint)) for variant, part in parts.items())]
+    return sha256(msgspec.json.encode(tokens)).hexdigest()[:16]
 
 
 def _missing(spec: VariantSpec) -> VariantState:

@@ -20,7 +20,7 @@ from ....endpoints.revision import identity, revision_of_variants
 from ....formats import decoder
 from ....storage import Phase
 from ..names import PROJECT_LABEL
-from .labels import adopted_as
+from .labels import TOUCH, adopted_as, moment
 
 _NAME = re.compile(r"(?P<name>[^:@,]+): (?P<model>[^:@,]+)@(?P<version>\d+)(, on (?P<machine>[^,]+))?(, attempt (?P<attempt>\d+))?")
 _DEPLOYING = "DeployModelOperationMetadata"
@@ -151,10 +151,30 @@ def state(name: str, seen: Seen) -> EndpointState:
         name=name,
         phase=phase,
         revision=revision(endpoint),
-        token=endpoint.etag,
+        token=token(endpoint),
         variants=tuple(_variants(endpoint, there, hopeless=hopeless)),
         failure=_failure(missing, failures) if hopeless else None,
     )
+
+
+def token(endpoint: Any) -> str:
+    """Return a digest of the endpoint's split, its deployed models with their replicas, and our last shift's label.
+
+    Each read answers another etag for the same content, a monitoring job changes `update_time`, and a model's `status` moves by itself:
+    all three recorded (localstack/gcp/etags.py). So an etag is good for one call, and is never compared.
+    """
+    shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
+    models = sorted(_identity(model) for model in endpoint.deployed_models)
+    content = [moment(endpoint.create_time), endpoint.labels.get(TOUCH, ""), shares, models]
+    return sha256(msgspec.json.encode(content)).hexdigest()[:16]
+
+
+def _identity(model: Any) -> list[Any]:
+    """What stays as it is until somebody changes a deployed model. A model that was deployed again under its id is another one."""
+    bounds = [
+        (resources.min_replica_count, resources.max_replica_count) for resources in (model.dedicated_resources, model.automatic_resources)
+    ]
+    return [model.id, model.model, model.model_version_id, moment(model.create_time), bounds]
 
 
 def revision(endpoint: Any) -> str:

@@ -1,4 +1,4 @@
-"""EndpointHost on Vertex AI: `apply` deploys and undeploys models; `shift` writes the split under the endpoint's etag and nothing else.
+"""EndpointHost on Vertex AI: `apply` deploys and undeploys models; `shift` writes the split under a look's etag and nothing else.
 
 A sticky endpoint is an endpoint of Vertex AI's for each variant, as a request names no deployed model (apart.py).
 """
@@ -68,7 +68,19 @@ class VertexEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Fenced by the endpoint's etag."""
+        """Fenced: what a look shows is compared with `expect`, and the look's etag goes into the call.
+
+        An etag also becomes stale by what changes neither split nor models (a monitoring job): then it is looked at once more.
+        """
+        seen, shares = self._checked_shift(endpoint, split, expect=expect)
+        try:
+            self._write_split(endpoint, seen, shares)
+        except Conflict:
+            seen, shares = self._checked_shift(endpoint, split, expect=expect)
+            self._write_split(endpoint, seen, shares)
+
+    def _checked_shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> tuple[Seen, dict[str, int]]:
+        """Return a look that shows what `expect` was of, and the split by DeployedModel's id. Raises: as `shift`."""
         seen = self._must(endpoint)
         if _is_sticky(seen):
             raise hosting.sticky(endpoint)
@@ -79,10 +91,13 @@ class VertexEndpoints:
         if seen.running or absent:
             what = f"{', '.join(absent)} is not deployed" if absent else "an operation runs on it"
             raise Busy(f"{endpoint}: {what} at Vertex AI", remedy="try again when the change has ended")
-        shares = deployed.split_of(seen.endpoint, wanted)
+        return seen, deployed.split_of(seen.endpoint, wanted)
+
+    def _write_split(self, endpoint: str, seen: Seen, shares: Mapping[str, int]) -> None:
+        """Write the split, and a label that makes older tokens stale. Conflict: the endpoint was changed since it was seen."""
         labels = {**seen.endpoint.labels, TOUCH: secrets.token_hex(4)}
         done = self._deployer.update(seen.endpoint, traffic_split=shares, labels=labels)
-        if dict(done.traffic_split) != shares:
+        if {key: percent for key, percent in done.traffic_split.items() if percent} != shares:
             raise Conflict(f"{endpoint} was changed by somebody else at the same time", remedy="look at it again, and decide again")
 
     def observe(self, endpoint: str) -> EndpointState | None:

@@ -45,8 +45,12 @@ def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _key(model: Any) -> str:
-    moment = model.create_time.rfc3339() if model.create_time else ""
-    return _VARIANT + digest(model.id, model.model, model.model_version_id, moment)
+    return _VARIANT + digest(model.id, model.model, model.model_version_id, moment(model.create_time))
+
+
+def moment(time: Any) -> str:
+    """Return a time of the provider's in words that are the same at each read; "" where there is none."""
+    return time.rfc3339() if time else ""
 
 
 def digest(*words: str) -> str:

@@ -13,11 +13,11 @@ from google.cloud.aiplatform_v1.types import (
     UpdateEndpointOperationMetadata,
 )
 
-from .. import operations
+from .. import etags, operations
 from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
-from ..rules import check_display_name, check_etag, check_labels, invalid, merge, updated_fields
+from ..rules import check_display_name, check_labels, invalid, merge, updated_fields
 from .records import EndpointPb, Endpoints, Hosted, check_split, hide, location_of, must, snapshot, visible
 
 _LOCATION = re.compile(r"projects/([^/]+)/locations/[^/]+")
@@ -101,14 +101,14 @@ def update_endpoint(call: Call, request: Any) -> Any:
     if "predict_request_response_logging_config" in paths:
         _check_logging(request.endpoint)
     with hosted.lock:
-        check_etag(request.endpoint.etag, hosted.etag, hosted.name)
+        etags.check(request.endpoint.etag, hosted.revision, hosted.name)
         if "traffic_split" in paths:
             check_split(request.endpoint.traffic_split, hosted.targets, endpoint=hosted.name)
         hide(call, hosted)
         before = dict(hosted.message.traffic_split)
         merge(request, request.endpoint, hosted.message)
         hosted.changed(call)
-        answer = snapshot(hosted)
+        answer = snapshot(call, hosted)
         if "traffic_split" in paths and call.fault("silent-rollback", hosted.name.rpartition("/")[2]) is not None:
             hosted.message.ClearField("traffic_split")
             hosted.message.traffic_split.update(before)
@@ -124,12 +124,12 @@ def update_endpoint_long_running(call: Call, request: Any) -> Any:
 
     def work(_progress: operations.Progress) -> Any:
         with hosted.lock:
-            check_etag(request.endpoint.etag, hosted.etag, hosted.name)
+            etags.check(request.endpoint.etag, hosted.revision, hosted.name)
             hosted.message.client_connection_config.CopyFrom(request.endpoint.client_connection_config)
             hosted.changed(context)
-            return snapshot(hosted)
+            return snapshot(context, hosted)
 
-    check_etag(request.endpoint.etag, hosted.etag, hosted.name)
+    etags.check(request.endpoint.etag, hosted.revision, hosted.name)
     metadata = UpdateEndpointOperationMetadata.pb()(generic_metadata=generic(call))
     return operations.start(call, hosted.name, work, metadata=metadata)
 

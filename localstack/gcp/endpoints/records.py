@@ -6,7 +6,6 @@ import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from google.cloud.aiplatform_v1.types import Endpoint
 from ...serving.async_connections import AsyncConnections
 from ...serving.model_server import ModelServer
 from ...serving.weights import Choice, choice
+from .. import etags
 from ..projects import canonical
 from ..registry import Call, GcpError
 from ..rules import invalid
@@ -62,7 +62,7 @@ class Hosted:
         self.pending: dict[str, str] = {}  # being deployed: id -> the version's name
         self.changes = 0
         self.deleted = False
-        self.stale: tuple[datetime, Any] | None = None  # what readers see until then (the fault eventual-consistency)
+        self.stale: tuple[datetime, Any, str] | None = None  # what readers see until then (the fault eventual-consistency), its revision
         self.lock = threading.RLock()
         self.routing = self._routing()
 
@@ -72,13 +72,13 @@ class Hosted:
         return name
 
     @property
-    def etag(self) -> str:
-        return sha256(f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}".encode()).hexdigest()[:16]
+    def revision(self) -> str:
+        """What its etags are of: every change of it makes another one."""
+        return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
     def changed(self, call: Call) -> None:
-        """It is another one now: its etag, its time, its routing."""
+        """It is another one now: its revision, its time, its routing."""
         self.changes += 1
-        self.message.etag = self.etag
         self.message.update_time.CopyFrom(call.now_pb())
         self.routing = self._routing()
 
@@ -133,21 +133,37 @@ def hide(call: Call, hosted: Hosted) -> None:
     """Before a change: let readers see what is now for a while, if that fault is asked for."""
     fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
     if fault is not None:
-        hosted.stale = call.clock.now() + timedelta(seconds=fault.seconds), snapshot(hosted)
+        with hosted.lock:
+            until = call.clock.now() + timedelta(seconds=fault.seconds)
+            hosted.stale = until, _copy(hosted.message), hosted.revision
 
 
 def visible(call: Call, hosted: Hosted) -> Any:
     """A copy, as GetEndpoint and ListEndpoints answer it."""
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
-        return hosted.stale[1]
-    return snapshot(hosted)
+        return _read(call, *hosted.stale[1:])
+    return snapshot(call, hosted)
 
 
-def snapshot(hosted: Hosted) -> Any:
-    """A copy of it as it is."""
-    copy = EndpointPb()
+def snapshot(call: Call, hosted: Hosted) -> Any:
+    """Return a copy of it as it is now."""
     with hosted.lock:
-        copy.CopyFrom(hosted.message)
+        return _read(call, hosted.message, hosted.revision)
+
+
+def _read(call: Call, message: Any, revision: str) -> Any:
+    """One read: its etag is a new one, and the status of each model was looked at just now, though nothing has changed (recorded)."""
+    read = _copy(message)
+    read.etag = etags.fresh(revision)
+    for deployed in read.deployed_models:
+        if deployed.HasField("status"):
+            deployed.status.last_update_time.CopyFrom(call.now_pb())
+    return read
+
+
+def _copy(message: Any) -> Any:
+    copy = EndpointPb()
+    copy.CopyFrom(message)
     return copy
 
 

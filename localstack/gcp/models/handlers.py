@@ -11,12 +11,12 @@ from google.cloud.aiplatform_v1.types import (
     ListModelVersionsResponse,
 )
 
-from .. import operations
+from .. import etags, operations
 from ..listing import last_segment, page_of
 from ..projects import canonical
 from ..registry import Call, GcpError, handles
-from ..rules import check_display_name, check_etag, check_labels, invalid, updated_fields
-from .records import DEFAULT, Models, Name, Registered, Version, etag, find, parse, registered_model, touch, version_message, version_of
+from ..rules import check_display_name, check_labels, invalid, updated_fields
+from .records import DEFAULT, Models, Name, Registered, Version, find, parse, registered_model, touch, version_message, version_of
 from .upload import check_alias
 
 _SHARED = {"display_name", "description"}
@@ -67,7 +67,7 @@ def update_model(call: Call, request: Any) -> Any:
     with call.store(Models).lock:
         model = registered_model(call, parsed)
         version = version_of(model, parsed.version if of_version else DEFAULT)
-        check_etag(request.model.etag, etag(model), model.name)
+        etags.check(request.model.etag, model.revision, model.name)
         target = version.content if of_version else model.shared
         for path in paths:
             _replace(request.model, target, path)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import threading
-from hashlib import sha256
 from typing import Any
 
 import msgspec
 from google.cloud.aiplatform_v1.types import DeployedModelRef, Model
 
+from .. import etags
 from ..projects import canonical
 from ..registry import Call, GcpError
 from ..rules import invalid
@@ -45,6 +45,11 @@ class Registered:
         self.latest = 0  # numbers are not used again
         self.changes = 0
         self.deployed: dict[tuple[str, str], int] = {}  # (endpoint, DeployedModel's id) -> version
+
+    @property
+    def revision(self) -> str:
+        """What its etags are of: every change of the model, or of a version of it, makes another one."""
+        return f"{self.name} {self.changes}"
 
 
 class Models:
@@ -103,12 +108,8 @@ def version_message(model: Registered, version: Version, *, versioned: bool = Fa
     for (endpoint, deployed), number in model.deployed.items():
         if number == version.number:
             message.deployed_models.append(DeployedModelRef.pb()(endpoint=endpoint, deployed_model_id=deployed))
-    message.etag = etag(model)
+    message.etag = etags.fresh(model.revision)
     return message
-
-
-def etag(model: Registered) -> str:
-    return sha256(f"{model.name} {model.changes}".encode()).hexdigest()[:16]
 
 
 def touch(call: Call, model: Registered, version: Version | None = None) -> None:

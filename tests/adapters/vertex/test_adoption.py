@@ -76,8 +76,10 @@ def opened(folder):
 
 
 def as_it_is(endpoint):
-    """All that the service says of it, but for what every change of it changes."""
+    """All that the service says of it, but for what every change of it, or every read, changes."""
     message = type(endpoint.gca_resource).to_dict(now(endpoint))
+    for model in message["deployed_models"]:
+        del model["status"]
     return {key: value for key, value in message.items() if key not in ("etag", "update_time")}
 
 

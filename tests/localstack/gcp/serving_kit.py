@@ -63,6 +63,14 @@ class Kit:
         message = ai.Endpoint(name=endpoint, traffic_split=split, etag=etag)
         return self.endpoints.update_endpoint(endpoint=message, update_mask=field_mask_pb2.FieldMask(paths=["traffic_split"]))
 
+    def content(self, endpoint):
+        """What is the same at each read until somebody changes it."""
+        read = self.endpoints.get_endpoint(name=endpoint)
+        read.etag = ""
+        for deployed in read.deployed_models:
+            deployed.status = None
+        return read
+
     def names(self, endpoint, times):
         """Which models answered."""
         return [self.prediction.predict(endpoint=endpoint, instances=["name"]).predictions[0] for _ in range(times)]
