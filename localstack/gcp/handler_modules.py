@@ -16,6 +16,7 @@ MODULES: Mapping[str, Sequence[str]] = {  # by the protobuf's package; relative 
         "models.evaluations",
         "endpoints.lifecycle",
         "endpoints.deploying",
+        "endpoints.monitoring_jobs",
         "prediction.handlers",
         "prediction.http",
         *("jobs.handlers", "jobs.training", "batch.handlers"),

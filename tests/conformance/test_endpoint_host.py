@@ -5,12 +5,15 @@ from decimal import Decimal
 from functools import partial
 from itertools import islice
 
+import msgspec
 import pytest
 
+from isthmus.adapters import targets
 from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.revision import revision_of
 from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, ModelError, NotFound, Unsupported
+from isthmus.tests.conformance import opaque
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
 
 pytestmark = [pytest.mark.ports("endpoints", "registry", "blobs", "inventory"), pytest.mark.slow]
@@ -183,6 +186,47 @@ def test_a_stale_token_moves_nothing(ready, host):
     with pytest.raises(Conflict):
         host.shift("ranker", split(champion=0, challenger=100), expect=state.token)
     assert has_converged(spec, split(champion=90, challenger=10), host.observe("ranker"))
+
+
+def test_two_looks_without_a_change_have_equal_tokens_though_every_opaque_value_of_the_provider_differs(ready, target, host):
+    """Etags, times and process ids are another one at each look, or by what is nobody's change: who compares them never gets to act."""
+    _, state = ready
+    before = opaque.values(target)
+    opaque.stir(target)
+    after = opaque.values(target)
+    assert before.keys() == after.keys()
+    assert not before.items() & after.items()
+    assert settled(target) == state
+    host.shift("ranker", split(champion=90, challenger=10), expect=state.token)
+
+
+@pytest.mark.needs("traffic.fenced")
+def test_a_change_by_somebody_else_between_look_and_shift_is_refused_or_where_nothing_is_fenced_kept(ready, target, host, tmp_path):
+    """Of the split, of the variants, of their instances. Where instances may also change by themselves, a shift leaves them alone."""
+    spec, _ = ready
+    wider = endpoint(*spec.variants, variant(register(target, tmp_path, 3.0), "third"))
+    larger = endpoint(*(msgspec.structs.replace(v, instances=(2, 2)) for v in wider.variants))
+    fenced = target.capabilities["traffic.fenced"].level == "native"
+    other = targets.load(target.profile)
+    changes = (
+        lambda: other.endpoints.shift("ranker", split(champion=60, challenger=40), expect=settled(other).token),
+        lambda: until(lambda: _is_brought(other.endpoints, wider)),
+        lambda: until(lambda: _counts_once_ready(other.endpoints, larger)),
+    )
+    for change in changes:
+        seen = settled(target)
+        change()
+        changed = settled(target)
+        wanted = {**percents(seen), **split(champion=20, challenger=80)}
+        if change is not changes[-1] or fenced:
+            with pytest.raises((Conflict, Invalid) if len(seen.variants) < len(changed.variants) else Conflict):
+                host.shift("ranker", wanted, expect=seen.token)
+            assert settled(target) == changed
+        else:
+            host.shift("ranker", wanted, expect=seen.token)
+            moved = until(lambda: (s := host.observe("ranker")) and has_converged(wider, wanted, s) and s)
+            assert [v.instances for v in moved.variants] == [2, 2, 2]
+    other.close()
 
 
 @pytest.mark.needs("traffic.touch")

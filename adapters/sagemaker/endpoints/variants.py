@@ -216,10 +216,13 @@ def routing(configured: Sequence[Known]) -> Literal["weighted", "sticky"]:
 
 
 def token(described: Mapping[str, Any]) -> str:
-    """Changes with every change of the endpoint: its config, its weights, its time; another endpoint of the same name has another."""
+    """Return a digest of the endpoint's config and weights; another endpoint of the same name has another.
+
+    Neither LastModifiedTime nor the counts: autoscaling and maintenance (SystemUpdating) move them, and change nobody's split.
+    """
     weights = sorted((each["VariantName"], each.get("DesiredWeight", 0.0)) for each in described.get("ProductionVariants", ()))
-    times = [str(described.get(key)) for key in ("EndpointArn", "CreationTime", "LastModifiedTime")]
-    return _digest([times, described["EndpointConfigName"], weights])[:16]
+    identity = [str(described.get(key)) for key in ("EndpointArn", "CreationTime")]
+    return _digest([identity, described["EndpointConfigName"], weights])[:16]
 
 
 def weight_of(running: Mapping[str, Any] | None, configured: Known | None) -> Decimal:
