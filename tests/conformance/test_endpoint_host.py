@@ -224,7 +224,7 @@ def test_a_change_by_somebody_else_between_look_and_shift_is_refused_or_where_no
             assert settled(target) == changed
         else:
             host.shift("ranker", wanted, expect=seen.token)
-            moved = until(lambda: (s := host.observe("ranker")) and has_converged(wider, wanted, s) and s)
+            moved = until(lambda wanted=wanted: (s := host.observe("ranker")) and has_converged(wider, wanted, s) and s)
             assert [v.instances for v in moved.variants] == [2, 2, 2]
     other.close()
 

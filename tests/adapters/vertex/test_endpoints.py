@@ -1,7 +1,7 @@
 """Vertex AI's endpoints where they are not as on other targets: operations, ids, etags, lost replies and lost deployments."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -15,6 +15,7 @@ from isthmus.endpoints.port import VariantSpec
 from isthmus.endpoints.traffic.convergence import variants_ready
 from isthmus.errors import Busy, Conflict, Invalid, IsthmusError, OutcomeUnknown, Unsupported
 from isthmus.storage import wait
+from isthmus.tests.conformance.opaque import monitor
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
 
 pytestmark = pytest.mark.slow
@@ -210,6 +211,56 @@ def test_a_shift_whose_reply_is_lost_has_happened_or_not_and_is_never_sent_twice
     seen = target.endpoints.observe("ranker")
     assert seen.variants[1].percent == (70 if kind == "cut-after" else 0)
     assert (seen.token == before) == (kind == "cut-before")
+
+
+def test_a_write_between_the_look_and_the_call_of_a_shift_is_never_written_over(target, ready):
+    """The call carries the etag of its own look: whoever wrote since has the last word."""
+    other = targets.load(target.profile)
+    once(target, lambda: other.endpoints.shift("ranker", split(champion=60, challenger=40), expect=ready[1].token))
+    with pytest.raises(Conflict, match="changed by somebody else"):
+        target.endpoints.shift("ranker", split(champion=30, challenger=70), expect=ready[1].token)
+    assert {v.name: v.percent for v in target.endpoints.observe("ranker").variants} == split(champion=60, challenger=40)
+    other.close()
+
+
+def test_a_monitoring_job_between_the_look_and_the_call_of_a_shift_costs_one_look_more(target, stack, ready):
+    once(target, lambda: monitor(target))
+    target.endpoints.shift("ranker", split(champion=30, challenger=70), expect=ready[1].token)
+    assert {v.name: v.percent for v in target.endpoints.observe("ranker").variants} == split(champion=30, challenger=70)
+    assert [call.operation for call in stack.calls()].count("EndpointService.UpdateEndpoint") == 2
+
+
+def once(target, act):
+    """Before the next changing call of this target."""
+
+    def acting(_call):
+        target.calls.before = None
+        act()
+
+    target.calls.before = acting
+
+
+def test_a_token_is_of_the_endpoint_and_of_each_model_as_it_was_deployed():
+    """Made again under its name, or deployed again under its id, it is another one; a share of nothing is none."""
+    from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, Endpoint
+
+    def token(*, made=1, deployed_at=1, most=1, split=None, shift="a", **opaque):
+        model = DeployedModel(
+            id="7",
+            model="models/1",
+            model_version_id="1",
+            create_time=datetime.fromtimestamp(deployed_at, UTC),
+            dedicated_resources=DedicatedResources(min_replica_count=1, max_replica_count=most),
+            status=opaque,
+        )
+        made_at = datetime.fromtimestamp(made, UTC)
+        labels = {"isthmus_shift": shift, "team": f"{opaque}"}
+        return deployed.token(Endpoint(create_time=made_at, deployed_models=[model], traffic_split=split or {"7": 100}, labels=labels))
+
+    same = {token(), token(available_replica_count=3, message="busy"), token(split={"7": 100, "8": 0})}
+    others = {token(made=2), token(deployed_at=2), token(most=2), token(split={"7": 90, "8": 10}), token(shift="b")}
+    assert len(same) == 1
+    assert len(others - same) == 5
 
 
 def test_an_endpoint_of_somebody_else_is_foreign(target, one):
