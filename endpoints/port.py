@@ -113,7 +113,11 @@ class EndpointHost(Protocol):
         ...
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Phase, variants with percent and counts, and the token that `shift` expects; None: there is no such endpoint."""
+        """Return phase, variants with percent and counts, and the token that `shift` expects; None: there is no such endpoint.
+
+        Two looks between which nobody changed split or variants have one token, whatever else of the provider's moved: its etags and times,
+        processes, instances by autoscaling. Where a shift fences (`traffic.touch`) each makes another one, also to the same split.
+        """
         ...
 
     def invoke(

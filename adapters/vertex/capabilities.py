@@ -17,14 +17,15 @@ _ROWS = (
     Capability(
         name="traffic.fenced",
         level="native",
-        known="sdk",
-        why="UpdateEndpoint takes the endpoint's etag; that a stale one is ABORTED is AIP-154's word",
+        known="guess",
+        why="the token digests what a shift rests on, as each read has another etag (recorded); the call takes its own look's etag: that "
+        "Google accepts any etag of the current version, and that one of an older version is ABORTED (AIP-154), is an assumption",
     ),
     Capability(
         name="traffic.touch",
         level="native",
         known="guess",
-        why="each shift also writes a label, as a split that is the same may keep the etag",
+        why="each shift also writes a label, which the token digests: a split that is the same may change nothing else",
     ),
     Capability(name="capacity.instances", level="emulated", known="sdk", why="replicas: MutateDeployedModel, the fewest and the most"),
     Capability(
@@ -73,7 +74,7 @@ _ROWS = (
         name="online.sync", level="emulated", known="sdk", why="SyncFeatureView copies the whole view; FetchFeatureValues takes one key"
     ),
     Capability(name="registry.alias", level="native", known="docs", why="MergeVersionAliases takes the alias from the version that has it"),
-    Capability(name="import", level="native", known="sdk", why="labels, of 63 characters, written under the endpoint's etag"),
+    Capability(name="import", level="native", known="sdk", why="labels, of 63 characters, written under a look's etag"),
 )
 
 CAPABILITIES = {row.name: row for row in _ROWS}

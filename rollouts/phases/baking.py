@@ -48,7 +48,10 @@ def unready(state: State, now: datetime) -> str:
 
 
 def has_drifted(state: State, seen: Observation) -> bool:
-    """Another split than the intent; or another token than at the bake's first look: somebody was there, and went."""
+    """Return whether the endpoint has another split than the intent, or another token than at the bake's first look.
+
+    A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring leave it as it is.
+    """
     endpoint = seen.endpoint
     if endpoint is None:
         return False

@@ -18,7 +18,7 @@ from .before import may_go_up, put_right
 def promote(state: State, seen: Observation, now: datetime) -> Step:
     """A guardrail that fails, or a person, takes it back, the alias too.
 
-    Only another split is drift: in a day a token also changes by autoscaling, or by an update of the platform.
+    Only another split is drift: in a day somebody also changes replicas, or deploys.
     """
     state, cause = judge(state, seen, now)
     state = with_readiness(state, seen, now)

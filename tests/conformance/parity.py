@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from isthmus import installed
 from isthmus.target import Capability
+from isthmus.tests.conformance.compared import compared
 from isthmus.tests.conformance.rows import asserting, columns
 
 KNOWN = {
@@ -54,6 +55,8 @@ def _parity() -> Iterator[str]:
         for test in tests.get(name, ()):
             file, _, function = test.partition("::")
             yield f"- asserted by [{function.removeprefix('test_').replace('_', ' ')}](../tests/conformance/{file})"
+    yield ""
+    yield from compared()
 
 
 def _cell(row: Capability | None) -> str:
