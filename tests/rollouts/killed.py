@@ -100,10 +100,7 @@ class Rollouts:
 
     def drive_process(self, is_last):
         """By a process that is killed at the first point of which this says so; that point. None: it came to the end."""
-        self.processes += 1
-        profile = msgspec.json.encode(self.place.profile).decode()
-        command = [sys.executable, "-m", "isthmus.tests.rollouts.driver", profile, f"driver {self.processes}", self.routing]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        with self.start_process() as process:
             try:
                 self.tell_the_time(process)
                 for line in process.stdout:
@@ -117,6 +114,13 @@ class Rollouts:
             finally:
                 process.kill()
         return None
+
+    def start_process(self):
+        """One that drives, of a name of its own (driver.py)."""
+        self.processes += 1
+        profile = msgspec.json.encode(self.place.profile).decode()
+        command = [sys.executable, "-m", "isthmus.tests.rollouts.driver", profile, f"driver {self.processes}", self.routing]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell_the_time(self, process):
         process.stdin.write(f"{self.now.isoformat()}\n")
