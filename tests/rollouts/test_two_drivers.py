@@ -31,5 +31,6 @@ def test_two_drivers_of_a_rollout_that_are_killed_at_random_leave_nothing_in_bet
         remove_endpoints(target)
         target.close()
     with capsys.disabled():
-        print(f"\n{kind.__name__}, {seed}: {end}, {len(duel.killed)} killed, {duel.held} held: {duel.killed}")
+        print(f"\n{kind.__name__}, {seed}: {end}, killed {duel.killed}, held {duel.held}")
     assert duel.killed
+    assert duel.held

@@ -17,7 +17,7 @@ from isthmus.tests.rollouts.killed import FIRST, decisions, judged
 
 HOLDS = (20, 100, 290)  # seconds: within a lease, after it, and nearly as long as an ended rollout watches for late calls
 SECOND = timedelta(seconds=1)
-EFFECTS = ("endpoints.shift", "document", "owner", "UpdateEndpoint", "MutateDeployedModel", "DeployModel", "UndeployModel")
+KINDS = 40  # of points (what, in which phase) that a rollout passes, at the least
 
 
 class Driver:
@@ -38,17 +38,17 @@ class Driver:
 
 
 class Duel:
-    """`kills`: how many processes are killed at the most; `shares`: what the new variant may be told to have."""
+    """`kills`: how many processes are killed, and how many held, at the most; `shares`: what the new variant may be told to have."""
 
     def __init__(self, rollouts, seed, *, kills, fails):
         self.rollouts, self.chance, self.kills, self.fails = rollouts, random.Random(seed), kills, fails
-        self.killed, self.held, self.history = [], 0, {}
+        self.killed, self.held, self.history = [], [], {}
         stages = {stage.traffic for stage in rollouts.plan.stages}
         self.shares = {Decimal(0), Decimal(90), FIRST["challenger"], *stages}  # 90: while the promoted version is handed over
         self.drivers = []
 
     def play(self):
-        """The rollout's end; what was killed stays in `killed`, as (what, phase)."""
+        """The rollout's end; where processes were killed and held stays in `killed` and `held`, as (what, phase)."""
         self.rollouts.begin(fails=self.fails)
         with ExitStack() as stack:
             stack.callback(lambda: [driver.kill() for driver in self.drivers])
@@ -71,14 +71,20 @@ class Duel:
         what, _, seconds = what.partition(" ") if what.startswith("sleep") else (what, "", "0")
         driver.ready = rollouts.now + float(seconds) * SECOND
         point = self.look(what)
-        dice = self.chance.random() / (3 if what.partition(" ")[2] in EFFECTS else 1)
-        if dice < 0.02 and len(self.killed) < self.kills:
+        if len(self.killed) < self.kills and self.falls_on(point, self.killed):
             both = len(self.killed) + 1 < self.kills and self.chance.random() < 0.3
             for dying in list(self.drivers) if both else [driver]:
                 self.replace(dying, point)
-        elif dice < 0.04 and self.held < self.kills:
-            self.held += 1
+        elif len(self.held) < self.kills and self.falls_on(point, self.held):
+            self.held.append(point[:2])
             driver.ready = rollouts.now + self.chance.choice(HOLDS) * SECOND
+
+    def falls_on(self, point, before):
+        """Whether it is this one's turn: by chance, each kind of point once, and before the rollout is nearly over."""
+        what, phase, _ = point
+        late = not before and phase in ("handing", "aborting")
+        often = 4 if what == "before endpoints.shift" else 1
+        return (what, phase) not in before and (late or self.chance.random() < often * self.kills / KINDS)
 
     def replace(self, driver, point):
         driver.kill()
