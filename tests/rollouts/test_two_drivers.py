@@ -18,7 +18,7 @@ CLOUDS = [place for place in PLACES if place.__name__ != "laptop"]
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("seed", range(1, DUELS + 1))
+@pytest.mark.parametrize("seed", range(2, DUELS + 2))  # of even numbers the rollout fails in its second step, which is cheaper
 @pytest.mark.parametrize("kind", CLOUDS, ids=lambda kind: kind.__name__)
 def test_two_drivers_of_a_rollout_that_are_killed_at_random_leave_nothing_in_between(kind, seed, tmp_path, capsys):
     place = kind(tmp_path)

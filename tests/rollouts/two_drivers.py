@@ -45,7 +45,7 @@ class Duel:
         self.killed, self.held, self.history = [], [], {}
         stages = {stage.traffic for stage in rollouts.plan.stages}
         self.shares = {Decimal(0), Decimal(90), FIRST["challenger"], *stages}  # 90: while the promoted version is handed over
-        self.drivers = []
+        self.drivers, self.phase = [], "starting"
 
     def play(self):
         """The rollout's end; where processes were killed and held stays in `killed` and `held`, as (what, phase)."""
@@ -70,38 +70,39 @@ class Duel:
             return
         what, _, seconds = what.partition(" ") if what.startswith("sleep") else (what, "", "0")
         driver.ready = rollouts.now + float(seconds) * SECOND
-        point = self.look(what)
+        if what != "sleep":  # before it nothing was changed that was not looked at
+            self.look(what)
+        point = (what, self.phase)
         if len(self.killed) < self.kills and self.falls_on(point, self.killed):
             both = len(self.killed) + 1 < self.kills and self.chance.random() < 0.3
             for dying in list(self.drivers) if both else [driver]:
                 self.replace(dying, point)
         elif len(self.held) < self.kills and self.falls_on(point, self.held):
-            self.held.append(point[:2])
+            self.held.append(point)
             driver.ready = rollouts.now + self.chance.choice(HOLDS) * SECOND
 
     def falls_on(self, point, before):
         """Whether it is this one's turn: by chance, each kind of point once, and before the rollout is nearly over."""
-        what, phase, _ = point
+        what, phase = point
         late = not before and phase in ("handing", "aborting")
         often = 4 if what == "before endpoints.shift" else 1
         return (what, phase) not in before and (late or self.chance.random() < often * self.kills / KINDS)
 
     def replace(self, driver, point):
         driver.kill()
-        self.killed.append(point[:2])
+        self.killed.append(point)
         self.drivers.remove(driver)
         self.drivers.append(Driver(self.rollouts, self.rollouts.now + self.chance.randrange(30) * SECOND))
         self.check_documents()
 
     def look(self, what):
-        """The point. Where a shift is fenced, the traffic never rises above what is durable at that moment."""
+        """Where a shift is fenced, the traffic never rises above what is durable at that moment."""
         state, endpoint = self.rollouts.state, self.rollouts.endpoints.observe("ranker")
         told = target_split(endpoint).get("challenger", Decimal(0))
         assert told in self.shares, f"{what}: {told} is no step of the plan"
         if self.rollouts.traits.fenced:
             assert told <= max(self.rollouts.told, state.intent.get("challenger", Decimal(0)))
-        self.rollouts.told = told
-        return what, state.phase, told
+        self.rollouts.told, self.phase = told, state.phase
 
     def check_documents(self):
         """What the history once said it says for ever, each epoch has one driver, and nobody but the rollout owns the traffic."""
