@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Any, final
 
 from . import spans
 from .errors import Busy, Unsupported
-from .storage import make_private
 from .target import attribute
 from .times import utc_milliseconds
+from .user_state import FOLDER, known_id, make
 
 if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec
@@ -106,9 +106,8 @@ class Project:
 
     def _lock_file(self) -> IO[str] | None:
         """None: a dry run, which changes nothing, in a folder that may only be read."""
-        folder = self.folder / ".isthmus"
         try:
-            return (make_private(folder) / "lock").open("a+")
+            return (make(self.folder / FOLDER) / "lock").open("a+")
         except OSError as error:
             if self.target.calls.dry_run and error.errno in (errno.EROFS, errno.EACCES):
                 return None
@@ -146,7 +145,8 @@ def open(
     """Parse a project and open a target of its profiles.yaml (default: the `default` there, else the laptop).
 
     `options` overlay the profile's (None is ignored). ProjectError lists every problem at once; Unsupported and MissingDependency when the
-    target cannot be loaded. Nothing is called on a cloud before the first port is touched.
+    target cannot be loaded; Refused for a `.isthmus`, or a `home` of the laptop, that this user's state folder does not know. Nothing is
+    called on a cloud before the first port is touched, and no module of the project is imported.
     """
     from msgspec import structs
 
@@ -154,16 +154,17 @@ def open(
     from .adapters import targets
     from .installed import adapter
     from .project.load import load
-    from .project.modules import importable
-    from .project.profiles import profile
+    from .project.profiles import folders, profile
 
     description = load(Path(path))
+    known_id(Path(description.folder) / FOLDER)  # before a stack is looked for
     overlay = {k: v for k, v in options.items() if v is not None}
     chosen = profile(description, target=target, offline=offline, options=overlay, stack=partial(stacks.options, Path(description.folder)))
     stack = adapter(chosen.adapter).offline
     if stack and "endpoint_url" not in chosen.options:  # nothing would leave this machine without it either
         chosen = structs.replace(chosen, options=chosen.options | stacks.exported(stack))
-    importable(description.folder)
+    for folder in folders(chosen):
+        known_id(folder)
     return Project(description, targets.load(chosen, calls=calls), progress=progress)
 
 
@@ -184,8 +185,5 @@ def open_blobs(uri: str) -> BlobStore:
 def reopen(path: str | Path, target: Target) -> Project:
     """Parse a project again on a target that is already open. ProjectError when its files are wrong by now."""
     from .project.load import load
-    from .project.modules import importable
 
-    description = load(Path(path))
-    importable(description.folder)
-    return Project(description, target)
+    return Project(load(Path(path)), target)

@@ -1,9 +1,10 @@
 """`--offline`: what stands for an adapter's cloud. The stack that a variable on loopback names, the server of profiles.yaml, or a stack
 of the project's own, in this order.
 
-The project's own stack is a process of its own, started when first needed, recorded in .isthmus/stack/<cloud>.json and used by every later
-command. Where the cloud's stack keeps what it holds, that is in .isthmus/stack/<cloud>, until `isthmus stack down --forget` or
-`isthmus destroy --offline`.
+The project's own stack is a process of its own, started when first needed, recorded in the user's state folder (user_state.py) as
+`projects/<id>/stack/<cloud>.json` and used by every later command. Where the cloud's stack keeps what it holds, that is beside it in
+`stack/<cloud>/`, until `isthmus stack down --forget` or `isthmus destroy --offline`. Nothing of it lies in the project: a record names a
+process that is signalled and a port that is talked to, and what a stack holds is unpickled.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import Invalid, Unavailable, Unsupported
+from .errors import Denied, Invalid, Unavailable, Unsupported
 from .formats import refuse_newer, schema, schema_of
 from .installed import adapter, adapters
 from .project.options import on_this_machine
-from .storage import make_private
 from .target import Offline, attribute, require
+from .user_state import FOLDER, kept_for, known_id, make
 
 if TYPE_CHECKING:
     from .localstack.run import Ready
@@ -77,7 +78,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
         if already is not None:
             return already.url
         if (news := _told(ready)) is not None:
-            sys.stderr.write(f"{news}\n  its log is now {previous(log).relative_to(folder)}\n")
+            sys.stderr.write(f"{news}\n  its log is now {previous(log)}\n")
         try:
             return start_apart(stack.cloud, ready=ready, log=log, images=images(folder, stack), clock=CLOCK, home=home(folder, stack)).url
         except StackFailed as error:
@@ -173,16 +174,17 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
     """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
     from .localstack.apart import NoAnswer, stop_apart
 
-    if not _folder(folder).exists():
+    place = _folder(folder)
+    if place is None or not place.exists():
         return False
-    with _one_at_a_time(_folder(folder)):  # one that is being started has no record yet
+    with _one_at_a_time(place):  # one that is being started has no record yet
         try:
             stopped = [stop_apart(ready) for ready in _records(folder)]
         except NoAnswer as error:
             raise Unavailable(str(error), remedy="end that process, then try again") from error
         if forget:
-            for place in homes(folder):
-                _forget(place, ending=any(stopped))
+            for home in homes(folder):
+                _forget(home, ending=any(stopped))
     return any(stopped)
 
 
@@ -210,12 +212,13 @@ def home(folder: Path, stack: Offline) -> Path | None:
     """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
     from .localstack.run import environment_of
 
-    return _folder(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
+    return _made(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
     """Where the project's own stacks, running or not, keep what they hold."""
-    return tuple(path for path in sorted(_folder(folder).glob("*")) if path.is_dir())
+    place = _folder(folder)
+    return () if place is None else tuple(path for path in sorted(place.glob("*")) if path.is_dir())
 
 
 def running(folder: Path) -> dict[str, Ready]:
@@ -231,7 +234,8 @@ def running_urls(folder: Path) -> tuple[str, ...]:
 
 
 def record(folder: Path, stack: Offline) -> Path:
-    return _folder(folder) / f"{stack.cloud}.json"
+    """Where the project's own stack of a cloud is recorded; the project's `.isthmus` is made and known where there is none."""
+    return _made(folder) / f"{stack.cloud}.json"
 
 
 def _log(ready: Path) -> Path:
@@ -280,7 +284,8 @@ def _variable(stack: Offline) -> tuple[str, str] | None:
 
 def _records(folder: Path) -> list[Path]:
     """Refused: one that a later version wrote."""
-    ready = sorted(_folder(folder).glob("*.json"))
+    place = _folder(folder)
+    ready = [] if place is None else sorted(place.glob("*.json"))
     for file in ready:
         _refuse_newer(file)
     return ready
@@ -294,15 +299,27 @@ def _refuse_newer(ready: Path) -> None:
         refuse_newer(str(ready), schema_of(ready.read_bytes()), schema(Ready))
 
 
-def _folder(project: Path) -> Path:
-    return project / ".isthmus" / "stack"
+def _folder(project: Path) -> Path | None:
+    """Where the stacks of a project are recorded; None: it has none. Refused: its `.isthmus` is not known to this user."""
+    number = known_id(project / FOLDER)
+    return kept_for(number) / "stack" if number else None
+
+
+def _made(project: Path) -> Path:
+    make(project / FOLDER)
+    place = _folder(project)
+    if place is None:
+        raise Denied(
+            f"{project / FOLDER} is a copy of another project's that cannot be written, so it has no stack of its own",
+            remedy="copy the project to where you may write",
+        )
+    return place
 
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
     """Two commands at once start one stack."""
-    make_private(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

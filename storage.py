@@ -71,12 +71,6 @@ class BlobStore(Protocol):
         ...
 
 
-def make_private(folder: Path) -> Path:
-    """`.isthmus/`: made for its owner's eyes only, as umask 077 would. One that is there keeps its mode."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
 def below(root: str, uri: str) -> str:
     """A URI as documents hold it: without the store's root, so that the store can be moved. Another store's stays whole."""
     return uri.removeprefix(root.rstrip("/") + "/")

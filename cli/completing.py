@@ -58,7 +58,10 @@ def _files(pattern: str, folder: Path) -> Iterable[str]:
 
 def _runs(folder: Path) -> Iterable[str]:
     """Of the laptop: a cloud's are behind a call."""
-    return (path.parent.name for path in sorted(folder.glob(".isthmus/runs/*/record.json")))
+    from ..user_state import FOLDER, is_known
+
+    own = folder / FOLDER
+    return (path.parent.name for path in sorted(own.glob("runs/*/record.json"))) if is_known(own) else ()
 
 
 _NAMES: dict[str, Callable[[Path], Iterable[str]]] = {  # of a project's folder

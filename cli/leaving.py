@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ..errors import DryRun, IsthmusError, LimitExceeded
+from ..user_state import FOLDER, is_known
 from .console import Console, relative
 
 
@@ -63,8 +64,8 @@ def _written_down(error: Exception) -> str:
     import traceback
 
     text = "".join(traceback.format_exception(error))
-    own = Path(".isthmus")
-    for folder in (own, None) if own.is_dir() else (None,):
+    own = Path(FOLDER)
+    for folder in (own, None) if is_known(own) else (None,):
         with suppress(OSError):
             descriptor, path = tempfile.mkstemp(prefix="traceback-", suffix=".txt", dir=folder)
             with os.fdopen(descriptor, "w") as file:

@@ -15,6 +15,7 @@ import click
 
 from .. import logs
 from ..errors import Invalid
+from ..user_state import FOLDER, make
 from .command import command
 from .console import Console
 
@@ -68,9 +69,8 @@ def start(console: Console, endpoint: str, *, because: str, waits: bool, no_cont
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
     """A detached `rollout run`. Its words go to .isthmus/rollouts/<endpoint>.log."""
-    folder = project.folder / ".isthmus" / "rollouts"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command_line = [sys.executable, "-m", "isthmus", "rollout", "run", endpoint, "--project", str(Path(console.path).resolve())]
+    folder = make(project.folder / FOLDER / "rollouts")
+    command_line = [sys.executable, "-P", "-m", "isthmus", "rollout", "run", endpoint, "--project", str(Path(console.path).resolve())]
     command_line += ["--target", console.target] if console.target else []
     command_line += ["--offline"] if console.offline else []
     with (folder / f"{endpoint}.log").open("ab") as log:

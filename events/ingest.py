@@ -25,6 +25,7 @@ from ..feature_store.port import TableSpec
 from ..project.specs import Event, ProjectSpec
 from ..reports.results import Rows
 from ..runtime import Project
+from ..user_state import FOLDER, make
 from . import files, lookup
 from .late import late_events
 from .raw_sources import keep_raw
@@ -307,8 +308,7 @@ def _disk(folder: Path) -> Iterator[None]:
 @contextmanager
 def _workspace(root: Path) -> Iterator[Path]:
     """A folder for this ingest. What a killed one left is swept: the lock says that it runs no more."""
-    base = root / ".isthmus" / "tmp"
-    base.mkdir(parents=True, exist_ok=True)
+    base = make(root / FOLDER / "tmp")
     for left in base.glob("ingest-*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:

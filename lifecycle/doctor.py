@@ -18,6 +18,7 @@ from ..project.profiles import DEFAULT
 from ..reports.results import Rows
 from ..runtime import Project
 from ..target import Adapter, Examination, attribute, require
+from ..user_state import forget
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,8 @@ def _laptop() -> Finding:
 
     try:
         with TemporaryDirectory(prefix="isthmus-doctor-") as folder:
-            target = targets.load(Profile(name=DEFAULT, adapter=DEFAULT, project="doctor", options={"home": str(Path(folder) / "home")}))
+            home = Path(folder) / "home"
+            target = targets.load(Profile(name=DEFAULT, adapter=DEFAULT, project="doctor", options={"home": str(home)}))
             table = TableSpec(
                 name="probe",
                 columns=(Column(name="event_timestamp", type="timestamp"), Column(name="value", type="int64")),
@@ -84,6 +86,7 @@ def _laptop() -> Finding:
             target.warehouse.append("probe", rows, batch="probe")
             read = target.warehouse.query("SELECT value FROM probe", {}).column("value").to_pylist()
             target.close()
+            forget(home)
     except IsthmusError as error:
         return Finding(name=DEFAULT, ok=False, detail=str(error.remedy or error), required=True)
     except OSError as error:

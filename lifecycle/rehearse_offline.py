@@ -21,6 +21,7 @@ from ..rollouts.states import Plan
 from ..rollouts.target_setting import TargetSetting
 from ..runtime import Project
 from ..target import Profile
+from ..user_state import FOLDER
 from .rehearsal_places import Cloud, Home, Place
 
 _SCRIPT = "traffic_script"  # the port by which minutes are made up
@@ -54,7 +55,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
     """A home below the project's, so that the next rehearsal finds and removes what a killed one left."""
-    folder = project.folder / ".isthmus" / "rehearsal"
+    folder = project.folder / FOLDER / "rehearsal"
     place = Home(replace(project.target.profile, options=project.target.profile.options | {"home": str(folder)}))
     with project.lock("rollout rehearse"):
         _remove(place.profile, folder)

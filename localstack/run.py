@@ -19,6 +19,8 @@ from .folders import Owned
 from .jobs.images import anchored
 
 CLOUDS = ("aws", "gcp")  # each a package beside this module: its __main__ serves, its `environment` says the rest
+# Python's -P: no module of the folder in which the command runs stands for a library's. Handlers of your own may be there.
+_SAFE = {False: ("-P",), True: ()}
 _STARTS = 180.0  # seconds that a start may take; it takes about two
 _ENDS = 60.0  # seconds that a clean end may take, before the process is killed: with a home it writes all that it holds
 
@@ -167,7 +169,18 @@ def command(
     for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
-    words = [sys.executable, "-m", f"{__package__}.{cloud}", "--port", str(port), "--clock", clock, "--query-memory", query_memory]
+    words = [
+        sys.executable,
+        *_SAFE[bool(handlers)],
+        "-m",
+        f"{__package__}.{cloud}",
+        "--port",
+        str(port),
+        "--clock",
+        clock,
+        "--query-memory",
+        query_memory,
+    ]
     for name, text in (images or {}).items():
         words += ["--image", f"{name}={anchored(text, Path.cwd())}"]
     for module in handlers:

@@ -220,6 +220,12 @@ def _adapter(chain: list[str], targets: Mapping[str, yaml.Node], report: Report)
     return None
 
 
+def folders(chosen: Profile) -> tuple[Path, ...]:
+    """The folders of this machine in which a target keeps things."""
+    keys = keys_of(installed.adapter(chosen.adapter))
+    return tuple(Path(chosen.options[name]) for name, key in keys.items() if isinstance(key.shape, Folder) and name in chosen.options)
+
+
 def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> dict[str, Any]:
     """The options with every folder as an absolute path."""
     folders = {name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)}

@@ -25,6 +25,7 @@ from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
 from ..reports.results import Rows, Shown
 from ..runtime import Project
+from ..user_state import FOLDER, make
 from . import documents, wishes
 from . import report as page_of_rollout
 from .controller import EVERY, LookResult, drive, give_back, look, tell_of
@@ -148,8 +149,7 @@ def report(project: Project, endpoint: str) -> Path:
     uri = page_of_rollout.write(ports, state)
     path = local_path(uri)
     if path is None:
-        path = project.folder / ".isthmus" / "reports" / f"{endpoint}-{state.id}.html"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = make(project.folder / FOLDER / "reports") / f"{endpoint}-{state.id}.html"
         path.write_bytes(ports.blobs.get(uri))
     return path
 

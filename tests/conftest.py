@@ -3,14 +3,17 @@
 Without a cloud's packages its adapter's and its stack's tests are not collected: the laptop needs none (nox session `laptop`).
 """
 
+import atexit
 import gc
 import os
+import shutil
 import sys
 from collections import Counter, defaultdict
 from datetime import timedelta
 from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,6 +33,12 @@ sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__fil
 sys.dont_write_bytecode = False
 # The threads of a fit wait for each other by spinning: half of its CPU and more, and every core has its worker already.
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+# A user who knows no project yet, and not the one whose tests these are: for this process, its workers and all that they start.
+if "ISTHMUS_TESTS_STATE" not in os.environ:
+    os.environ["ISTHMUS_TESTS_STATE"] = mkdtemp(prefix="isthmus-state-")
+    atexit.register(shutil.rmtree, os.environ["ISTHMUS_TESTS_STATE"], ignore_errors=True)
+os.environ["XDG_STATE_HOME"] = os.environ["ISTHMUS_TESTS_STATE"]
 
 # Seconds for one slow test that sets no limit of its own: generous, as none may fail because the machine is busy.
 SLOW_LIMIT = 900

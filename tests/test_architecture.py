@@ -27,6 +27,8 @@ BOTTOM = {
     "installed",
     "times",
     "spans",
+    "user_state",
+    "git_index",
 }  # the root modules that know nothing above them
 ABOVE = {path.stem for path in ROOT.glob("*.py")} - BOTTOM
 FOLDERS = (*ROOMS, "project", "reports", "lifecycle", "adapters", "localstack", "ui", "cli")

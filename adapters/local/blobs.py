@@ -13,13 +13,14 @@ from ...errors import Invalid, NotFound
 from ...storage import BlobInfo
 from ...target import Target
 from ...times import utc_milliseconds
+from ...user_state import ID
 from ..common.blob_names import BlobNames, listed_below, parts_of, upload_uris
 from .errors import translated
 from .files import TEMPORARY, replacing, sync_folder
 from .home import COUNTERS, LOCAL, home
 
 # what other adapter files keep in the same folder, with their own rules for writing it
-_OTHERS = frozenset({"warehouse", "lock", *(f"{name}{end}" for name in (LOCAL, COUNTERS) for end in ("", "-wal", "-shm", "-journal"))})
+_OTHERS = frozenset({"warehouse", "lock", ID, *(f"{name}{end}" for name in (LOCAL, COUNTERS) for end in ("", "-wal", "-shm", "-journal"))})
 
 
 @final

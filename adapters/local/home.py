@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...formats import refuse_newer
-from ...storage import make_private
 from ...target import Target
+from ...user_state import known_id, make
 from .errors import translated
 
 LOCAL, COUNTERS = "local.db", "counters.db"
@@ -22,11 +22,11 @@ PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
 def home(target: Target) -> Path:
-    """`.isthmus/` of the project, made on first use."""
+    """Return `.isthmus/` of the project, made on first use. Refused: one that this user's state folder does not know."""
     folder = Path(target.profile.options["home"])
-    if not folder.is_dir():
-        with translated(f"making {folder}"):
-            make_private(folder)
+    with translated(f"opening {folder}"):
+        if known_id(folder) is None or not folder.is_dir():
+            make(folder)
     return folder
 
 

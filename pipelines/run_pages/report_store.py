@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...storage import BlobStore
+from ...user_state import FOLDER, make
 from ..document import local_path, runs_folder
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ def keep(project: Project, name: str, data: bytes) -> Path:
     blobs.put(uri, data)
     path = local_path(uri)
     if path is None:
-        path = project.folder / ".isthmus" / "reports" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = make(project.folder / FOLDER / "reports") / name
         path.write_bytes(data)
     return path

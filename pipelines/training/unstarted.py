@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import AlreadyExists, Denied, IsthmusWarning
-from ...storage import make_private
+from ...user_state import FOLDER, make
 from ..document import RunDocument, find, folder_of, run_uri
 from ..submit import run_id
 
@@ -33,8 +33,7 @@ def starting(project: Project, run: str) -> Iterator[None]:
     if _document(project, run) is not None:
         raise AlreadyExists(f"run {run} exists and is another one", remedy="train again: its run has the next name")
     note = _folder(project) / f"{run}.{run_id(project, run)}"
-    make_private(note.parent.parent)
-    note.parent.mkdir(exist_ok=True)
+    make(note.parent)
     note.touch()
     yield
     note.unlink()
@@ -59,7 +58,7 @@ def _document(project: Project, run: str) -> RunDocument | None:
 
 
 def _folder(project: Project) -> Path:
-    return project.folder / ".isthmus" / "starting"
+    return project.folder / FOLDER / "starting"
 
 
 def _is_started(project: Project, run: str) -> bool:

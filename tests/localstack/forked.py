@@ -23,6 +23,7 @@ def install():
 
 
 def popen(command, **options):
+    command = [word for word in command if word != "-P"]
     return Forked(command[2].rpartition(".")[2], command, **options)
 
 

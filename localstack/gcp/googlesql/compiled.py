@@ -39,7 +39,7 @@ def ensure_compiled() -> Path:
     file = compiled_file()
     if not file.exists():
         package = __name__.rpartition(".")[0]
-        run = subprocess.run([sys.executable, "-m", package], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        run = subprocess.run([sys.executable, "-P", "-m", package], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if run.returncode or not file.exists():
             raise NotCompiled(f"compiling GoogleSQL ended with {run.returncode}: {run.stderr.strip()[-500:]}")
     return file

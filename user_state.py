@@ -1,0 +1,342 @@
+"""The user's state folder: which project folders this user has made or trusted, and what is kept for each of them.
+
+`.isthmus` lies in a project, so a clone or an archive may bring one, with records that name
+processes, ports, commands and modules. Nothing of it is used unless the id in it stands here, too,
+where only the user writes: `$XDG_STATE_HOME/isthmus`, else `~/.local/state/isthmus`.
+
+    projects/<id>/project.json      where the folder with that id was last seen
+    projects/<id>/stack/            the offline stacks of that project: stacks.py
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import stat
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shlex import quote
+from typing import IO
+
+import msgspec
+
+from .errors import Denied, IsthmusError, Refused
+from .formats import StoredDocument, decode
+from .git_index import tracked_below
+
+FOLDER = ".isthmus"  # of a project; its folder of the laptop's target may have another name
+ID = "id"  # the file in it
+_ID_NEW = "id.new"  # while it is written
+_ID = re.compile(r"[0-9a-f]{32}")
+# What is made again by the next command that needs it. All else on the laptop (local.db, counters.db,
+# warehouse/, runs/, models/, raw/, ...) is what was stored, and may be the only copy.
+_DERIVED = frozenset({"lock", "reports", "rehearsal", "rollouts", "stack", "starting", "tmp"})
+_TRACEBACK = "traceback-"
+_NAMED = 6  # entries that a message names
+
+
+class KnownFolder(StoredDocument, frozen=True, kw_only=True):
+    """Where a folder with an id of ours was last seen. The inode tells an original from its copy."""
+
+    folder: str
+    inode: int
+
+
+def root() -> Path:
+    """Where the state folder is, or will be. Denied: this user has no home."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not Path(base).is_absolute():
+        try:
+            base = str(Path.home() / ".local" / "state")
+        except RuntimeError as error:
+            raise Denied("this user has no home folder, where Isthmus keeps which projects are known", remedy=_ELSEWHERE) from error
+    return Path(base) / "isthmus"
+
+
+_ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
+
+
+def kept_for(number: str) -> Path:
+    """What is kept for the project folder with this id."""
+    return root() / "projects" / number
+
+
+def known_id(folder: Path) -> str | None:
+    """Return the id of a project's `.isthmus` (or of a folder below it); None: it is not there, or nothing is in it.
+
+    "" of a copy that cannot be written to: it can only be read. A copy is given an id of its own.
+
+    Raises:
+        Refused: this user's state folder does not know it, it is a symbolic link, or git tracks files in it.
+    """
+    folder = _whole(folder)
+    try:
+        status = folder.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    key = (str(root()), str(folder), status.st_dev, status.st_ino, *_written(folder))
+    if (number := _known.get(key)) is not None:
+        return number
+    _require_folder(folder, status)
+    entries = {path.name for path in folder.iterdir()} - {ID, _ID_NEW}
+    number = _read_id(folder)
+    record = _record(number)
+    if not entries and record is None:  # whoever made it was stopped before it was known
+        return None
+    _require_untracked(folder)
+    if number is None or record is None:
+        raise _unknown(folder, entries)
+    number = _placed(folder, number, record, status.st_ino)
+    _make_private(folder, status)
+    _known[str(root()), str(folder), status.st_dev, status.st_ino, *_written(folder)] = number
+    return number
+
+
+_known: dict[tuple[object, ...], str] = {}  # by what changes with the folder: every port asks
+
+
+def is_known(folder: Path) -> bool:
+    """Whether the folder is there and may be used: for those who do without it."""
+    try:
+        return known_id(folder) is not None
+    except (IsthmusError, OSError):
+        return False
+
+
+def make(folder: Path) -> Path:
+    """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only, and know it from now on. Refused as `known_id`."""
+    if known_id(folder) is None:
+        whole = _whole(folder)
+        with _alone():
+            if known_id(whole) is None:
+                _register(whole)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def trust(folder: Path) -> str:
+    """Know a folder that is there, and return its id: a new one unless it is known already. Refused: a link, or git tracks files in it."""
+    _require_folder(folder, folder.lstat())
+    _require_untracked(folder)
+    with _alone():
+        if not is_known(folder):
+            _register(folder)
+        return known_id(folder) or ""
+
+
+def forget(folder: Path) -> None:
+    """Forget a folder of ours that goes now, with all that is kept for it."""
+    if number := known_id(folder):
+        shutil.rmtree(kept_for(number), ignore_errors=True)
+
+
+def _whole(folder: Path) -> Path:
+    """The `.isthmus` that a folder lies in; the folder itself where it lies in none."""
+    absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
+    return next((place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute)
+
+
+def _written(folder: Path) -> tuple[int, int]:
+    """What changes when the id is written anew."""
+    try:
+        status = (folder / ID).lstat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_mtime_ns
+
+
+def _require_folder(folder: Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise Refused(
+            f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead into another "
+            "one's folder. Nothing there was read",
+            remedy="remove the link; where the laptop's data is to be elsewhere, profiles.yaml says so: targets: {local: {home: FOLDER}}",
+        )
+    if not stat.S_ISDIR(status.st_mode):
+        raise Refused(
+            f"{folder} is not a folder; it was not read",
+            remedy="remove it: the next command makes the folder",
+        )
+
+
+def _require_untracked(folder: Path) -> None:
+    names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
+    if names:
+        raise Refused(
+            f"git tracks files in {folder}: {_first(names)}. Whoever may commit could so name processes, "
+            "ports, commands and modules that a verb would use; nothing of it was read",
+            remedy=f"git -C {quote(str(folder.parent))} rm -r --cached {folder.name}\n"
+            f"and write {folder.name}/ into .gitignore; if they came with a clone, also: rm -r {quote(str(folder))}",
+        )
+
+
+def _unknown(folder: Path, entries: set[str]) -> Refused:
+    stored = sorted(name for name in entries - _DERIVED if not name.startswith(_TRACEBACK))
+    loses = (
+        f"that removes what was stored there ({_first(stored)}): of events, runs, models and endpoints on "
+        "the laptop it may be the only copy"
+        if stored
+        else "that is safe: all that lies there is made again by the next command"
+    )
+    return Refused(
+        f"{folder} is not known to {root()}: it came with the project, from another machine or user, or "
+        "from an older Isthmus. Its records name processes, ports, commands and modules that a verb would "
+        "use; nothing of it was read",
+        remedy=f"if it came with a clone or an archive: rm -r {quote(str(folder))}\n  {loses}\nif it is yours: isthmus trust",
+    )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(ascii(name)[1:-1] for name in names[:_NAMED])}{more}"
+
+
+def _read_id(folder: Path) -> str | None:
+    """None: there is none, or the file is none of ours."""
+    try:
+        descriptor = os.open(folder / ID, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        text = file.read(64).decode(errors="replace").strip()
+    return text if _ID.fullmatch(text) else None
+
+
+def _record(number: str | None) -> KnownFolder | None:
+    if number is None or not _is_ours(root()):
+        return None
+    path = kept_for(number) / "project.json"
+    try:
+        return decode(path.read_bytes(), KnownFolder, what=str(path), remedy=f"rm {path}, and then isthmus trust")
+    except FileNotFoundError:
+        return None
+
+
+def _is_ours(state: Path) -> bool:
+    """False: there is none yet. Refused: it belongs to another user, who would say what is known here."""
+    try:
+        status = state.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if status.st_uid != os.geteuid():
+        raise Refused(f"{state} belongs to another user (number {status.st_uid})", remedy=_ELSEWHERE)
+    if status.st_mode & 0o077:
+        state.chmod(0o700)
+    return True
+
+
+def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
+    """The id of a folder whose id is known: another one than its original's where it is a copy of that."""
+    place = os.path.realpath(folder)
+    if place == record.folder and inode == record.inode:
+        return number
+    with _alone():
+        number = _read_id(folder) or number  # another command may have been here first
+        record = _record(number) or record
+        original = Path(record.folder)
+        stands = place != record.folder and _inode(original) == record.inode and _read_id(original) == number
+        if stands and not original.samefile(folder):
+            try:
+                return _register(folder)
+            except OSError:
+                return ""
+        if (place, inode) != (record.folder, record.inode) and not stands:  # moved, or put back from a copy
+            with suppress(OSError):
+                _write_record(number, place, inode)
+    return number
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.lstat().st_ino
+    except OSError:
+        return None
+
+
+def _make_private(folder: Path, status: os.stat_result) -> None:
+    """An older Isthmus left it open to others."""
+    if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+        with suppress(OSError):
+            folder.chmod(0o700)
+
+
+def _register(folder: Path) -> str:
+    """Give a folder a new id. First it is known, then it says so: whoever stops in between begins again."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    number = secrets.token_hex(16)
+    _write_record(number, os.path.realpath(folder), folder.stat().st_ino)
+    new = folder / _ID_NEW
+    new.unlink(missing_ok=True)
+    _write(new, f"{number}\n".encode())
+    new.replace(folder / ID)
+    _sync(folder)
+    return number
+
+
+def _write_record(number: str, folder: str, inode: int) -> None:
+    place = kept_for(number)
+    place.mkdir(parents=True, exist_ok=True)
+    new = place / "project.json.new"
+    new.unlink(missing_ok=True)
+    _write(new, msgspec.json.encode(KnownFolder(folder=folder, inode=inode)))
+    new.replace(place / "project.json")
+    _sync(place)
+    _sync(place.parent)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _alone() -> Generator[None, None, None]:
+    """Let one process at a time make, move or copy what is known; whoever does so may come here again.
+
+    Raises:
+        Denied, Refused: the state folder cannot be used.
+    """
+    with _threads:
+        if _held:
+            yield
+            return
+        with _locked(root()) as lock:
+            _held.append(lock)
+            try:
+                yield
+            finally:
+                _held.clear()
+
+
+_threads = threading.RLock()
+_held: list[IO[bytes]] = []
+
+
+def _locked(state: Path) -> IO[bytes]:
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _is_ours(state)
+        lock = (state / "lock").open("ab")
+    except OSError as error:
+        words = f"{state}, where Isthmus keeps which projects are known, cannot be made or written"
+        raise Denied(f"{words}: {error.strerror}", remedy=_ELSEWHERE) from error
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
