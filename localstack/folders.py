@@ -23,7 +23,7 @@ class Owned:
     def __init__(self, folder: Path) -> None:
         """Taken when it is another's."""
         self.folder = folder
-        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             (folder / LOCK).stat()  # a sweep that came first has taken the folder away

@@ -1,4 +1,6 @@
-"""State as bytes: pickled, without what belongs to a process (locks, events, servers), and refused where a class has changed since."""
+"""State as bytes: pickled, without what belongs to a process (locks, events, servers); refused where a class has changed since, or where
+this user's seal is not on it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from . import seals
 
 _PACKAGE = __name__.partition(".")[0]
 _TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
@@ -24,7 +28,7 @@ Left = Mapping[type, Mapping[str, Callable[[], object]]]
 
 
 class Changed(RuntimeError):
-    """A record is damaged, or a class in it is not what it was when the record was written."""
+    """A record is damaged, no stack of this user wrote it, or a class in it is not what it was when the record was written."""
 
 
 class Outside:
@@ -47,19 +51,35 @@ def freeze(value: object, *, left: Left | None = None, reduce: Callable[[object]
             if tries == _TRIES or "during iteration" not in str(error):
                 raise
         else:
-            return pickle.dumps((pickler.classes, stream.getvalue()))
+            return sealed(pickle.dumps((pickler.classes, stream.getvalue())))
+
+
+def sealed(pickled: bytes) -> bytes:
+    """The record of what was pickled: this user's seal goes before it."""
+    return seals.seal(pickled) + pickled
+
+
+def unsealed(record: bytes) -> bytes | None:
+    """What was pickled; None where the record does not begin with this user's seal."""
+    own, pickled = record[: seals.SIZE], record[seals.SIZE :]
+    return pickled if seals.holds(own, pickled) else None
 
 
 def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record") -> Any:
-    """The value of a record. Changed, with the record's name, when it was written by a class with other fields, or cannot be read."""
+    """The value of a record. Changed, with the record's name, when it was written by a class with other fields, cannot be read, or is not
+    this user's: then nothing of it is unpickled.
+    """
+    pickled = unsealed(record)
+    if pickled is None:
+        raise Changed(f"{name} was not written by a stack of this user, or is damaged")
     try:
-        return _thaw(record, outside)
+        return _thaw(pickled, outside)
     except (EOFError, pickle.UnpicklingError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
         raise Changed(f"{name} cannot be read ({type(error).__name__}: {error})") from error
 
 
-def _thaw(record: bytes, outside: Callable[[str], object]) -> Any:
-    classes, payload = pickle.loads(record)  # noqa: S301  the home is the user's own, see home.Home
+def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
+    classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
     for (module, name), fields in classes.items():
         __import__(module)
         now = getattr(sys.modules[module], name, None)

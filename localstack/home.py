@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from . import frozen, seals
 from .folders import LOCK, Owned, Taken, remove_tree
 
-FORMAT = 1
+FORMAT = 2
+_UNSEALED = 1  # the format in which records carried no seal
 _ABOUT = "home.json"
+BODY = ".body"  # ends the name of what is kept as it is: the bytes of an object
 _FRESH = ".new"  # ends the name of what is being written
 _EMPTY = (LOCK, f"{_ABOUT}{_FRESH}")  # what a start that was killed may have left
 
@@ -26,12 +30,22 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
     cloud: str
     versions: Mapping[str, str]  # of what reads the records
     moto_answers: bool  # what nobody executed may be among them
+    seal: str = ""  # of the rest, in hex: a stack of this user made the home
+
+    def sealed(self) -> _About:
+        """The same, with this user's seal."""
+        rest = msgspec.structs.replace(self, seal="")
+        return msgspec.structs.replace(rest, seal=seals.seal(msgspec.json.encode(rest)).hex())
+
+    def is_ours(self) -> bool:
+        """Whether it has this user's seal."""
+        return hmac.compare_digest(self.seal.encode(), self.sealed().seal.encode())
 
 
 class Home:
     """`versions`: distributions whose classes are in the records. `moto_answers`: as the stack has it, for all of the home's life.
 
-    NotUsable: another stack's, of another format, not a home, or the system refuses it.
+    NotUsable: another stack's, of another format, not a home, not this user's, or the system refuses it.
     """
 
     def __init__(self, folder: Path, cloud: str, versions: Mapping[str, str], *, moto_answers: bool) -> None:
@@ -41,6 +55,8 @@ class Home:
             self._take(wanted)
         except OSError as error:
             raise NotUsable(f"{self.folder} cannot be a stack's home ({error.strerror or error}); name another folder") from error
+        except seals.NoKey as error:
+            raise NotUsable(str(error)) from error
 
     def _take(self, wanted: _About) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -59,7 +75,7 @@ class Home:
             if about.exists():
                 _check(self.folder, about.read_bytes(), wanted)
             else:
-                self.write(_ABOUT, msgspec.json.encode(wanted))
+                self.write(_ABOUT, msgspec.json.encode(wanted.sealed()))
             for path in self.folder.rglob(f"*{_FRESH}"):  # of a write that did not end
                 path.unlink()
         except BaseException:
@@ -68,17 +84,7 @@ class Home:
 
     def write(self, name: str, record: bytes) -> None:
         """It is on the disk when this returns. OSError when that is impossible; then the record is as it was."""
-        path = self.folder / name
-        new = () if path.parent.exists() else path.relative_to(self.folder).parents
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.name}{_FRESH}")
-        with open(fresh, "wb", opener=_private) as file:
-            file.write(record)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        for folder in {path.parent, *(self.folder / name for name in new)}:  # or the name may be lost with the machine's power
-            _sync(folder)
+        _write(self.folder, name, record)
 
     def read(self, name: str) -> bytes:
         return (self.folder / name).read_bytes()
@@ -102,6 +108,57 @@ class Home:
         self._owned.leave()
 
 
+def adopt(folder: Path) -> None:
+    """Put this user's seal on a home that came from elsewhere, or from an older stack. Nothing is unpickled; it may be done again.
+
+    NotUsable: it is no home, of a newer stack, a stack runs in it, or a link lies in it.
+    """
+    folder = folder.absolute()
+    try:
+        about = msgspec.json.decode((folder / _ABOUT).read_bytes(), type=_About)
+    except (OSError, msgspec.DecodeError) as error:
+        raise NotUsable(f"{folder} is not a stack's home: its {_ABOUT} cannot be read ({error})") from error
+    if about.format not in (_UNSEALED, FORMAT):
+        raise NotUsable(f"{folder} was written by another stack (format {about.format}, this one has {FORMAT})")
+    try:
+        owned = Owned(folder)
+    except Taken as error:
+        raise NotUsable(f"a stack runs in {folder}; stop it first") from error
+    try:
+        _seal(folder, foreign=0 if about.format == _UNSEALED else seals.SIZE)
+        _write(folder, _ABOUT, msgspec.json.encode(msgspec.structs.replace(about, format=FORMAT).sealed()))
+    except seals.NoKey as error:
+        raise NotUsable(str(error)) from error
+    finally:
+        owned.leave()
+
+
+def _seal(folder: Path, *, foreign: int) -> None:
+    """`foreign`: bytes of another user's seal, which each record begins with unless it has ours."""
+    paths = sorted(folder.rglob("*"))
+    if link := next((path for path in paths if path.is_symlink()), None):
+        raise NotUsable(f"{link} is a symbolic link; remove it first")
+    for path in paths:
+        if path.is_file() and path.parent != folder and path.suffix not in (BODY, _FRESH):
+            record = path.read_bytes()
+            if frozen.unsealed(record) is None:
+                _write(folder, str(path.relative_to(folder)), frozen.sealed(record[foreign:]))
+
+
+def _write(home: Path, name: str, record: bytes) -> None:
+    path = home / name
+    new = () if path.parent.exists() else path.relative_to(home).parents
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}{_FRESH}")
+    with open(fresh, "wb", opener=_private) as file:
+        file.write(record)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    for folder in {path.parent, *(home / name for name in new)}:  # or the name may be lost with the machine's power
+        _sync(folder)
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
@@ -123,7 +180,8 @@ def _check(folder: Path, text: bytes, wanted: _About) -> None:
         raise NotUsable(f"{folder} is the home of a stack for {about.cloud}, not for {wanted.cloud}; name another folder")
     if about.format != wanted.format:
         newer = "a newer stack" if about.format > wanted.format else "an older stack"
-        raise NotUsable(f"{folder} was written by {newer} (format {about.format}, this one has {wanted.format}); name another folder")
+        remedy = f"{_YOURS}, or name another folder" if about.format == _UNSEALED else "name another folder"
+        raise NotUsable(f"{folder} was written by {newer} (format {about.format}, this one has {wanted.format}); {remedy.format(folder)}")
     for name, version in wanted.versions.items():
         if about.versions.get(name) != version:
             raise NotUsable(
@@ -133,3 +191,11 @@ def _check(folder: Path, text: bytes, wanted: _About) -> None:
     if about.moto_answers != wanted.moto_answers:
         written, remedy = ("with", "start with it") if about.moto_answers else ("without", "start without it")
         raise NotUsable(f"{folder} was written {written} --moto-answers; {remedy}, or name another folder")
+    if not about.is_ours():
+        raise NotUsable(
+            f"{folder} was not made by a stack of this user, as {seals.file()} tells: what is kept in it could run commands as you; "
+            f"{_YOURS.format(folder)}, else name another folder"
+        )
+
+
+_YOURS = "if it is yours, run isthmus trust --home {}"

@@ -109,7 +109,7 @@ def test_a_stack_that_cannot_go_on_with_what_was_kept_says_why_and_what_to_do(fo
     stacks.endpoint(folder, AWS)
     stacks.stop(folder)
     about = stacks.home(folder, AWS) / "home.json"
-    about.write_text(about.read_text().replace('"format":1', '"format":2'))
+    about.write_text(about.read_text().replace('"format":2', '"format":3'))
     with pytest.raises(Unavailable, match="was written by a newer stack") as error:
         stacks.endpoint(folder, AWS)
     assert "isthmus stack down --forget" in error.value.remedy

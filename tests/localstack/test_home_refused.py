@@ -1,5 +1,6 @@
 """Homes that a stack does not begin with: another's, another version's, damaged ones. They are left as they are."""
 
+import hmac
 import json
 import pickle
 import shutil
@@ -7,7 +8,9 @@ from importlib.metadata import version
 
 import pytest
 
-from isthmus.localstack.home import Home
+from isthmus.localstack import seals
+from isthmus.localstack.frozen import sealed, unsealed
+from isthmus.localstack.home import FORMAT, Home, NotUsable, adopt
 from isthmus.localstack.run import StackFailed, start_aws
 from isthmus.tests.localstack.jobkit import Aws
 
@@ -41,7 +44,7 @@ def test_a_home_is_one_stacks_at_a_time(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format": 2}, r"was written by a newer stack \(format 2, this one has 1\)"),
+        ({"format": 3}, r"was written by a newer stack \(format 3, this one has 2\)"),
         ({"cloud": "gcp"}, "is the home of a stack for gcp, not for aws"),
         ({"versions": {"moto": "5.1.0"}}, "was written with moto 5.1.0, here is"),
     ],
@@ -66,9 +69,9 @@ def test_a_folder_with_something_else_in_it_is_no_home(tmp_path):
 def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp_path, written):
     home = shutil.copytree(written, tmp_path / "home")
     record = next((home / "stores" / "model_packages.Registry").iterdir())
-    classes, payload = pickle.loads(record.read_bytes())
+    classes, payload = pickle.loads(unsealed(record.read_bytes()))
     name = ("isthmus.localstack.aws.model_packages", "Registry")
-    record.write_bytes(pickle.dumps((classes | {name: (*classes[name], "more")}, payload)))
+    record.write_bytes(sealed(pickle.dumps((classes | {name: (*classes[name], "more")}, payload))))
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
         start_aws(home=home)
@@ -83,7 +86,7 @@ def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path):
     assert "Traceback" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", [b"", b"nonsense", pickle.dumps(({("isthmus.localstack.gone", "Gone"): ()}, b""))])
+@pytest.mark.parametrize("text", [sealed(b""), sealed(b"nonsense"), sealed(pickle.dumps(({("isthmus.localstack.gone", "Gone"): ()}, b"")))])
 def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
     home = tmp_path / "home"
     record = home / "stores" / "model_packages.Registry" / "123456789012.us-east-1"
@@ -94,3 +97,86 @@ def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
         start_aws(home=home)
     assert "Traceback" not in str(error.value)
     assert record.read_bytes() == text
+
+
+class Planted:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+def test_a_record_without_this_users_seal_is_never_unpickled(tmp_path, written):
+    home = shutil.copytree(written, tmp_path / "home")
+    ran = tmp_path / "ran"
+    record = next((home / "stores" / "model_packages.Registry").iterdir())
+    planted = pickle.dumps(Planted(ran))
+    for text in (planted, b"\0" * 32 + planted, record.read_bytes()[:32] + planted):
+        record.write_bytes(text)
+        with pytest.raises(StackFailed, match="was not written by a stack of this user, or is damaged"):
+            start_aws(home=home)
+    assert not ran.exists()
+    pickle.loads(planted)
+    assert ran.exists(), "what was planted works"
+
+
+def buckets(home):
+    with start_aws(home=home) as stack:
+        return [bucket["Name"] for bucket in Aws(stack.url).s3.list_buckets()["Buckets"]]
+
+
+def sealed_by(home, key, *, number=FORMAT):
+    """The home as another user's stack wrote it; of format 1 as a stack before there were seals did."""
+    for path in home.rglob("*"):
+        if path.is_file() and path.parent != home and path.suffix != ".body":
+            pickled = path.read_bytes()[32:]
+            path.write_bytes(pickled if number == 1 else hmac.digest(key, pickled, "sha256") + pickled)
+    about = json.loads((home / "home.json").read_text()) | {"format": number, "seal": "00" * 32}
+    (home / "home.json").write_text(json.dumps({name: value for name, value in about.items() if number > 1 or name != "seal"}))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_another_users_or_an_older_home_is_refused_until_it_is_trusted(tmp_path, written, number):
+    home = shutil.copytree(written, tmp_path / "home")
+    sealed_by(home, b"another user's", number=number)
+    files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    with pytest.raises(StackFailed, match=f"isthmus trust --home {home}"):
+        start_aws(home=home)
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
+    adopt(home)
+    assert buckets(home) == ["bucket"]
+
+
+def test_a_home_whose_adoption_was_interrupted_is_adopted_again(tmp_path, written):
+    """Some of its records carry this user's seal already, and its home.json does not yet."""
+    home = shutil.copytree(written, tmp_path / "home")
+    ours = next((home / "stores" / "model_packages.Registry").iterdir())
+    before = ours.read_bytes()
+    sealed_by(home, b"another user's")
+    ours.write_bytes(before)
+    adopt(home)
+    assert ours.read_bytes() == before
+    assert buckets(home) == ["bucket"]
+
+
+def test_a_link_in_a_home_is_not_followed_when_it_is_adopted(tmp_path, written):
+    home = shutil.copytree(written, tmp_path / "home")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("private")
+    (home / "stores" / "linked").symlink_to(elsewhere)
+    with pytest.raises(NotUsable, match="is a symbolic link"):
+        adopt(home)
+
+
+@pytest.mark.parametrize("change", [lambda key: key.chmod(0o644), lambda key: key.write_bytes(b"short")])
+def test_a_key_that_others_can_read_or_that_is_damaged_is_refused(tmp_path, monkeypatch, change):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    seals.seal(b"")
+    assert seals.file().stat().st_mode & 0o777 == 0o600
+    change(seals.file())
+    seals._key.cache_clear()
+    with pytest.raises(seals.NoKey, match="open to others, or damaged"):
+        seals.seal(b"")

@@ -19,13 +19,12 @@ from moto.s3.models import FakeBucket, FakeKey, MultipartDict, S3Backend, s3_bac
 from moto.s3.utils import _VersionedKeyStore
 
 from ...frozen import Left, Outside, freeze, thaw
-from ...home import Home
+from ...home import BODY, Home
 from ..incoming import Incoming
 from ..registry import AwsError
 from ..wire import parameters
 
 _BUCKETS, _OBJECTS = "s3/buckets", "s3/objects"
-_BODY = ".body"
 _OF_A_KEY = {
     *("PutObject", "CopyObject", "DeleteObject", "CompleteMultipartUpload", "RestoreObject", "RenameObject"),
     *("PutObjectAcl", "PutObjectTagging", "DeleteObjectTagging", "PutObjectRetention", "PutObjectLegalHold"),
@@ -106,11 +105,11 @@ class Objects:
                 s3_backends.bucket_accounts[bucket] = (partition, account)
         names = list(self._home.names(_OBJECTS))
         for name in names:
-            if not name.endswith(_BODY):
+            if not name.endswith(BODY):
                 self._restore_key(name)
         named = {body for bodies in self._bodies.values() for body in bodies}
         for name in names:
-            if name.endswith(_BODY) and name not in named:  # of a write that did not end
+            if name.endswith(BODY) and name not in named:  # of a write that did not end
                 self._home.remove(name)
 
     def clear(self) -> None:
@@ -165,7 +164,7 @@ class Objects:
         """The file of a version's bytes, which never change; written when it is not there."""
         body: str = getattr(version, _MARK, "")
         if not body:
-            body = _File(f"{name}.{uuid.uuid4().hex[:8]}{_BODY}")
+            body = _File(f"{name}.{uuid.uuid4().hex[:8]}{BODY}")
             self._home.write(body, version.value)
             setattr(version, _MARK, body)
         return body
