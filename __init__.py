@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it to the 
     from isthmus.lifecycle.init import init as init
     from isthmus.lifecycle.plan import plan as plan
     from isthmus.lifecycle.status import status as status
+    from isthmus.lifecycle.trust import trust as trust
     from isthmus.lifecycle.validate import validate as validate
     from isthmus.pipelines.training.compiling import compile_run as compile_run
     from isthmus.pipelines.training.promotion import promote as promote
@@ -56,6 +57,7 @@ _WHERE = {
     "first_round": "isthmus.lifecycle.first_account",
     "demo": "isthmus.lifecycle.demo",
     "validate": "isthmus.lifecycle.validate",
+    "trust": "isthmus.lifecycle.trust",
     "plan": "isthmus.lifecycle.plan",
     "apply": "isthmus.lifecycle.apply",
     "status": "isthmus.lifecycle.status",

@@ -17,7 +17,7 @@ from . import spans
 from .errors import Busy, Unsupported
 from .target import attribute
 from .times import utc_milliseconds
-from .user_state import FOLDER, known_id, make
+from .user_state import FOLDER, claim, known_id, make
 
 if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec
@@ -164,7 +164,7 @@ def open(
     if stack and "endpoint_url" not in chosen.options:  # nothing would leave this machine without it either
         chosen = structs.replace(chosen, options=chosen.options | stacks.exported(stack))
     for folder in folders(chosen):
-        known_id(folder)
+        claim(folder, Path(description.folder))
     return Project(description, targets.load(chosen, calls=calls), progress=progress)
 
 

@@ -24,6 +24,7 @@ from shlex import quote
 from typing import IO
 
 import msgspec
+from msgspec.structs import replace
 
 from .errors import Denied, IsthmusError, Refused
 from .formats import StoredDocument, decode
@@ -45,6 +46,7 @@ class KnownFolder(StoredDocument, frozen=True, kw_only=True):
 
     folder: str
     inode: int
+    projects: tuple[str, ...] = ()  # of a folder outside of its project: the projects that keep things in it
 
 
 def root() -> Path:
@@ -108,6 +110,11 @@ def is_known(folder: Path) -> bool:
         return False
 
 
+def is_derived(name: str) -> bool:
+    """Whether what has this name at the top of the folder is made again by the next command that needs it."""
+    return name in _DERIVED or name.startswith(_TRACEBACK)
+
+
 def make(folder: Path) -> Path:
     """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only, and know it from now on. Refused as `known_id`."""
     if known_id(folder) is None:
@@ -127,6 +134,26 @@ def trust(folder: Path) -> str:
         if not is_known(folder):
             _register(folder)
         return known_id(folder) or ""
+
+
+def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
+    """Keep a folder that lies outside of a project to the projects that made it, or that were trusted with it.
+
+    Raises:
+        Refused: it is another project's. A clone's profiles.yaml may name any folder of this machine.
+    """
+    number, place = known_id(home), os.path.realpath(project)
+    record = _record(number)
+    if number is None or record is None or Path(record.folder).is_relative_to(place) or place in record.projects:
+        return
+    if not trusted and (record.projects or Path(record.folder).name == FOLDER):
+        raise Refused(
+            f"{home} is kept for {', '.join(record.projects) or Path(record.folder).parent}, and {project} names "
+            "it as its own; nothing of it was read",
+            remedy="if both projects are yours: isthmus trust; else name another `home` in profiles.yaml",
+        )
+    with _alone(), suppress(OSError):
+        _write_record(number, replace(_record(number) or record, projects=(*record.projects, place)))
 
 
 def forget(folder: Path) -> None:
@@ -176,7 +203,7 @@ def _require_untracked(folder: Path) -> None:
 
 
 def _unknown(folder: Path, entries: set[str]) -> Refused:
-    stored = sorted(name for name in entries - _DERIVED if not name.startswith(_TRACEBACK))
+    stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and endpoints on "
         "the laptop it may be the only copy"
@@ -249,7 +276,7 @@ def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
                 return ""
         if (place, inode) != (record.folder, record.inode) and not stands:  # moved, or put back from a copy
             with suppress(OSError):
-                _write_record(number, place, inode)
+                _write_record(number, replace(record, folder=place, inode=inode))
     return number
 
 
@@ -272,7 +299,7 @@ def _register(folder: Path) -> str:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     number = secrets.token_hex(16)
-    _write_record(number, os.path.realpath(folder), folder.stat().st_ino)
+    _write_record(number, KnownFolder(folder=os.path.realpath(folder), inode=folder.stat().st_ino))
     new = folder / _ID_NEW
     new.unlink(missing_ok=True)
     _write(new, f"{number}\n".encode())
@@ -281,12 +308,12 @@ def _register(folder: Path) -> str:
     return number
 
 
-def _write_record(number: str, folder: str, inode: int) -> None:
+def _write_record(number: str, record: KnownFolder) -> None:
     place = kept_for(number)
     place.mkdir(parents=True, exist_ok=True)
     new = place / "project.json.new"
     new.unlink(missing_ok=True)
-    _write(new, msgspec.json.encode(KnownFolder(folder=folder, inode=inode)))
+    _write(new, msgspec.json.encode(record))
     new.replace(place / "project.json")
     _sync(place)
     _sync(place.parent)

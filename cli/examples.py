@@ -8,6 +8,7 @@ _REQUEST = """'{"visitor_id": "v1", "item_id": [1, 2, 3], "slots": 2}'"""
 EXAMPLES = {
     "init": "init shop",
     "validate": "validate --target sagemaker",
+    "trust": "trust",
     "schema": "schema",
     "doctor": "doctor --deep",
     "demo": "demo --example shop",

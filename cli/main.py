@@ -25,6 +25,7 @@ GROUPS = {
         "demo": ("demo", "demo", "The whole example, from raw files to served answers."),
         "validate": ("start", "validate", "Check every file of the project, for every target."),
         "doctor": ("start", "doctor", "What works on this machine, and what to do about the rest."),
+        "trust": ("trust", "trust", "Use a project's .isthmus that came from elsewhere."),
         "schema": ("start", "schema", "Print the JSON Schema of the project's files, for editors."),
         "completion": ("start", "completion", "Complete commands and names in bash, zsh or fish."),
     },
