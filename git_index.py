@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _HEADER = struct.Struct(">4sLL")  # DIRC, version, number of entries
@@ -32,9 +33,10 @@ def tracked_below(folder: Path) -> tuple[str, ...]:
         # version 4 shortens names, so that only its entries tell
         if index[4:8] != b"\0\0\0\4" and not re.search(re.escape(name), index, re.IGNORECASE):
             continue
-        for entry in _names(index, 32 if _uses_sha256(git) else 20):
-            if entry.lower() == name or entry.lower().startswith(name + b"/"):
-                names.add(entry.decode(errors="replace"))
+        with suppress(struct.error, IndexError):  # it is damaged, or being written
+            for entry in _names(index, 32 if _uses_sha256(git) else 20):
+                if entry.lower() == name or entry.lower().startswith(name + b"/"):
+                    names.add(entry.decode(errors="replace"))
     return tuple(sorted(names))
 
 
