@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import os
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -132,11 +131,10 @@ def at_revision(folder: Path, ref: str) -> ProjectSpec:
 
     prefix = _git(folder, "rev-parse", "--show-prefix", or_else="is in no git repository").decode().strip()
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", or_else=f"has no revision {ref}")
-    archive = _git(folder, "archive", "--format=tar", commit.decode().strip(), ".", or_else=f"has nothing at {ref}")
+    listing = _git(folder, "ls-tree", "-r", "-z", commit.decode().strip(), ".", or_else=f"has nothing at {ref}")
     with tempfile.TemporaryDirectory(prefix="isthmus-revision-") as temporary:
         root = Path(temporary)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(root, filter="data")
+        _write_files(folder, listing.decode().split("\0")[:-1], root)
         if not (root / "project.yaml").is_file():
             raise NotFound(f"there was no {prefix}project.yaml at {ref}", remedy="name a later revision: isthmus events diff REF")
         _link_untracked(folder, root)
@@ -153,9 +151,47 @@ def _link_untracked(folder: Path, root: Path) -> None:
             path.symlink_to((folder / name).resolve())
 
 
-def _git(folder: Path, *arguments: str, or_else: str) -> bytes:
+def _write_files(folder: Path, entries: list[str], root: Path) -> None:
+    """The files of a tree as git keeps them: no filter of the repository's settings runs over them, and no link is made.
+
+    `entries`: as `git ls-tree` lists them, `MODE TYPE ID<tab>PATH`.
+    """
+    files = {
+        path: about.split()[2]
+        for about, _, path in (entry.partition("\t") for entry in entries)
+        if about.startswith("100") and _is_below(path)
+    }
+    read = _git(folder, "cat-file", "--batch", or_else="cannot be read", stdin="".join(f"{blob}\n" for blob in files.values()))
+    place = 0
+    for path in files:
+        begin = read.index(b"\n", place) + 1
+        about = read[place:begin].split()  # ID TYPE SIZE, or ID missing
+        if len(about) != 3:
+            raise Invalid(f"{folder}: git has not the content of {path}", remedy="git fsck says what is missing; git fetch brings it")
+        size = int(about[2])
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(read[begin : begin + size])
+        place = begin + size + 1
+
+
+def _is_below(path: str) -> bool:
+    """Git itself writes no other paths; a repository that was made by hand can."""
+    return not path.startswith("/") and ".." not in path.split("/")
+
+
+# Settings of the repository that name programs which these commands would run.
+_SAFE = ("-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
+
+
+def _git(folder: Path, *arguments: str, or_else: str, stdin: str = "") -> bytes:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+        done = subprocess.run(
+            ["git", *_SAFE, "-C", str(folder), *arguments],
+            input=stdin.encode(),
+            capture_output=True,
+            check=False,
+            env={**os.environ, "GIT_NO_LAZY_FETCH": "1"},
+        )
     except FileNotFoundError:
         raise Invalid("git is not installed", remedy="events diff compares with a git revision") from None
     if done.returncode:

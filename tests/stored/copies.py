@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from isthmus.tests.cli.running import isthmus
 from isthmus.tests.stored.keep import PLACE
 
 STORES = Path(__file__).parent
@@ -30,6 +31,7 @@ def copied(release, folder):
                     f'WHERE typeof("{column}") = \'{kind.lower()}\' AND instr("{column}", CAST(?1 AS {kind}))',
                     (str(PLACE), str(folder)),
                 )
+    isthmus(folder, "trust", "--yes")  # it was another user's, on another machine
     return folder
 
 
