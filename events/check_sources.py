@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import IsthmusError, Problem
+from ..project.fence import Fence, fence
 from ..project.specs import Description, Event, Place
 from .column_types import OF_ATTRIBUTE, sql_type
 
@@ -40,7 +41,7 @@ def _problems(description: Description, event: Event, adapters: tuple[Adapter, .
                 yield Problem(file=place.file, line=place.line, message=message, remedy=_ELSEWHERE)
             return
     try:
-        schemas = list(_schemas(Path(description.folder), event))
+        schemas = list(_schemas(fence(Path(description.folder), description.spec.paths), event))
     except (IsthmusError, OSError) as error:
         message, remedy = (error.message, error.remedy) if isinstance(error, IsthmusError) else (str(error), None)
         yield Problem(file=place.file, line=place.line, message=f"{where}: {message}", remedy=remedy)
@@ -50,22 +51,22 @@ def _problems(description: Description, event: Event, adapters: tuple[Adapter, .
             yield Problem(file=place.file, line=place.line, message=f"{where}: {name}: {message}", remedy=remedy)
 
 
-def _schemas(folder: Path, event: Event) -> Iterator[tuple[str, pa.Schema]]:
+def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
     """(name, columns) of the query or of each Parquet file; text files are opened, which reads their names of columns."""
     import pyarrow.parquet as pq
 
     from . import files
-    from .read import READERS, source_sql
+    from .read import READERS, source_text
     from .source import check_columns
     from .sql import query_schema
 
     if event.source is None:
         name = f"sources/{event.name}.sql"
-        schema = query_schema(source_sql(folder, event.name).read_text(encoding="utf-8-sig"), name=name, event=event.name, folder=folder)
+        schema = query_schema(source_text(fenced, event.name), name=name, event=event.name, fence=fenced)
         check_columns(event, schema.names, name)
         yield name, schema
         return
-    matches = files.matching(folder / event.source, shown=event.source)
+    matches = files.matching(fenced.folder / event.source, shown=event.source, fence=fenced)
     for file in matches.files:
         READERS[files.kind_of(file)](event, matches.root / file, str(file))
         if files.kind_of(file) == ".parquet":

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..project.fence import Fence
 
 KINDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 PACKED = (".gz", ".zst")
@@ -34,11 +35,12 @@ def kind_of(path: PurePath) -> str:
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in PACKED else (suffixes or [""])[-1]
 
 
-def matching(path: Path, *, shown: str) -> Matches:
-    """A file, all files below a folder, or those that a glob matches (** for folders of any depth).
+def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
+    """Return a file, all files below a folder, or those that a glob matches (** for folders of any depth).
 
     Names that begin with a dot or an underscore are passed over in folders, as Hive does. `shown` is what the user wrote.
-    NotFound: there is none. Invalid: one is of no format of events.
+    `fence`: the project's, where it was the project that wrote it.
+    NotFound: there is none. Invalid: one is of no format of events, or is not within the fence.
     """
     if path.is_dir():
         root, below = path, path.rglob("*")
@@ -50,14 +52,23 @@ def matching(path: Path, *, shown: str) -> Matches:
         pattern = "/".join(parts[fixed:])
         below = root.glob(f"{pattern}/*" if parts[-1] == "**" else pattern)  # Python before 3.13: ** is folders alone
     elif path.is_file():
+        _check_fence(fence, path, shown)
         return Matches(root=path.parent, files=(_readable(PurePath(path.name), shown),), single=True)
     else:
         raise NotFound(f"{shown} is not there", remedy="a file, a folder, or a glob; from the project's folder in project.yaml")
+    _check_fence(fence, root, shown)
     files = sorted(path.relative_to(root) for path in below if path.is_file())
     visible = [file for file in files if not any(part.startswith((".", "_")) for part in file.parts)]
     if not visible:
         raise NotFound(f"{shown} has no files", remedy=f"files of events end in {', '.join(KINDS)}")
+    for file in visible:
+        _check_fence(fence, root / file, f"{shown}: {file}")
     return Matches(root=root, files=tuple(_readable(file, f"{shown}: {file}") for file in visible), single=False)
+
+
+def _check_fence(fence: Fence | None, path: Path, shown: str) -> None:
+    if fence is not None and (problem := fence.problem(path, shown)):
+        raise Invalid(problem[0], remedy=problem[1])
 
 
 def _readable(file: PurePath, shown: str) -> PurePath:

@@ -22,6 +22,7 @@ import pyarrow.compute
 
 from ..errors import Invalid, LimitExceeded, NotFound, Refused
 from ..feature_store.port import TableSpec
+from ..project.fence import fence
 from ..project.specs import Event, ProjectSpec
 from ..reports.results import Rows
 from ..runtime import Project
@@ -95,15 +96,15 @@ def ingest(
         if isinstance(data, str | Path):
             files.matching(Path(data), shown=str(data))  # NotFound for a mistyped name, whatever else is missing
         _check_tables(project, chosen)
-        staged = []
+        fenced, staged = fence(project.folder, project.spec.paths), []
         for spec in chosen:
             started = time.perf_counter()
-            source = open_source(project.folder, spec, data, folder / spec.name / "raw", target=project.target)
+            source = open_source(fenced, spec, data, folder / spec.name / "raw", target=project.target)
             batch = _stage(project, spec, source, folder / spec.name, backfill=backfill)
             if batch.lateness.count and confirm_backfill and _empty(project, spec) and confirm_backfill(spec.name, batch.lateness):
                 batch = _stage(project, spec, source, folder / spec.name, backfill=True)
             staged.append((spec, source, batch, started))
-        with bounded(folder / "spill") as connection:
+        with bounded(folder / "spill", reads=(folder,)) as connection:
             reports = {
                 spec.name: _store(project, spec, source, waiting, started, connection=connection, corrects=corrects)
                 for spec, source, waiting, started in staged

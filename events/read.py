@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pyarrow as pa
 
-from ..errors import NotFound, Unsupported
+from ..errors import Invalid, NotFound, Unsupported
+from ..project.fence import Fence
+from ..project.files import read_text
+from ..project.report import Report
 from ..project.specs import Event
 from . import files
 from .arrow import frame_source, parquet_source, table_source, tables_source
@@ -39,7 +42,7 @@ READERS: dict[str, Callable[[Event, Path, str], Source]] = {
 
 
 def open_source(
-    folder: Path, event: Event, data: Path | str | pa.Table | pd.DataFrame | None, stage: Path, *, target: Target | None = None
+    fence: Fence, event: Event, data: Path | str | pa.Table | pd.DataFrame | None, stage: Path, *, target: Target | None = None
 ) -> Source:
     """Copy a source into `stage` and look at its columns. `data` may be a file, a folder or a glob.
 
@@ -49,7 +52,7 @@ def open_source(
     """
     stage.mkdir(parents=True, exist_ok=True)
     if data is None:
-        return _sql(folder, event, stage) if event.source is None else _declared(folder, event, event.source, stage, target)
+        return _sql(fence, event, stage) if event.source is None else _declared(fence, event, event.source, stage, target)
     if isinstance(data, pa.Table):
         return table_source(event, data, "table", stage)
     if not isinstance(data, str | Path):
@@ -59,27 +62,36 @@ def open_source(
 
 def is_declared(folder: Path, event: Event) -> bool:
     """Whether the project itself says where the event comes from."""
-    return event.source is not None or source_sql(folder, event.name).is_file()
+    return event.source is not None or source_sql(folder, event.name).exists()
 
 
 def source_sql(folder: Path, event: str) -> Path:
     return folder / "sources" / f"{event}.sql"
 
 
-def _sql(folder: Path, event: Event, stage: Path) -> Source:
-    path = source_sql(folder, event.name)
+def source_text(fence: Fence, event: str) -> str:
+    """Return the text of sources/<event>.sql. NotFound. Invalid: it leads out of the project, or is no text."""
+    path, name = source_sql(fence.folder, event), f"sources/{event}.sql"
+    if not path.exists():
+        raise NotFound(f"{name} does not exist", remedy=f"write it, or give a file: isthmus ingest FILE --event {event}")
+    report = Report()
+    text = read_text(path, name, report, fence)
+    if text is None:
+        raise Invalid(f"{name}: {report.problems[0].message}", remedy=report.problems[0].remedy)
+    return text
+
+
+def _sql(fence: Fence, event: Event, stage: Path) -> Source:
     name = f"sources/{event.name}.sql"
-    if not path.is_file():
-        raise NotFound(f"{name} does not exist", remedy=f"write it, or give a file: isthmus ingest FILE --event {event.name}")
     copy = stage / "rows.parquet"
-    query_to_parquet(path.read_text(), name=name, event=event.name, folder=folder, to=copy)
+    query_to_parquet(source_text(fence, event.name), name=name, event=event.name, fence=fence, to=copy)
     return parquet_source(event, copy, name)
 
 
-def _declared(folder: Path, event: Event, source: str, stage: Path, target: Target | None) -> Source:
+def _declared(fence: Fence, event: Event, source: str, stage: Path, target: Target | None) -> Source:
     scheme = files.scheme_of(source)
     if not scheme:
-        return _files(event, files.matching(folder / source, shown=source), source, stage)
+        return _files(event, files.matching(fence.folder / source, shown=source, fence=fence), source, stage)
     key = f"events.{event.name}.source"
     if target is None or scheme not in target.adapter.sources:
         where = "here" if target is None else f"on target {target.name}"

@@ -14,6 +14,7 @@ import msgspec
 from ..errors import Invalid, NotFound
 from ..events.files import KINDS, kind_of
 from ..events.sql import MEMORY, THREADS, bounded
+from ..project.fence import line
 from ..project.names import column_problem, neutral
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ def propose(source: Path, folder: Path) -> Proposal:
         raise Invalid(f"{source.name} is of no format of events", remedy=f"they end in {', '.join(KINDS)}, also with .gz or .zst")
     import duckdb
 
-    with bounded(folder.parent, memory=MEMORY, threads=THREADS) as connection:
+    with bounded(folder.parent, reads=(source,), memory=MEMORY, threads=THREADS) as connection:
         try:
-            return _proposed(connection, source)
+            return _proposed(connection, source, folder)
         except duckdb.Error as error:
             raise Invalid(f"{source}: {str(error).strip()}", remedy="DuckDB must be able to read the file") from error
 
 
-def _proposed(connection: duckdb.DuckDBPyConnection, source: Path) -> Proposal:
+def _proposed(connection: duckdb.DuckDBPyConnection, source: Path, folder: Path) -> Proposal:
     rows = "'" + str(source.resolve()).replace("'", "''") + "'"
     ask = partial(_row, connection, rows)
     (count,) = ask("count(*)")
@@ -102,7 +103,7 @@ def _proposed(connection: duckdb.DuckDBPyConnection, source: Path) -> Proposal:
     if now is not None:
         guesses.append("now: the log's end, as it is old; take the line out when events arrive")
     files = {
-        "project.yaml": "".join(_description(event, attributes, keys, now)),
+        "project.yaml": "".join(_description(event, attributes, keys, now, _declared(source, folder))),
         f"sources/{event}.sql": _source(columns, identity, instant, attributes, rows),
         **{f"features/{name}_history.sql": _view(event, name, key.name) for name, key in list(keys.items())[:1]},
     }
@@ -171,10 +172,18 @@ def _is_key(column: _Column, rows: int) -> bool:
     return column.name.endswith("_id") and column.type in ("int", "string") and 2 * column.distinct < rows
 
 
-def _description(event: str, attributes: Sequence[_Column], keys: dict[str, _Column], now: datetime | None) -> Iterator[str]:
+def _declared(source: Path, folder: Path) -> str:
+    """Return the line of project.yaml that lets the project read the log where it lies; "" where it lies in the project."""
+    log = source.resolve()
+    return "" if log.is_relative_to(folder.resolve()) else f"{line([log])}\n"
+
+
+def _description(event: str, attributes: Sequence[_Column], keys: dict[str, _Column], now: datetime | None, declared: str) -> Iterator[str]:
     yield f"name: {event}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}        # the log ends here. Live projects leave this out.\n"
+    if declared:
+        yield f"\n# What sources/ may read outside of this folder.\n{declared}"
     if keys:
         yield "\nentities:\n"
     yield from (f"  {entity}: {{key: {key.name}, type: {key.type}}}\n" for entity, key in keys.items())

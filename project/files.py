@@ -6,14 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from . import yaml
+from .fence import LARGEST_TEXT, Fence
 from .names import did_you_mean
 from .report import Report, child
 from .sections import SECTIONS
 
 
-def read_text(path: Path, file: str, report: Report) -> str | None:
-    """A file's text; None after saying why not."""
+def read_text(path: Path, file: str, report: Report, fence: Fence | None = None) -> str | None:
+    """Return a file's text; None after saying why not. `fence`: the project's, of a file that the user did not name."""
+    problem = fence.problem(path, file) if fence else None
+    if problem is None and path.exists() and not path.is_file():
+        problem = f"{file} is not a regular file", "put a file there: pipes and devices are not read"
+    if problem:
+        report.add_file(file, *problem)
+        return None
     try:
+        if path.stat().st_size > LARGEST_TEXT:
+            report.add_file(file, f"it has more than {LARGEST_TEXT >> 20} MiB", "rows belong in data/: these files are read whole")
+            return None
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         report.add_file(file, "this is not UTF-8 text", "save it as UTF-8", line=error.object[: error.start].count(b"\n") + 1)
@@ -22,9 +32,9 @@ def read_text(path: Path, file: str, report: Report) -> str | None:
     return None
 
 
-def read_yaml(path: Path, file: str, key: str, report: Report) -> yaml.Node | None:
-    """A file's tree, located below `key`; None when it has none (which is reported)."""
-    text = read_text(path, file, report)
+def read_yaml(path: Path, file: str, key: str, report: Report, fence: Fence | None = None) -> yaml.Node | None:
+    """Return a file's tree, located below `key`; None when it has none (which is reported). `fence` as in read_text."""
+    text = read_text(path, file, report, fence)
     return None if text is None else read_tree(text, file, key, report)
 
 
@@ -39,24 +49,26 @@ def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | Non
     return node
 
 
-def with_folders(root: yaml.Mapping, folder: Path, report: Report, drafts: Mapping[str, str]) -> yaml.Mapping:
-    """project.yaml and its section folders as one tree: events/click.yaml holds what events.click would.
+def with_folders(root: yaml.Mapping, fence: Fence, report: Report, drafts: Mapping[str, str]) -> yaml.Mapping:
+    """Return project.yaml and its section folders as one tree: events/click.yaml holds what events.click would.
 
     `drafts`: text by file (`experiments/banner.yaml`), as if it stood there, too.
     """
     entries, lines = dict(root.entries), dict(root.lines)
     for section in SECTIONS:
-        paths = (*_yaml_files(folder / section, section, report), *(Path(file) for file in drafts if file.startswith(f"{section}/")))
+        paths = (*_yaml_files(fence, section, report), *(Path(file) for file in drafts if file.startswith(f"{section}/")))
         here = entries.get(section)
         if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
             here = yaml.Mapping(entries={}, lines={}, line=0)
         if paths and isinstance(here, yaml.Mapping):  # what is no mapping is reported as that
-            entries[section] = _with_files(here, section, paths, report, drafts)
+            entries[section] = _with_files(here, section, paths, report, drafts, fence)
             lines.setdefault(section, 1)
     return yaml.Mapping(entries=entries, lines=lines, line=root.line)
 
 
-def _with_files(here: yaml.Mapping, section: str, paths: Iterable[Path], report: Report, drafts: Mapping[str, str]) -> yaml.Mapping:
+def _with_files(
+    here: yaml.Mapping, section: str, paths: Iterable[Path], report: Report, drafts: Mapping[str, str], fence: Fence
+) -> yaml.Mapping:
     entries, lines = dict(here.entries), dict(here.lines)
     for path in paths:
         file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
@@ -64,33 +76,33 @@ def _with_files(here: yaml.Mapping, section: str, paths: Iterable[Path], report:
             first = report.places[key]
             report.add_file(file, f"{key}: it is defined twice; the first is in {first.file}:{first.line}", "keep one of the two")
             continue
-        node = read_tree(drafts[file], file, key, report) if str(path) == file else read_yaml(path, file, key, report)
+        node = read_tree(drafts[file], file, key, report) if str(path) == file else read_yaml(path, file, key, report, fence)
         # a file that cannot be read still declares its name, so that others' references to it are not wrong too
         entries[path.stem] = node if node is not None else yaml.scalar("")
         lines[path.stem] = node.line if node is not None else 1
     return yaml.Mapping(entries=entries, lines=lines, line=here.line)
 
 
-def model_files(folder: Path, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
-    """(name, file, tree) of each models/<name>.yaml."""
-    for path in _yaml_files(folder / "models", "models", report):
+def model_files(fence: Fence, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
+    """Yield (name, file, tree) of each models/<name>.yaml."""
+    for path in _yaml_files(fence, "models", report):
         file = f"models/{path.name}"
-        node = read_yaml(path, file, f"{file}:", report)
+        node = read_yaml(path, file, f"{file}:", report, fence)
         if node is not None:
             yield path.stem, file, node
 
 
-def view_sql(folder: Path, view: str, report: Report) -> str:
-    """features/<view>.sql without a closing semicolon, as it stands inside other SQL. "" after an error."""
+def view_sql(fence: Fence, view: str, report: Report) -> str:
+    """Return features/<view>.sql without a closing semicolon, as it stands inside other SQL. "" after an error."""
     file = f"features/{view}.sql"
     key = f"feature_views.{view}"
-    if not (folder / file).is_file():
-        near = sorted(path.name for path in (folder / "features").glob("*.sql"))
+    if not (fence.folder / file).exists():
+        near = sorted(path.name for path in (fence.folder / "features").glob("*.sql"))
         report.add(
             key, f"there is no {file}", did_you_mean(f"{view}.sql", near) or f"write its SQL there: SELECT ... AS {view}_feature FROM ..."
         )
         return ""
-    text = read_text(folder / file, file, report)
+    text = read_text(fence.folder / file, file, report, fence)
     if text is None:
         report.add(key, f"{file} cannot be read")
         return ""
@@ -120,15 +132,23 @@ def one_source(folder: Path, event: str, source: str | None, report: Report) -> 
         )
 
 
-def table_file(folder: Path, table: str, path: str, report: Report) -> None:
-    if not (folder / path).is_file():
+def table_file(fence: Fence, table: str, path: str, report: Report) -> None:
+    """Report a static table's file that is not there, or that may not be read."""
+    folder = fence.folder
+    if problem := fence.problem(folder / path, path):
+        report.add(child("tables", table), *problem)
+    elif not (folder / path).is_file():
         parent = Path(path).parent
         near = sorted((parent / found.name).as_posix() for found in (folder / parent).glob("*.*") if found.suffix in {".csv", ".parquet"})
         report.add(child("tables", table), f"there is no file {path}", did_you_mean(path, near, has=f"{parent.as_posix()}/ has"))
 
 
-def _yaml_files(folder: Path, shown: str, report: Report) -> Iterator[Path]:
+def _yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
+    folder = fence.folder / shown
     if not folder.is_dir():
+        return
+    if problem := fence.problem(folder, shown):
+        report.add_file(shown, *problem)
         return
     for path in sorted(folder.iterdir()):
         if path.suffix == ".yaml":

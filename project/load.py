@@ -24,6 +24,7 @@ from . import (
     unit_metrics,
     yaml,
 )
+from .fence import Fence, fence
 from .names import name_problem
 from .report import Report
 from .sections import MODEL, PROJECT, SECTIONS
@@ -78,14 +79,15 @@ def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Descript
         )
     report = Report()
     root = files.read_yaml(path, path.name, "", report)
+    fenced = fence(folder, _paths(root))
     if isinstance(root, yaml.Mapping):
-        spec = _project(files.with_folders(root, folder, report, drafts or {}), folder, report)
+        spec = _project(files.with_folders(root, fenced, report, drafts or {}), fenced, report)
     else:
         spec = None
         if root is not None:
             report.add("", "a project is a mapping", "begin with name: and the sections below it")
     name = spec.name if spec else ""
-    targets = profiles.read(folder, report)
+    targets = profiles.read(fenced, report)
     profiles.check(targets, folder, name, report)
     whole = spec is not None and all(key.startswith(_LEAVES) or key.endswith(".py:") for key in report.wrong_keys())
     if spec is None or not whole:
@@ -93,12 +95,20 @@ def parse(path: Path, drafts: Mapping[str, str] | None = None) -> tuple[Descript
     return Description(spec=_sound(spec, report), folder=str(folder), places=dict(report.places), profiles=targets), report.sorted()
 
 
+def _paths(root: yaml.Node | None) -> tuple[str, ...]:
+    """Return the paths that project.yaml declares, where it declares them well; what is wrong with them is said with the rest of it."""
+    node = root.entries.get("paths") if isinstance(root, yaml.Mapping) else None
+    paths = PROJECT.keys["paths"].shape.read(node, "paths", Report()) if node is not None else ()
+    return () if paths is WRONG else tuple(paths)
+
+
 def _where(path: Path) -> Path:
     path = Path(path)
     return path / "project.yaml" if path.is_dir() else path
 
 
-def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | None:
+def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec | None:
+    folder = fenced.folder
     values = PROJECT.read(root, "", report)
     if values is WRONG:
         return None
@@ -114,14 +124,14 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
         files.one_source(folder, event.name, event.source, report)
     tables = {name: build.static_table(name, values) for name, values in sound("tables").items()}
     for table in tables.values():
-        files.table_file(folder, table.name, table.path, report)
+        files.table_file(fenced, table.name, table.path, report)
     views = {
-        name: build.feature_view(name, values, f"features/{name}.sql", files.view_sql(folder, name, report))
+        name: build.feature_view(name, values, f"features/{name}.sql", files.view_sql(fenced, name, report))
         for name, values in sound("feature_views").items()
     }
     files.orphans(folder, "features", declared.feature_views, "a feature view", report)
     files.orphans(folder, "sources", declared.events, "an event", report)
-    models, registered = _models(folder, report)
+    models, registered = _models(fenced, report)
     endpoints = {
         name: build.endpoint(name, about | {"rules": rules.build(about.get("rules", ()))}, f"endpoints.{name}", report)
         for name, about in sound("endpoints").items()
@@ -129,6 +139,7 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     spec = ProjectSpec(
         name=values.get("name", ""),
         now=values.get("now"),
+        paths=values.get("paths", ()),
         entities=entities,
         events=events,
         objectives={name: build.objective(name, values) for name, values in sound("objectives").items()},
@@ -148,7 +159,7 @@ def _project(root: yaml.Mapping, folder: Path, report: Report) -> ProjectSpec | 
     experiment_checks.check(spec, declared, report)
     rules.check(spec, declared, report)
     monitors.check(spec, declared, report)
-    trainers.check(folder, models.values(), report)
+    trainers.check(fenced, models.values(), report)
     return spec
 
 
@@ -167,11 +178,11 @@ def _with_experiments(spec: ProjectSpec, declared: references.Declared, sections
     return msgspec.structs.replace(spec, experiments={name: experiment for name, experiment in assigned.items() if experiment})
 
 
-def _models(folder: Path, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
+def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
     """The sound configurations, and what any configuration says that it registers: model -> aliases."""
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
-    for name, file, node in files.model_files(folder, report):
+    for name, file, node in files.model_files(fenced, report):
         key = f"{file}:"
         if problem := name_problem(name):
             report.add(key, *problem)

@@ -9,6 +9,7 @@ import msgspec
 
 from ..errors import Invalid, ProjectError
 from . import build, files, references, trainers, yaml
+from .fence import fence
 from .report import Report
 from .sections import MODEL
 from .shapes import WRONG
@@ -20,8 +21,9 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
 
     Invalid: no KEY=VALUE, or nothing that a file could hold. ProjectError: as the file would be refused, the place being the override.
     """
-    folder, key, report = Path(description.folder), f"{model.path}:", Report()
-    node = files.read_yaml(folder / model.path, model.path, key, report)
+    key, report = f"{model.path}:", Report()
+    fenced = fence(Path(description.folder), description.spec.paths)
+    node = files.read_yaml(fenced.folder / model.path, model.path, key, report, fenced)
     for override in overrides:
         path, value = _split(override)
         node = _put(node, path, value, override)
@@ -29,7 +31,7 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
     built = build.model(model.name, values, model.path, report) if values is not WRONG and report.sound(key) else None
     if built is not None:
         references.model(built, description.spec, _declared(description), report)
-        trainers.check(folder, [built], report)
+        trainers.check(fenced, [built], report)
     problems = tuple(problem for problem in report.sorted() if problem.severity == "error")
     if problems or built is None:
         place = f"{model.path} --set {' --set '.join(overrides)}"

@@ -13,6 +13,7 @@ from .. import installed
 from ..errors import Invalid, IsthmusError, NotFound, ProjectError, Unsupported
 from ..target import Adapter, Offline, Profile
 from . import files, variables, yaml
+from .fence import Fence
 from .names import TARGET, did_you_mean
 from .options import COMMON, NO_SECRETS, TOP, TRACKING, keys_of, secret_key, secret_value, target_record
 from .report import Report, child, item
@@ -81,9 +82,10 @@ def _nobody(_default: str) -> tuple[str, ...]:
     return ()
 
 
-def read(folder: Path, report: Report) -> str | None:
-    """The file's text; None when there is none, or it cannot be read, which is reported."""
-    return files.read_text(folder / FILE, FILE, report) if (folder / FILE).is_file() else None
+def read(fence: Fence, report: Report) -> str | None:
+    """Return the file's text; None when there is none, or it cannot be read, which is reported."""
+    path = fence.folder / FILE
+    return files.read_text(path, FILE, report, fence) if path.exists() else None
 
 
 def check(

@@ -34,6 +34,13 @@ def _path(text: str) -> str:
     return text
 
 
+def _declared_path(text: str) -> str:
+    if not text.strip() or text.startswith("~") or "://" in text or any(letter in text for letter in "*?["):
+        remedy = "write a file or a folder: /data/logs; what lies below a folder may be read. A URI stands at an event's source"
+        raise Mistake(f"{text!r} is not a path", remedy)
+    return text
+
+
 def _trainer(text: str) -> str:
     if not re.fullmatch(TRAINER, text):
         raise Mistake(
@@ -103,6 +110,12 @@ PROJECT = Record(
         "now": Key(
             shape=Text(what="a time", pattern=quantities.MOMENT, parse=quantities.moment, example="2019-12-01T00:00:00Z"),
             description="The clock of an old log. Live projects leave it out.",
+        ),
+        "paths": Key(
+            shape=ListOf(of=Text(what="a path", parse=_declared_path, pattern=r"[^~].*", example="/data/logs")),
+            example="[/data/logs]",
+            description="Files and folders outside of the project's folder that its sources may read, absolute or from the folder. "
+            "Links are followed to their end.",
         ),
         **{section: Key(shape=MapOf(of=shape, names=judge, pattern=NAME)) for section, (shape, judge) in SECTIONS.items()},
     },

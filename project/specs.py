@@ -242,6 +242,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     now: datetime | None = None  # the replay clock of an old log
+    paths: tuple[str, ...] = ()  # what sources may read outside of the project's folder
     entities: dict[str, Entity] = {}
     events: dict[str, Event] = {}
     objectives: dict[str, Objective] = {}

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from .fence import LARGEST_TEXT, Fence
 from .names import did_you_mean
 from .report import Report, child
 from .specs import Model
@@ -14,7 +15,9 @@ from .specs import Model
 _GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
 
 
-def check(folder: Path, models: Iterable[Model], report: Report) -> None:
+def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
+    """Report trainers that are not there, or that cannot be called as they are; the modules' files are parsed."""
+    folder = fence.folder
     parsed: dict[Path, ast.Module | None] = {}
     for model in models:
         key = f"{model.path}:trainer"
@@ -26,6 +29,9 @@ def check(folder: Path, models: Iterable[Model], report: Report) -> None:
                 did_you_mean(module, near, has="modules here are") if near else f"write {module.replace('.', '/')}.py beside project.yaml"
             )
             report.add(key, f"there is no module {module} beside project.yaml", remedy)
+            continue
+        if problem := fence.problem(file, file.relative_to(folder).as_posix()):
+            report.add(key, *problem)
             continue
         if module.split(".")[0] in sys.stdlib_module_names:
             report.add(key, f"{module} is the name of a module of Python itself", "rename the file: Python would find its own")
@@ -44,12 +50,14 @@ def _file(folder: Path, module: str) -> Path | None:
 def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
     shown = file.relative_to(folder).as_posix()
     try:
+        if file.stat().st_size > LARGEST_TEXT:
+            raise ValueError(f"it has more than {LARGEST_TEXT >> 20} MiB")
         return ast.parse(file.read_bytes(), filename=shown)
     except SyntaxError as error:
         report.add_file(
             shown, f"this is not Python: {error.msg}", "Python cannot read it, so nothing in it can train", line=error.lineno or 0
         )
-    except ValueError as error:  # a null byte
+    except (ValueError, RecursionError, MemoryError) as error:  # a null byte, or brackets without end
         report.add_file(shown, f"this is not Python: {error}")
     return None
 

@@ -23,6 +23,7 @@ from isthmus.events.emit import emit
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantined import quarantine
 from isthmus.events.read import open_source
+from isthmus.project.fence import fence
 from isthmus.events.validate import validate
 from isthmus.project.specs import Attribute, Event
 
@@ -186,7 +187,7 @@ def test_a_column_at_a_time_and_a_row_at_a_time_say_the_same(rows):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (chunk,) = open_source(Path(folder), THING, path, Path(folder) / "stage").chunks()
+        (chunk,) = open_source(fence(Path(folder)), THING, path, Path(folder) / "stage").chunks()
     checked = validate(THING, chunk, now=NOW)
     reasons = {bad.row: f"{bad.attribute} {bad.fault}" for bad in checked.bad}
     digests = iter(checked.good["payload_digest"].to_pylist())
@@ -346,6 +347,6 @@ def test_cut_at_every_late_reference_and_run_again_nothing_is_lost_and_nothing_d
 def test_a_large_file_is_read_in_bounded_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(arrow, "ROWS", 50)
     table = pa.Table.from_pylist([{**row, "event_timestamp": datetime.fromisoformat(row["event_timestamp"])} for row in WHOLE * 4])
-    sizes = [chunk.rows for chunk in open_source(tmp_path, IMPRESSION, table, tmp_path / "stage").chunks()]
+    sizes = [chunk.rows for chunk in open_source(fence(tmp_path), IMPRESSION, table, tmp_path / "stage").chunks()]
     assert max(sizes) <= 50
     assert sum(sizes) == 240

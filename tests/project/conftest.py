@@ -43,6 +43,5 @@ class Folder:
 @pytest.fixture
 def example(tmp_path):
     folder = tmp_path / "openbandit"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("data", ".isthmus", "__pycache__"))
-    (folder / "data").symlink_to(EXAMPLE / "data")
+    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".isthmus", "__pycache__"))
     return Folder(folder)
