@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,11 +9,13 @@ from pathlib import Path
 import msgspec
 
 from ..errors import Invalid, NotFound
+from ..project.git import run_git
 from ..project.specs import Attribute, Event, Place, ProjectSpec
 from .catalogue import rule
 from .readers import Versions, readers
 
-_UNTRACKED = {".parquet", ".csv"}  # data that a project names and git seldom has
+_TEXTS = {".yaml", ".sql", ".py"}  # what is read of a project to know what it said
+_DATA = {".parquet", ".csv"}  # of which it is enough that they are there; git seldom has them
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,67 +131,57 @@ def at_revision(folder: Path, ref: str) -> ProjectSpec:
 
     prefix = _git(folder, "rev-parse", "--show-prefix", or_else="is in no git repository").decode().strip()
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", or_else=f"has no revision {ref}")
-    listing = _git(folder, "ls-tree", "-r", "-z", commit.decode().strip(), ".", or_else=f"has nothing at {ref}")
     with tempfile.TemporaryDirectory(prefix="isthmus-revision-") as temporary:
         root = Path(temporary)
-        _write_files(folder, listing.decode().split("\0")[:-1], root)
+        _extract(folder, commit.decode().strip(), root, ref)
         if not (root / "project.yaml").is_file():
             raise NotFound(f"there was no {prefix}project.yaml at {ref}", remedy="name a later revision: isthmus events diff REF")
-        _link_untracked(folder, root)
+        _mark_untracked(folder, root)
         return load(root / "project.yaml").spec
 
 
-def _link_untracked(folder: Path, root: Path) -> None:
-    """Data files beside the project that git does not have: the old project may name them."""
-    others = _git(folder, "ls-files", "--others", "-z", "--", ".", or_else="cannot be listed").decode().split("\0")
+def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
+    """Write the texts of a commit below `root`, and an empty file for each file of data. Links are left out.
+
+    As git has them, not as `git archive` or a checkout writes them: a filter of the repository's configuration is a command.
+    """
+    listed = _git(folder, "ls-tree", "-r", "-z", commit, ".", or_else=f"has nothing at {ref}").split(b"\0")
+    blobs: dict[Path, str] = {}
+    for entry in filter(None, listed):
+        about, _, name = entry.partition(b"\t")
+        mode, _, blob = about.decode().split()
+        path = Path(name.decode("utf-8", "surrogateescape"))
+        if mode.startswith("100") and ".." not in path.parts and not path.is_absolute():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).touch()
+            if path.suffix in _TEXTS:
+                blobs[path] = blob
+    asked = "".join(f"{blob}\n" for blob in blobs.values()).encode()
+    answers = memoryview(_git(folder, "cat-file", "--batch", stdin=asked, or_else=f"has nothing at {ref}"))
+    for path in blobs:
+        head, _, _ = bytes(answers[:200]).partition(b"\n")
+        if head.endswith(b" missing"):  # of a partial clone: nothing is fetched
+            raise NotFound(f"{folder} lacks {path} at {ref}", remedy=f"git -C {folder} fetch --refetch, and run this again")
+        size = int(head.split()[-1])
+        (root / path).write_bytes(answers[len(head) + 1 : len(head) + 1 + size])
+        answers = answers[len(head) + 1 + size + 1 :]
+
+
+def _mark_untracked(folder: Path, root: Path) -> None:
+    """Let data files beside the project that git does not have be there, empty: the old project may name them."""
+    others = (
+        _git(folder, "ls-files", "--others", "-z", "--", ".", or_else="cannot be listed").decode("utf-8", "surrogateescape").split("\0")
+    )
     for name in others:
         path = root / name
-        if path.suffix.lower() in _UNTRACKED and not name.startswith(".isthmus/") and not path.exists():
+        if path.suffix.lower() in _DATA and not name.startswith(".isthmus/") and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to((folder / name).resolve())
+            path.touch()
 
 
-def _write_files(folder: Path, entries: list[str], root: Path) -> None:
-    """The files of a tree as git keeps them: no filter of the repository's settings runs over them, and no link is made.
-
-    `entries`: as `git ls-tree` lists them, `MODE TYPE ID<tab>PATH`.
-    """
-    files = {
-        path: about.split()[2]
-        for about, _, path in (entry.partition("\t") for entry in entries)
-        if about.startswith("100") and _is_below(path)
-    }
-    read = _git(folder, "cat-file", "--batch", or_else="cannot be read", stdin="".join(f"{blob}\n" for blob in files.values()))
-    place = 0
-    for path in files:
-        begin = read.index(b"\n", place) + 1
-        about = read[place:begin].split()  # ID TYPE SIZE, or ID missing
-        if len(about) != 3:
-            raise Invalid(f"{folder}: git has not the content of {path}", remedy="git fsck says what is missing; git fetch brings it")
-        size = int(about[2])
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(read[begin : begin + size])
-        place = begin + size + 1
-
-
-def _is_below(path: str) -> bool:
-    """Git itself writes no other paths; a repository that was made by hand can."""
-    return not path.startswith("/") and ".." not in path.split("/")
-
-
-# Settings of the repository that name programs which these commands would run.
-_SAFE = ("-c", "core.fsmonitor=false", "-c", "protocol.allow=never")
-
-
-def _git(folder: Path, *arguments: str, or_else: str, stdin: str = "") -> bytes:
+def _git(folder: Path, *arguments: str, or_else: str, stdin: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(
-            ["git", *_SAFE, "-C", str(folder), *arguments],
-            input=stdin.encode(),
-            capture_output=True,
-            check=False,
-            env={**os.environ, "GIT_NO_LAZY_FETCH": "1"},
-        )
+        done = run_git(folder, *arguments, stdin=stdin)
     except FileNotFoundError:
         raise Invalid("git is not installed", remedy="events diff compares with a git revision") from None
     if done.returncode:

@@ -61,13 +61,13 @@ def with_folders(root: yaml.Mapping, fence: Fence, report: Report, drafts: Mappi
         if here is None or (isinstance(here, yaml.Scalar) and here.value is None):
             here = yaml.Mapping(entries={}, lines={}, line=0)
         if paths and isinstance(here, yaml.Mapping):  # what is no mapping is reported as that
-            entries[section] = _with_files(here, section, paths, report, drafts, fence)
+            entries[section] = _with_files(here, section, paths, report, drafts=drafts, fence=fence)
             lines.setdefault(section, 1)
     return yaml.Mapping(entries=entries, lines=lines, line=root.line)
 
 
 def _with_files(
-    here: yaml.Mapping, section: str, paths: Iterable[Path], report: Report, drafts: Mapping[str, str], fence: Fence
+    here: yaml.Mapping, section: str, paths: Iterable[Path], report: Report, *, drafts: Mapping[str, str], fence: Fence
 ) -> yaml.Mapping:
     entries, lines = dict(here.entries), dict(here.lines)
     for path in paths:

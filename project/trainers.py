@@ -49,9 +49,10 @@ def _file(folder: Path, module: str) -> Path | None:
 
 def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
     shown = file.relative_to(folder).as_posix()
+    if file.stat().st_size > LARGEST_TEXT:
+        report.add_file(shown, f"it has more than {LARGEST_TEXT >> 20} MiB", "a module is read whole: take its data out")
+        return None
     try:
-        if file.stat().st_size > LARGEST_TEXT:
-            raise ValueError(f"it has more than {LARGEST_TEXT >> 20} MiB")
         return ast.parse(file.read_bytes(), filename=shown)
     except SyntaxError as error:
         report.add_file(

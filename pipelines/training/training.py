@@ -13,6 +13,7 @@ import msgspec
 
 from ... import logs
 from ...errors import Invalid, IsthmusError, NotFound
+from ...project.git import run_git
 from ...project.names import did_you_mean
 from ...project.overrides import overridden
 from ...project.specs import Model
@@ -280,10 +281,10 @@ def git(folder: Path, file: str = ".") -> Git | None:
 
     def ask(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False, timeout=10)
+            done = run_git(folder, *arguments, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
-        return done.stdout.strip() if done.returncode == 0 else None
+        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
 
     revision = ask("rev-parse", "--short=7", "HEAD")
     return Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file))) if revision else None

@@ -155,6 +155,26 @@ def test_a_revision_is_read_without_touching_the_working_tree(tmp_path):
         at_revision(folder, "--help")
 
 
+def test_nothing_that_a_repositorys_configuration_names_is_run(tmp_path):
+    folder, ran = tmp_path / "shop", tmp_path / "ran"
+    (folder / "data").mkdir(parents=True)
+    (folder / "project.yaml").write_text(PROJECT)
+    (folder / "data" / "items.csv").write_text("item_id\n1\n")
+    (folder / ".gitattributes").write_text("*.yaml filter=own\n")
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "one")
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\ntouch {ran}\ncat\n")
+    command.chmod(0o755)
+    for key in ("core.fsmonitor", "core.sshCommand", "filter.own.smudge", "filter.own.clean", "core.pager"):
+        git(folder, "config", key, command)
+    for hook in ("post-index-change", "post-checkout"):
+        (folder / ".git" / "hooks" / hook).symlink_to(command)
+    assert at_revision(folder, "main").events["search"].attributes[0].type == "string"
+    assert not ran.exists()
+
+
 def test_a_folder_without_git_says_so(tmp_path):
     with pytest.raises(Invalid, match="is in no git repository"):
         at_revision(tmp_path, "main")

@@ -23,8 +23,8 @@ from isthmus.events.emit import emit
 from isthmus.events.ingest import ingest
 from isthmus.events.quarantined import quarantine
 from isthmus.events.read import open_source
-from isthmus.project.fence import fence
 from isthmus.events.validate import validate
+from isthmus.project.fence import fence
 from isthmus.project.specs import Attribute, Event
 
 from ..sampled import EVERY, costly

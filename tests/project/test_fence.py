@@ -137,7 +137,7 @@ def test_sql_of_a_source_asks_no_server_and_loads_nothing(new):
             asked.append(self.path)
             self.send_error(404)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815  as the server looks it up
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
