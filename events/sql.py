@@ -34,7 +34,7 @@ _READS = re.compile(r"(?i)read_\w+|parquet_scan|glob|sniff_csv")
 def bounded(spill: Path, *, reads: Sequence[Path] = (), memory: str = "128MiB", threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB in memory that holds no more than `memory`; what does not fit waits in the folder `spill`.
 
-    It reads and writes files at or below the paths `reads` alone, loads no extension and keeps these settings, whatever SQL it is given.
+    It reads and writes files at or below the paths `reads` alone, and loads no extension, whatever SQL it is given.
 
     Raises:
         OSError: The system refuses, as a full disk does.
@@ -55,7 +55,6 @@ def bounded(spill: Path, *, reads: Sequence[Path] = (), memory: str = "128MiB", 
         connection.execute(f"SET allowed_paths = {fenced}")
         connection.execute("SET autoload_known_extensions = false")  # not at connect: TimeZone is icu's, which is built in
         connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
         try:
             yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
@@ -90,6 +89,7 @@ def _bound(sql: str, *, name: str, event: str, fence: Fence, spill: Path, to: Pa
     text = rooted(sql, fence, name=name, event=event)
     reads = (fence.folder, *fence.declared, *([to] if to else []))
     with bounded(spill, reads=reads, memory=MEMORY, threads=THREADS) as connection:
+        connection.execute("SET lock_configuration = true")
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:

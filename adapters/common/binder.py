@@ -57,7 +57,9 @@ def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
 def _database() -> duckdb.DuckDBPyConnection:
     import duckdb
 
-    return duckdb.connect(":memory:", config={"python_enable_replacements": "false", "autoinstall_known_extensions": "false"})
+    database = duckdb.connect(":memory:", config={"python_enable_replacements": "false", "autoinstall_known_extensions": "false"})
+    database.execute("SET enable_external_access = false")
+    return database
 
 
 _ONE_AT_A_TIME = Lock()

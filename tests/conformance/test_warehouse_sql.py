@@ -90,6 +90,13 @@ def test_a_query_is_one_select(warehouse, sql):
         warehouse.query(sql, {})
 
 
+@pytest.mark.parametrize("relation", ["read_text('{}')", "'{}'", "glob('{}')", "read_csv(['{}'])"])
+def test_a_query_reads_tables_and_no_file(warehouse, tmp_path, relation):
+    (tmp_path / "private.csv").write_text("n\n1\n")
+    with pytest.raises(Invalid):
+        warehouse.query(f"SELECT * FROM {relation.format(tmp_path / 'private.csv')}", {})
+
+
 def test_parameters_have_the_types_of_their_values(warehouse):
     warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
     sql = """SELECT event_id FROM clicks_raw WHERE item >= $low AND score < $high

@@ -4,6 +4,7 @@ import errno
 import subprocess
 import sys
 from datetime import UTC, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -164,7 +165,10 @@ def test_a_full_disk_is_said_plainly_and_nothing_is_changed(project, lines, monk
 def test_a_batch_that_finds_no_room_to_spill_meets_a_full_disk(tmp_path):
     small = "SET max_temp_directory_size = '1MiB'"  # it is the disk's room, unless it is set
     rows = "SELECT md5(CAST(i AS VARCHAR)) AS digest, i FROM range(1000000) AS t(i) ORDER BY digest"
-    with pytest.raises(OSError, match="No space left") as error, bounded(tmp_path / "spill", memory="32MiB", threads=1) as connection:
+    with (
+        pytest.raises(OSError, match="No space left") as error,
+        bounded(tmp_path / "spill", reads=(tmp_path,), memory="32MiB", threads=1) as connection,
+    ):
         connection.execute(f"{small}; COPY ({rows}) TO '{tmp_path / 'rows.parquet'}' (FORMAT parquet)")
     assert error.value.errno == errno.ENOSPC
 
@@ -184,6 +188,7 @@ def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_o
 
     with monkeypatch.context() as patch:
         patch.setattr("isthmus.events.ingest.settle", full)
+        patch.setattr("isthmus.events.ingest.bounded", lambda spill, reads: bounded(spill, reads=(*reads, Path("/dev/full"))))
         with pytest.raises(LimitExceeded, match="is full") as error:
             ingest(project)
     assert error.value.remedy == "free some space and run this again: it goes on where it was"

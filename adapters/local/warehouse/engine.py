@@ -141,6 +141,8 @@ class Engine:
                     "TimeZone": "UTC",
                 },
             )
+            base.execute(f"SET allowed_directories = ['{str(self._folder.resolve()).replace(chr(39), chr(39) * 2)}']")
+            base.execute("SET enable_external_access = false")  # views and queries are a project's own: they see the warehouse
             base.execute("CREATE SCHEMA spool")
             self._base, self._owner = base, os.getpid()
             self._registered = {}
