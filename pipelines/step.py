@@ -21,6 +21,7 @@ import msgspec
 
 from .. import pandas_later
 from ..errors import IsthmusError, Refused
+from ..project.modules import importable
 from ..runtime import open_blobs, open_target
 from ..storage import BlobStore
 from ..times import utc_milliseconds
@@ -149,6 +150,7 @@ class _Work:
         if step.function is not None:
             context = self._context(parameters, inputs, outputs)
             os.chdir(folder)
+            importable(str(folder))
             run_function(step.function, context, timeout=step.timeout)
             values: dict[str, Any] = dict(context.values)
         else:

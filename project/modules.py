@@ -1,4 +1,8 @@
-"""The modules beside project.yaml: trainers, predictors, functions of steps."""
+"""The modules beside project.yaml: trainers, predictors, functions of steps.
+
+They are importable where one of them is about to run, and not before: a project may be somebody else's, and its folder may hold a file by
+the name of any library. So our own processes are started with Python's -P, too, which leaves the current folder out.
+"""
 
 from __future__ import annotations
 

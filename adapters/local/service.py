@@ -66,7 +66,7 @@ def _unit(target: Target, endpoint: str) -> str:
     finally:
         connection.close()
     limits = arguments(target.profile.options, endpoint, max_bytes=hosting.rules_of(target, provider="this machine").max_bytes)
-    command = [sys.executable, "-m", "isthmus.adapters.local.service", "--home", str(folder), "--name", endpoint, *limits]
+    command = [sys.executable, "-P", "-m", "isthmus.adapters.local.service", "--home", str(folder), "--name", endpoint, *limits]
     return unit_of(f"Isthmus endpoint {endpoint} of {target.profile.project}", command, folder.parent)
 
 

@@ -54,7 +54,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
     def _run(self, endpoint: str) -> bytes:
-        command = [sys.executable, "-m", __spec__.name, msgspec.json.encode(self).decode(), endpoint]
+        command = [sys.executable, "-P", "-m", __spec__.name, msgspec.json.encode(self).decode(), endpoint]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_SECONDS)
         except subprocess.TimeoutExpired:

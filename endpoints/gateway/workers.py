@@ -71,7 +71,7 @@ class _Workers:
         )
         slot.began, slot.due = time.monotonic(), None
         slot.process = subprocess.Popen(
-            [sys.executable, "-m", _SERVER, msgspec.json.encode(worker).decode()],
+            [sys.executable, "-P", "-m", _SERVER, msgspec.json.encode(worker).decode()],
             stdin=subprocess.PIPE,  # its end tells a worker that nobody is left to end it
             pass_fds=[self._listening.fileno()],
             process_group=0,  # Ctrl-C is the supervisor's to pass on: a worker would take both for a second signal

@@ -2,6 +2,8 @@
 
 import http.server
 import os
+import subprocess
+import sys
 import threading
 
 import pyarrow as pa
@@ -9,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import isthmus as im
-from isthmus.tests.cli.running import create, edit, isthmus
+from isthmus.tests.cli.running import CHILD, create, edit, isthmus
 
 SECRET = "the secret of another folder"
 GOOD = """SELECT 'c' || n AS event_id, TIMESTAMPTZ '2019-11-30 10:00:00+00' AS event_timestamp, 'i' AS impression_id FROM {}"""
@@ -211,3 +213,16 @@ def test_a_log_that_a_project_was_proposed_from_is_declared(tmp_path, outside):
     (tmp_path / "proposed" / "project.yaml").write_text(text.replace(line, ""))
     outcome = isthmus(tmp_path / "proposed", "ingest", ok=False)
     assert line in outcome.err
+
+
+def test_verbs_that_look_import_nothing_of_the_folder(new, tmp_path):
+    """Files by the names of libraries that commands load late; in a process of its own, where nothing is loaded yet."""
+    ran = tmp_path / "ran"
+    for library in ("boto3", "duckdb", "google", "html", "numpy", "pandas", "pyarrow", "sqlglot", "sqlite3", "xml", "yaml"):
+        (new / f"{library}.py").write_text(f"open({str(ran)!r}, 'a').write('{library} ')\nraise ImportError\n")
+    for verb in (["validate"], ["plan"], ["status"], ["query", "SELECT 1 AS one"], ["events", "describe", "click"], ["runs", "list"]):
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", CHILD, *verb], cwd=new, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        assert not ran.exists(), f"{verb} ran {ran.read_text()}"
+        assert "ImportError" not in done.stderr

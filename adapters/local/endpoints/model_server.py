@@ -154,7 +154,16 @@ class ModelServer:
             listening.bind(("127.0.0.1", 0))
             listening.listen(1024)
             port: int = listening.getsockname()[1]
-            command = ["-m", "isthmus.endpoints.server", "--model", str(self._model), "--fd", str(listening.fileno()), "--with-parent"]
+            command = [
+                "-P",
+                "-m",
+                "isthmus.endpoints.server",
+                "--model",
+                str(self._model),
+                "--fd",
+                str(listening.fileno()),
+                "--with-parent",
+            ]
             command += ["--digest", digest] if (digest := registered_digest(self._model)) else []
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, stdin=self._life, stdout=log, stderr=log, pass_fds=[listening.fileno()]

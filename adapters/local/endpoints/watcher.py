@@ -57,7 +57,7 @@ def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tup
         descriptors = (*keep, its_up, its_down)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
-        command = [sys.executable, "-m", MODULE, *arguments, "--fds", ",".join(map(str, descriptors))]
+        command = [sys.executable, "-P", "-m", MODULE, *arguments, "--fds", ",".join(map(str, descriptors))]
         try:
             os.execv(sys.executable, [*command, *(["--again"] if again else [])])  # noqa: S606  no shell is wanted
         finally:

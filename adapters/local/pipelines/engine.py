@@ -86,7 +86,7 @@ class LocalPipelineEngine:
         with (place / "runner.log").open("ab") as log:
             self._runners.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "isthmus.adapters.local.pipelines.runner", str(self._home), run.run_id],
+                    [sys.executable, "-P", "-m", "isthmus.adapters.local.pipelines.runner", str(self._home), run.run_id],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -116,7 +116,7 @@ class Runner:
         table.begin_step(self.db, self.run.run_id, spec.name, f"{self.place}/{spec.name}/log.txt")
         self.phases[spec.name] = "running"
         process = subprocess.Popen(
-            [sys.executable, "-m", "isthmus.pipelines.step", "--run", self.run.run_uri, "--step", spec.name],
+            [sys.executable, "-P", "-m", "isthmus.pipelines.step", "--run", self.run.run_uri, "--step", spec.name],
             stdin=subprocess.PIPE,  # never written: it closes when this process ends, however it ends
             stdout=subprocess.DEVNULL,  # what it says is in its log
             env=os.environ | {VARIABLE: "1"},
