@@ -42,6 +42,7 @@ def run(
     from ..endpoints.gateway import workers as many
     from ..endpoints.gateway.service import served_endpoints
     from ..endpoints.listening import listener, url
+    from ..endpoints.peers import allowed_users
 
     settings = gateway_server.Settings(
         project=console.path,
@@ -54,7 +55,7 @@ def run(
         durable=durable,
     )
     try:
-        door(listen=host, allow_hosts=allow_hosts, token=os.environ.get(TOKEN))
+        door(listen=host, allow_hosts=allow_hosts, token=os.environ.get(TOKEN), users=allowed_users())
     except ValueError as error:
         raise Invalid(str(error)) from None
     with console.open() as project:

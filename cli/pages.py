@@ -24,7 +24,7 @@ def ui(console: Console, *, host: str, port: int, allow_hosts: tuple[str, ...], 
 
     to = server.access(host=host, allow_hosts=allow_hosts, token=os.environ.get(TOKEN), proxy=proxy, write=write)
     with console.open() as project, listener(host, port) as listening:
-        where = url(host, listening)
+        where = server.with_token(url(host, listening), to)
         mode = "changes allowed" if write else "read only: --write allows changes"
         console.result({"url": where, "write": write}, f"pages of {project.spec.name} on {where}   {mode}   Ctrl-C stops it")
         server.serve(project, Path(console.path), to, listening, same=console.same)

@@ -18,7 +18,7 @@ from typing import Any
 
 import httptools
 
-from . import connections
+from . import connections, peers
 from .connections import Connections, Request
 from .door import Refusal
 from .repeated import Head, head_of
@@ -53,6 +53,8 @@ class Connection(asyncio.Protocol):
         self._discarded = 0
         self._head: Head | None = None  # of the last request: one like it comes in, too, unparsed
         self._first = b""  # what came with the first byte of the request that is being read
+        self._asked = False  # whose the connection is
+        self._strange: Refusal | None = None
         self.descriptor = -1
         self._direct = False  # nothing stands before the answer that is under way, so it may be written past the transport
 
@@ -200,6 +202,13 @@ class Connection(asyncio.Protocol):
         else:
             self.end()
 
+    def _stranger(self) -> Refusal | None:
+        """Return why the user at the other end may not come. The kernel is asked once: a connection stays whose it is."""
+        if not self._asked and self.transport is not None:
+            peer, local = (self.transport.get_extra_info(name) for name in ("peername", "sockname"))
+            self._asked, self._strange = True, peers.stranger(self.server.users, peer, local)
+        return self._strange
+
     # httptools' callbacks
     def on_message_begin(self) -> None:
         if self._deaf:
@@ -239,7 +248,7 @@ class Connection(asyncio.Protocol):
         self.deadline = self.server.loop.time() + BODY_WITHIN
         self.server.idle.pop(self, None)
         request.method, request.path = self.parser.get_method(), request.url.partition(b"?")[0]
-        request.refused = self.server.refusal(request.method, request.path, request.headers)
+        request.refused = self.server.refusal(request.method, request.path, request.headers, self._stranger)
         if request.head > MOST_HEADERS:
             self._refuse_headers()
         elif self.parser.should_upgrade():  # httptools takes a body for another protocol

@@ -100,21 +100,24 @@ class Request:
 class Connections:
     """All connections of a server, and what they share. `handle` answers a request, now or later, in the loop's thread.
 
-    `refusal` judges method, path and headers before the body is read, the same at any time. `headers`: those that somebody reads, in
-    lower case; a request that has one of them twice is refused. `most`: connections; `most_body`: bytes of one request.
+    `refusal` judges method, path, headers and the connection's user before the body is read, the same at any time. `users`: of this
+    machine who may come, as a door has them. `headers`: those that somebody reads, in lower case; a request that has one of them twice
+    is refused. `most`: connections; `most_body`: bytes of one request.
     """
 
     def __init__(
         self,
         handle: Callable[[Request], None],
         *,
-        refusal: Callable[[bytes, bytes, Mapping[bytes, bytes]], Refusal | None],
+        refusal: Callable[[bytes, bytes, Mapping[bytes, bytes], Callable[[], Refusal | None]], Refusal | None],
+        users: frozenset[int] | None,
         headers: frozenset[bytes],
         most: int,
         most_body: int,
     ) -> None:
         self.handle = handle
         self.refusal = refusal
+        self.users = users
         self.headers = headers
         self.most = most
         self.most_body = most_body

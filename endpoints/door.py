@@ -1,14 +1,15 @@
 """Who may come in: programs, not web pages. One function for all that speaks HTTP here, with two settings. Pure.
 
 `ours`: the gateway, the router, a page. A Host that is loopback, the address that it listens on, or named with `--allow-host`; bodies of a
-type that no page can send to another site without asking first; beyond loopback a token.
+type that no page can send to another site without asking first; a token, which beyond loopback there must be, or where there is none a
+user of this machine who may come (peers.py).
 A provider's wire (the model server in a container): any Host, the provider's content types, no token of ours; nothing with an Origin.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
 
 import msgspec
@@ -32,13 +33,32 @@ class Door(msgspec.Struct, frozen=True):
     hosts: frozenset[bytes] = _LOOPBACK  # lower case, without a port
     bodies: frozenset[bytes] = JSON_ONLY  # content types; what a page may send anywhere without a preflight must not be among them
     token: bytes | None = None
+    users: frozenset[int] | None = None  # of this machine who may come beside the server's own and root; None: it is not asked whose
 
 
 PROVIDERS = Door(ours=False)
 
 
-def door(*, listen: str, allow_hosts: Iterable[str] = (), token: str | None = None, bodies: frozenset[bytes] = JSON_ONLY) -> Door:
-    """Of a server of ours on the address `listen`. ValueError: it listens beyond loopback without a token; what is no host's name."""
+def door(
+    *,
+    listen: str,
+    allow_hosts: Iterable[str] = (),
+    token: str | None = None,
+    users: frozenset[int] | None = frozenset(),
+    bodies: frozenset[bytes] = JSON_ONLY,
+) -> Door:
+    """Return the door of a server of ours on the address `listen`.
+
+    Args:
+        listen: The address.
+        allow_hosts: More names under which it may be asked.
+        token: What callers must send. Whoever has it comes in, whatever user of this machine it is.
+        users: As peers.allowed_users returns them.
+        bodies: Content types.
+
+    Raises:
+        ValueError: It listens beyond loopback without a token; what is no host's name.
+    """
     token = token.strip() if token else None  # a secret's file ends with a newline, which no header can send
     if not is_loopback(listen) and not token:
         raise ValueError(
@@ -46,7 +66,7 @@ def door(*, listen: str, allow_hosts: Iterable[str] = (), token: str | None = No
         )
     names = {_name(host.strip().lower()) for host in allow_hosts if host.strip()}
     names |= set() if listen in ("0.0.0.0", "::", "") else {_host_literal(listen)}  # noqa: S104  compared, not bound
-    return Door(hosts=_LOOPBACK | names, token=token.encode() if token else None, bodies=bodies)
+    return Door(hosts=_LOOPBACK | names, token=token.encode() if token else None, users=None if token else users, bodies=bodies)
 
 
 def is_loopback(host: str) -> bool:
@@ -58,19 +78,30 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def refusal(at: Door, method: bytes, path: bytes, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """None: come in. `headers` by name in lower case; `path` without the query."""
+def refusal(
+    at: Door, method: bytes, path: bytes, headers: Mapping[bytes, bytes], stranger: Callable[[], Refusal | None] = lambda: None
+) -> Refusal | None:
+    """Return why a request is refused; None: come in.
+
+    Args:
+        at: The door.
+        method: GET, POST ...
+        path: Without the query.
+        headers: By name in lower case.
+        stranger: Why the connection's user may not come, as peers.stranger says. It is asked where nothing else has refused it.
+    """
     if not at.ours:
         if b"origin" in headers or _of_another_site(headers):
             return Refusal(403, "Forbidden", "this endpoint answers programs, not web pages")
-        return None
+        return stranger()
     host = headers.get(b"host", b"").lower()
     origin = headers.get(b"origin")
     if (origin is not None and origin.partition(b"://")[2].lower() != host) or _of_another_site(headers):
         return Refusal(403, "Forbidden", "a web page of another site may not ask this server")
     if method == b"GET" and path in OPEN_PATHS:
         return None
-    return _unknown_host(at, host) or _without_token(at, headers) or (_wrong_body(at, headers) if method in _BODIES else None)
+    refused = _unknown_host(at, host) or _without_token(at, headers) or stranger()
+    return refused or (_wrong_body(at, headers) if method in _BODIES else None)
 
 
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:

@@ -51,6 +51,7 @@ def config(application: Any, *, lifespan: Literal["on", "off"]) -> uvicorn.Confi
         log_level="error",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who asks is what the kernel says, not what a header does
         date_header=False,
         backlog=_BACKLOG,
         timeout_keep_alive=_IDLE,

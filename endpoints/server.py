@@ -25,7 +25,7 @@ from pathlib import Path
 from .. import logs
 from ..errors import IsthmusError
 from ..pipelines.models.predictor import LoadedModel, load
-from . import door, wire
+from . import door, peers, wire
 from .connection import Connection
 from .connections import Connections, Request
 from .predicting import Predictions
@@ -42,10 +42,18 @@ class ModelServer:
     """The loop's side runs in a thread of its own, from `start` to the end of `run`, which predicts in the caller's."""
 
     def __init__(
-        self, model: LoadedModel, listening: socket.socket, *, environ: Mapping[str, str] = os.environ, timeout: float | None = None
+        self,
+        model: LoadedModel,
+        listening: socket.socket,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        timeout: float | None = None,
+        users: frozenset[int] | None = None,
     ) -> None:
+        """`users`: of this machine who may ask, as peers.allowed_users returns them; None, as in a container: everybody."""
         self._model = model
         self._listening = listening
+        self._users = users
         self._timeout = timeout
         self._health = {b"/ping", environ.get("AIP_HEALTH_ROUTE", "").encode()} - {b""}
         self._predict = {b"/invocations", environ.get("AIP_PREDICT_ROUTE", "").encode()} - {b""}
@@ -98,7 +106,9 @@ class ModelServer:
         self._predictions = Predictions(self._model, extra=self._extra, timeout=self._timeout, hung=self._hang)
         most = min(MOST_CONNECTIONS, max(8, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
         refusal = partial(door.refusal, door.PROVIDERS)
-        self._connections = Connections(self._handle, refusal=refusal, headers=HEADERS, most=most, most_body=wire.MAX_BYTES)
+        self._connections = Connections(
+            self._handle, refusal=refusal, users=self._users, headers=HEADERS, most=most, most_body=wire.MAX_BYTES
+        )
         self._end = asyncio.Event()
         loop.add_reader(self._woken, self._end.set)
         self._server = await loop.create_server(lambda: Connection(self._connections), sock=self._listening)
@@ -187,7 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: cannot listen on {host}, port {options.port}: {error.strerror}", file=sys.stderr, flush=True)
         return 1
-    server = ModelServer(model, listening, timeout=options.predict_timeout)
+    alone = not in_container and door.is_loopback(listening.getsockname()[0])  # no provider's front asks it, but this machine
+    users = peers.allowed_users() if alone else None
+    server = ModelServer(model, listening, timeout=options.predict_timeout, users=users)
     server.stop_at_signals()
     server.start()
     return 0 if server.run() else 1

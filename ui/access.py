@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 import msgspec
@@ -34,21 +34,31 @@ _LONGEST = 200  # characters of a name
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """`proxy`: the header, in lower case, in which a proxy names who asks. `secret`: of this process, for the tokens of its forms."""
+    """`proxy`: the header, in lower case, in which a proxy names who asks. `secret`: of this process, for the tokens of its forms.
+
+    `drawn`: the door's token is this process's own, which the address has that it prints: whoever has it is the user of this machine.
+    """
 
     door: Door
     write: bool = False
     proxy: bytes | None = None
+    drawn: bool = False
     secret: bytes = msgspec.field(default_factory=lambda: secrets.token_bytes(32))
 
 
-def access_refusal(access: Access, method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """None: come in. `headers`: names in lower case, as ASGI has them."""
+def access_refusal(
+    access: Access,
+    method: str,
+    path: str,
+    headers: list[tuple[bytes, bytes]],
+    stranger: Callable[[], Refusal | None] = lambda: None,
+) -> Refusal | None:
+    """Return why a request is refused; None: come in. `headers`: names in lower case, as ASGI has them. `stranger`: as for the door."""
     also = (access.proxy,) if access.proxy else ()
     by_name = _with_password(dict(headers))
     if comes_from_elsewhere(method, by_name):
         by_name.pop(b"sec-fetch-site")
-    answer = ambiguous(headers, also) or refusal(access.door, method.encode(), path.encode(), by_name)
+    answer = ambiguous(headers, also) or refusal(access.door, method.encode(), path.encode(), by_name, stranger)
     if answer is not None:
         return answer
     if path.encode() in OPEN_PATHS:  # the door asks nothing of these
@@ -93,7 +103,7 @@ def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
     """For the history: the name that the proxy vouches for. None: the user of this machine, who alone reaches it."""
     if access.proxy is not None:
         return _name(headers.get(access.proxy, b""))
-    return _HELD if access.door.token is not None else None
+    return _HELD if access.door.token is not None and not access.drawn else None
 
 
 def _name(value: bytes) -> str:

@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from ..endpoints.door import Refusal
+from ..endpoints.gateway.asgi_limits import STRANGER
 from ..errors import Invalid, IsthmusError
 from ..experiments import runs
 from ..experiments.simulation.clock import is_simulated
@@ -67,7 +68,8 @@ class Application:
             await send({"type": "websocket.close"})
             return
         answer: Any = self._inner
-        if (refused := access.access_refusal(self._access, scope["method"], scope["path"], scope["headers"])) is not None:
+        stranger = partial(_stranger, self._access.door.users, scope)
+        if (refused := access.access_refusal(self._access, scope["method"], scope["path"], scope["headers"], stranger)) is not None:
             answer = self._refusal(scope["path"], refused)
         elif access.comes_from_elsewhere(scope["method"], dict(scope["headers"])):
             answer = self._error_page(scope["path"], 200, failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")))
@@ -160,6 +162,12 @@ class Application:
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = f"{request.url.path} takes no {request.method}" if status == 405 else f"there is no page {request.url.path}"
         return self._refusal(request.url.path, Refusal(status, "NotFound" if status == 404 else "MethodNotAllowed", words))
+
+
+def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
+    """Return why the connection's user may not come, as the server says that has it. A test's client has none."""
+    ask = scope.get("extensions", {}).get(STRANGER)
+    return ask(users) if ask is not None else None
 
 
 async def _home(_request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from ..endpoints.door import Door, door, is_loopback
 from ..endpoints.listening import Server
 from ..endpoints.listening import config as listening_config
+from ..endpoints.peers import allowed_users, kernel_tells
 from ..errors import Invalid
 from ..experiments.simulation.clock import on_simulated_clock
 from ..runtime import Project, reopen
@@ -19,22 +21,34 @@ from .application import Application
 
 
 def access(*, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool) -> Access:
-    """Invalid: beyond loopback without a token and without a proxy that says who asks; what is no host's name or no header's."""
+    """Return who may come to the pages. Where the system does not say whose a connection is, a token is drawn.
+
+    Raises:
+        Invalid: Beyond loopback without a token and without a proxy that says who asks; what is no host's, header's or user's name.
+    """
     if proxy is not None and not (proxy.isascii() and proxy.replace("-", "").isalnum()):
         raise Invalid(f"{proxy!r} is no name of a header", remedy="--behind-proxy X-Forwarded-User")
+    drawn = not token and proxy is None and is_loopback(host) and not kernel_tells()
+    token = secrets.token_urlsafe(24) if drawn else token
     try:
         at = _door(host, allow_hosts, token, behind=proxy is not None)
     except ValueError as error:
         raise Invalid(str(error), remedy="or let a proxy say who asks: --behind-proxy HEADER") from None
-    return Access(door=at, write=write, proxy=proxy.lower().encode() if proxy else None)
+    return Access(door=at, write=write, proxy=proxy.lower().encode() if proxy else None, drawn=drawn)
 
 
 def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
-    bodies = frozenset({FORM})
+    bodies, users = frozenset({FORM}), allowed_users()
     if behind and not token and not is_loopback(host):  # whom the proxy lets in; nobody else may reach this address
         named = () if host in ("0.0.0.0", "::") else (host,)  # noqa: S104  compared, not bound
-        return door(listen="127.0.0.1", allow_hosts=(*allow_hosts, *named), bodies=bodies)
-    return door(listen=host, allow_hosts=allow_hosts, token=token, bodies=bodies)
+        return door(listen="127.0.0.1", allow_hosts=(*allow_hosts, *named), users=users, bodies=bodies)
+    return door(listen=host, allow_hosts=allow_hosts, token=token, users=users, bodies=bodies)
+
+
+def with_token(where: str, to: Access) -> str:
+    """Return the pages' address with the token that was drawn, as a password, which a browser sends along."""
+    token = (to.door.token or b"").decode()
+    return where.replace("://", f"://isthmus:{token}@", 1) if to.drawn else where
 
 
 def reread(path: Path, target: Target) -> Project:

@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from ... import logs
+from ...endpoints.peers import allowed_users
 from ...endpoints.revision import identity, revision_of_variants
 from ...formats import decode
 from .endpoints import log_files, supervision
@@ -79,6 +80,7 @@ class Supervisor:
             control=self.control,
             log=self.log.write,
             connections=_connections(),
+            users=allowed_users(),
         )
         self.connection = database(home)
         self.row: EndpointRow | None = None

@@ -8,13 +8,16 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar, final
 
 import msgspec
 
-from ..door import OPEN_PATHS, TOKEN, Door, ambiguous, is_loopback, refusal
+from ..door import OPEN_PATHS, TOKEN, Door, Refusal, ambiguous, is_loopback, refusal
+from ..peers import stranger_of
 from . import ofrep
 from .answers import Answer, failure
+from .asgi_limits import STRANGER
 from .calls import Calls
 from .service import Service
 
@@ -187,7 +190,9 @@ class Application:
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
         path = scope["path"].encode()
-        refused = ambiguous(scope["headers"]) or refusal(self._door, scope["method"].encode(), path, headers)
+        refused = ambiguous(scope["headers"]) or refusal(
+            self._door, scope["method"].encode(), path, headers, partial(self._stranger, scope)
+        )
         if refused is not None:
             return failure(refused.status, refused.message)
         if not (self._listening or self._door.token or path in OPEN_PATHS or _at_loopback(scope)):
@@ -196,6 +201,13 @@ class Application:
         if method is None:
             return failure(404, "there is " + ", ".join(f"{method} {path}" for path, method in _METHODS.items()))
         return failure(405, f"it takes {method}") if scope["method"] != method else None
+
+    def _stranger(self, scope: Scope) -> Refusal | None:
+        """Return why the connection's user may not come. Another server than ours keeps nothing for a connection: each request asks."""
+        if STRANGER in scope.get("extensions", {}):
+            refused: Refusal | None = scope["extensions"][STRANGER](self._door.users)
+            return refused
+        return None if self._listening else stranger_of(self._door.users, scope)
 
     async def _post(self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str) -> Answer:
         parts: list[bytes] = []

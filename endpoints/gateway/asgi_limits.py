@@ -14,6 +14,10 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .. import peers
+from ..door import Refusal
+
+STRANGER = "isthmus.stranger"  # in a scope's extensions: what says why the connection's user may not come
 _RESERVED = 64  # descriptors that are not connections of callers: files, sockets to the endpoint, those just accepted
 
 
@@ -53,6 +57,7 @@ class Bounded(HttpToolsProtocol):
         self._refused: _Refused | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        self._strangers: dict[frozenset[int] | None, Refusal | None] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         if len(self.connections) >= self.limits.connections and not self._make_room():
@@ -98,6 +103,8 @@ class Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head = 0
+        extensions: Any = {STRANGER: self._stranger}
+        self.scope["extensions"] = extensions
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -131,6 +138,13 @@ class Bounded(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._wait()
+
+    def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
+        """Return why the user at the other end may not come. The kernel is asked once: a connection stays whose it is."""
+        if users not in self._strangers:
+            peer, local = (self.transport.get_extra_info(name) for name in ("peername", "sockname"))
+            self._strangers[users] = peers.stranger(users, peer, local)
+        return self._strangers[users]
 
     def _wait(self) -> None:
         if not (self.transport.is_closing() or self._in_body or self._under_way()):

@@ -21,6 +21,7 @@ from ...runtime import Project
 from ..door import TOKEN, door
 from ..listening import Server
 from ..listening import config as listening_config
+from ..peers import allowed_users
 from .application import Application
 from .sample import Sampler
 from .service import Service
@@ -72,7 +73,7 @@ def _service(project: Project, settings: Settings, folder: Path, slot: int) -> S
 
 def _run(make: Callable[[], Service], settings: Settings, listening: socket.socket, *, warm_first: bool = False) -> bool:
     """Whether something hangs that Python would wait for at its end, though all that was answered is delivered."""
-    at = door(listen=settings.host, allow_hosts=settings.allow_hosts, token=os.environ.get(TOKEN))
+    at = door(listen=settings.host, allow_hosts=settings.allow_hosts, token=os.environ.get(TOKEN), users=allowed_users())
     application = Application(make, at)
     config = listening_config(application, lifespan="on")
     server = Server(config, ending=_ENDING, cut=_CUT)

@@ -45,6 +45,7 @@ class Router:
         control: Control,
         log: Callable[[str, int, float], None],
         connections: int = CONNECTIONS,
+        users: frozenset[int] | None = frozenset(),
         rng: Random | None = None,
     ) -> None:
         self.instance, self.key = instance.encode(), key.encode()
@@ -52,7 +53,7 @@ class Router:
         self.log = log
         self.balancers: dict[str, Balancer] = {}
         self._most, self._most_body = connections, max_bytes
-        self._door = door(listen="127.0.0.1", bodies=BODIES)
+        self._door = door(listen="127.0.0.1", users=users, bodies=BODIES)
         self._rng = rng or Random()  # noqa: S311  a traffic split is no secret
         self._bounds: list[tuple[int, str]] = []
 
@@ -75,14 +76,16 @@ class Router:
     @cached_property
     def connections(self) -> Connections:
         """In the loop that runs when it is first asked for."""
-        return Connections(self.answer, refusal=self.refusal, headers=HEADERS, most=self._most, most_body=self._most_body)
+        return Connections(
+            self.answer, refusal=self.refusal, users=self._door.users, headers=HEADERS, most=self._most, most_body=self._most_body
+        )
 
     def protocol(self) -> Connection:
         return Connection(self.connections)
 
-    def refusal(self, method: bytes, path: bytes, headers: Mapping[bytes, bytes]) -> Refusal | None:
-        """The control routes have no body, and a key of their own."""
-        return refusal(self._door, b"GET" if path.startswith(CONTROL) else method, path, headers)
+    def refusal(self, method: bytes, path: bytes, headers: Mapping[bytes, bytes], stranger: Callable[[], Refusal | None]) -> Refusal | None:
+        """Return why a request is refused. The control routes have no body, and a key of their own."""
+        return refusal(self._door, b"GET" if path.startswith(CONTROL) else method, path, headers, stranger)
 
     def answer(self, request: Request) -> None:
         """At once or later."""
