@@ -11,11 +11,19 @@ from .command import command
 from .console import Console
 
 
-@command(help="Show experiments, endpoints, models, bias and events in a browser, until Ctrl-C. Read-only without --write.")
+@command(
+    help="Show experiments, endpoints, models, bias and events in a browser, until Ctrl-C. Read-only without --write. Of this machine "
+    "your own user and those whom ISTHMUS_ALLOW_USER names are let in, or whoever has ISTHMUS_TOKEN."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen. Beyond this machine only with ISTHMUS_TOKEN.")
 @click.option("--port", default=8790, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A name that browsers use for it. Repeatable.")
-@click.option("--behind-proxy", "proxy", metavar="HEADER", help="The header in which a proxy says who asks. Let nobody else reach it.")
+@click.option(
+    "--behind-proxy",
+    "proxy",
+    metavar="HEADER",
+    help="The header in which a proxy says who asks. Let nobody else reach it; ISTHMUS_ALLOW_USER names the proxy's user on this machine.",
+)
 @click.option("--write", is_flag=True, help="Allow changes: start, ramp and stop of experiments, looks at results, new files.")
 def ui(console: Console, *, host: str, port: int, allow_hosts: tuple[str, ...], proxy: str | None, write: bool) -> None:
     from ..endpoints.door import TOKEN

@@ -51,8 +51,8 @@ def _main(user):
     tries = json.load(sys.stdin)
     if any(isinstance(port, str) for port, *_ in tries):
         import grpc  # noqa: F401  while the files of this interpreter can be read
-    import http.client  # noqa: F401
     import encodings.idna  # noqa: F401  which sockets import late
+    import http.client  # noqa: F401
 
     if user:
         os.setgroups([])

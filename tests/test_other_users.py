@@ -82,7 +82,7 @@ def test_another_user_is_refused_by_each_server_of_a_project_and_told_why(local)
         assert status == 403, (server, *rest, text)
         assert f"ISTHMUS_ALLOW_USER={USER}" in text, (server, text)
         assert "mini" not in text, "nothing of the project is told"
-    for (server, *rest), (status, text, _) in zip(TRIES, asked(tries, user=0), strict=True):
+    for (server, *_), (status, text, _) in zip(TRIES, asked(tries, user=0), strict=True):
         assert "ISTHMUS_ALLOW_USER" not in text, (server, status, text)
 
 

@@ -54,7 +54,7 @@ class Application:
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()  # of changes that are under way, or wait for it
         self._turning = Lock()
         routes = [
-            Route("/", _home),
+            Route("/", self._home),
             Route("/style.css", partial(_text, SHEET, "text/css")),
             Route("/page.js", partial(_text, SCRIPT, "text/javascript")),
             *(Route(action.path, self._post(action), methods=["POST"]) for action in ACTIONS),
@@ -74,6 +74,11 @@ class Application:
         elif access.comes_from_elsewhere(scope["method"], dict(scope["headers"])):
             answer = self._error_page(scope["path"], 200, failures.at_the_door(scope["path"], scope["query_string"].decode("latin-1")))
         await answer(scope, receive, partial(_send_guarded, send))
+
+    async def _home(self, request: Request) -> Response:
+        """Lead to the first page. The address with a password in it is left: a page whose own address has one may fetch nothing."""
+        where = f"http://{request.headers['host']}{HOME}" if self._access.drawn else HOME
+        return RedirectResponse(where, status_code=307)
 
     def _get(self, page: Page, ending: str) -> Handler:
         async def answer(request: Request) -> Response:
@@ -168,10 +173,6 @@ def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
     """Return why the connection's user may not come, as the server says that has it. A test's client has none."""
     ask = scope.get("extensions", {}).get(STRANGER)
     return ask(users) if ask is not None else None
-
-
-async def _home(_request: Request) -> Response:
-    return RedirectResponse(HOME, status_code=307)
 
 
 async def _text(text: str, kind: str, _request: Request) -> Response:

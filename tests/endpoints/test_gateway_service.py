@@ -17,6 +17,7 @@ from isthmus.endpoints.gateway.application import MAX_BYTES, Application
 from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
 from isthmus.endpoints.gateway.service import served_endpoints as served_names
+from isthmus.endpoints.peers import kernel_tells
 from isthmus.errors import Invalid
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.endpoints import mini
@@ -40,7 +41,7 @@ class Caller:
         self.application = application
         self.loop = asyncio.new_event_loop()
 
-    def ask(self, method, path, body=b"", headers=JSON, server=("127.0.0.1", 8800)):
+    def ask(self, method, path, body=b"", headers=JSON, server=("127.0.0.1", 8800), client=None):
         sent = []
         scope = {
             "type": "http",
@@ -48,6 +49,7 @@ class Caller:
             "path": path,
             "query_string": b"",
             "server": server,
+            "client": client,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()] if isinstance(headers, dict) else headers,
         }
         parts = [body[at : at + 65_536] for at in range(0, len(body), 65_536)] or [b""]
@@ -253,8 +255,15 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
 
 def test_any_asgi_server_may_run_it_and_no_stranger_reaches_it_without_a_token(folder):
     caller = Caller(of_environment({"ISTHMUS_PROJECT": str(folder), "ISTHMUS_ALLOW_HOST": "ranker.example, other"}))
-    assert caller.rank(mini.REQUEST)[0] == 200
-    assert caller.rank(mini.REQUEST, headers=JSON | {"host": "ranker.example"})[0] == 200
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        ends = {"server": server.getsockname(), "client": client.getsockname()}
+        assert caller.rank(mini.REQUEST, **ends)[0] == 200
+        assert caller.rank(mini.REQUEST, headers=JSON | {"host": "ranker.example"}, **ends)[0] == 200
+        if kernel_tells():
+            for hidden in (None, ("198.51.100.7", 0)):  # a server that reads it from a header, or tells none
+                status, answer = caller.rank(mini.REQUEST, **ends | {"client": hidden})
+                assert (status, "ISTHMUS_ALLOW_USER=*" in answer["error"]) == (403, True)
+    assert caller.rank(mini.REQUEST, server=("/run/gateway.sock", None))[0] == 200, "whom the socket's file lets in"
     status, answer = caller.rank(mini.REQUEST, server=("10.0.0.7", 80))
     assert status == 403
     assert "set ISTHMUS_TOKEN" in answer["error"]
