@@ -15,8 +15,6 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Protocol
 
 import msgspec
-from waitress.channel import ClientDisconnected, HTTPChannel
-from waitress.server import create_server
 
 from . import keys
 from .clock import MODES, Clock, Mode
@@ -26,14 +24,12 @@ from .frozen import Changed
 from .home import Home, NotUsable
 from .run import Ready, environment_of, read_ready
 from .state import Stack, State
-from .wsgi import Cut
+from .wsgi_server import Channel, WsgiServer
 
 HOST = "127.0.0.1"
-_THREADS = 32
 _ANSWERS = 2.0  # seconds that requests get to end, once the stack does
 _ALIVE = 5.0  # seconds between two signs of life
 _UNITS = {"MB": 10**6, "GB": 10**9}
-_BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
 
 
 class Front(Protocol):
@@ -139,7 +135,7 @@ def serve(
     *,
     server: Callable[[Any, int], Server] | None = None,
     listening: Callable[[], None] = lambda: None,
-    channel: type[Any] = HTTPChannel,
+    channel: type[Channel] = Channel,
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Serve until SIGTERM or SIGINT, or until `options` says. The exit code: 1, with the reason on stderr, when it cannot begin.
@@ -172,7 +168,7 @@ def serve(
         )
         application = front(stack)
         try:
-            listener = server(application, options.port) if server else _Waitress(application, options.port, channel)
+            listener = server(application, options.port) if server else WsgiServer(application, HOST, options.port, channel)
         except OSError as error:
             words = f"the {cloud.upper()} stack cannot listen on port {options.port}: {error.strerror or error}"
             sys.stderr.write(f"error  {words}\n")
@@ -245,31 +241,6 @@ def _end_of(options: Options, server: Server) -> int:
     return ended
 
 
-class _Waitress:
-    """A WSGI front's server."""
-
-    def __init__(self, front: Any, port: int, channel: type[Any]) -> None:
-        self._server: Any = create_server(
-            _cutting(front),
-            host=HOST,
-            port=port,
-            threads=_THREADS,
-            max_request_body_size=_BODY,
-            connection_limit=1000,
-            ident="isthmus",
-            clear_untrusted_proxy_headers=True,
-            asyncore_use_poll=True,
-        )
-        self._server.channel_class = channel
-        self.port: int = self._server.effective_port
-
-    def run(self) -> None:
-        self._server.run()
-
-    def close(self, seconds: float) -> None:
-        self._server.task_dispatcher.shutdown(timeout=seconds)
-
-
 def _read_stdin(write: Callable[[], None]) -> None:
     """Until the process that started us is gone, however it went: its end of the pipe is closed."""
     with contextlib.suppress(OSError, ValueError):
@@ -293,15 +264,3 @@ def _write(path: Path, value: object) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(msgspec.json.encode(value))
     temporary.replace(path)
-
-
-def _cutting(front: Any) -> Any:
-    """A cut connection is, to waitress, one whose client has gone: it closes without a word."""
-
-    def application(environ: dict[str, Any], start_response: Any) -> Any:
-        try:
-            return front(environ, start_response)
-        except Cut:
-            raise ClientDisconnected from None
-
-    return application

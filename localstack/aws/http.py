@@ -7,6 +7,7 @@ from typing import Any
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 
+from .. import wsgi_server
 from . import wire
 from .registry import AwsError
 
@@ -70,7 +71,7 @@ def _lowered(line: bytes) -> bytes:
     return name.lower() + colon + value
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+class Channel(wsgi_server.Channel):
     parser_class = _Parser
     task_class = _Task
     error_task_class = _ErrorTask

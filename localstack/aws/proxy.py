@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..bounds import HEAD_WITHIN
 from ..certificates import Authority
 from ..peers import is_other_user
 from ..state import Stack
@@ -80,12 +81,18 @@ class _Connect(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._late = self._loop.call_later(HEAD_WITHIN, transport.close)
         if is_other_user(transport.get_extra_info("peername"), transport.get_extra_info("sockname")[1]):
             self._refuse("403 Forbidden", "this stack belongs to another user of this machine")
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
+        self._late.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._head += data
         head, end, _ = self._head.partition(b"\r\n\r\n")
+        if end:
+            self._late.cancel()
         if end and not self._transport.is_closing():
             self._lead(head.partition(b"\r\n")[0].decode("latin-1").split())
         elif len(self._head) > _LARGEST:

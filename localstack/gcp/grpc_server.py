@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 import grpc
 import grpc.aio
 
+from ..bounds import HEAD_WITHIN
 from ..wsgi import Cut
 from . import handler_modules, table
 from .asked import asked_of, handler_of
@@ -39,7 +40,12 @@ _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 async def serve(front: Front, host: str) -> tuple[Any, int]:
     """The running server and its port."""
     server = grpc.aio.server(
-        options=(("grpc.max_receive_message_length", _BYTES), ("grpc.max_send_message_length", _BYTES), ("grpc.so_reuseport", 0))
+        options=(
+            ("grpc.max_receive_message_length", _BYTES),
+            ("grpc.max_send_message_length", _BYTES),
+            ("grpc.so_reuseport", 0),
+            ("grpc.server_handshake_timeout_ms", int(1_000 * HEAD_WITHIN)),  # for who connects and says nothing
+        )
     )
     server.add_generic_rpc_handlers((_Handlers(front),))
     port = server.add_insecure_port(f"{host}:0")

@@ -19,6 +19,7 @@ from ..peers import is_other_user
 from ..tunnel import through
 from ..wsgi import Cut
 from . import door, heads
+from .connections import Connections
 from .registry import HttpAnswer, HttpRequest
 from .stepping import begin
 from .transcoding import refusal
@@ -40,18 +41,21 @@ _STRANGER = "this stack belongs to another user of this machine"
 class Connection(asyncio.Protocol):
     """One client's connection. Requests are answered one after the other."""
 
-    def __init__(self, front: Front, loop: asyncio.AbstractEventLoop, *, inside: bool = False) -> None:
+    def __init__(self, front: Front, loop: asyncio.AbstractEventLoop, connections: Connections, *, inside: bool = False) -> None:
         self._front = front
         self._loop = loop
+        self._connections = connections
+        self.heard = 0.0
         self._inside = inside  # the door has led here
         self._transport: Any = None
         self._waiting: deque[tuple[heads.Head, bytes]] = deque()
-        self._answering = False
+        self.busy = False
         self._work: object = None  # held, or the garbage collector could take it
         self._writable = asyncio.Event()
         self._writable.set()
         self._own: bool | None = None  # whether it is known to be this user's, once somebody has asked
         self._parsing = False  # the parser has a part of a request
+        self.in_head = False
         self._head: heads.Head | None = None  # of a request that needs no parsing, and whose body is coming
         self._begin()
 
@@ -67,8 +71,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self.heard = self._loop.time()
+        self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._connections.discard(self)
         self._writable.set()
         self._transport = None
 
@@ -78,7 +85,16 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def idle(self) -> bool:
+        return not self._parsing and self._head is None
+
     def data_received(self, data: bytes) -> None:
+        if not self.in_head:  # whoever sends a byte now and then is no faster
+            self.heard = self._loop.time()
         if self._parsing or not self._take_known_head(data):
             self._parse(data)
 
@@ -110,7 +126,7 @@ class Connection(asyncio.Protocol):
     # The parser's.
 
     def on_message_begin(self) -> None:
-        self._parsing = True
+        self._parsing = self.in_head = True
 
     def on_url(self, target: bytes) -> None:
         self._target += target
@@ -125,6 +141,7 @@ class Connection(asyncio.Protocol):
         self._headers[_small(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        self.in_head = False
         if self._headers.get("expect", "").lower() == "100-continue" and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -149,8 +166,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self._waiting.append((head, body))
-        if not self._answering:
-            self._answering = True
+        if not self.busy:
+            self.busy = True
             self._work = begin(self._answer())
         elif len(self._waiting) > 8:
             self._transport.pause_reading()
@@ -182,7 +199,8 @@ class Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.abort()
         finally:
-            self._answering = False
+            self.busy = False
+            self.heard = self._loop.time()
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
         if not head.programs:
@@ -257,14 +275,20 @@ class Connection(asyncio.Protocol):
         elif port not in ("443", ""):
             self._transport.abort()
         else:
-            inside = partial(Connection, self._front, self._loop, inside=True)
+            inside = partial(Connection, self._front, self._loop, self._connections, inside=True)
             self._leave(door.open_to, host, self._front, inside, self._front.callers.way_to_grpc(self._is_own()))
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
         """The connection is somebody else's from now on."""
         transport, self._transport = self._transport, None
+        self.abort = transport.abort  # type: ignore[method-assign]  # until the way is open it keeps its place
         task = self._loop.create_task(to(transport, *arguments))
-        task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        task.add_done_callback(self._left)
+
+    def _left(self, done: asyncio.Task[None]) -> None:
+        self._connections.discard(self)
+        if not done.cancelled():
+            done.exception()
 
 
 @lru_cache(maxsize=512)

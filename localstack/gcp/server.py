@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from . import grpc_server
+from .connections import Connections
 from .http import Connection
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Server:
     async def _start(self, host: str) -> None:
         self._grpc, port = await grpc_server.serve(self._front, host)
         self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
-        await self._loop.create_server(lambda: Connection(self._front, self._loop), sock=self._socket)
+        connections = Connections(self._loop)
+        await self._loop.create_server(lambda: Connection(self._front, self._loop, connections), sock=self._socket)
 
     def run(self) -> None:
         """Until `close`."""
