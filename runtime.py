@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .project.specs import Description, ProjectSpec
     from .storage import BlobStore
     from .target import CallLog, Profile, Target
+    from .times import Clock
 
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
 
@@ -34,20 +35,42 @@ def _silent(_what: str, _done: int, _total: int | None) -> None: ...
 class Project:
     """`with isthmus.open("project.yaml") as project:`; rooms take it as their first argument."""
 
-    def __init__(self, description: Description, target: Target, *, progress: Progress = _silent) -> None:
+    def __init__(
+        self,
+        description: Description,
+        target: Target,
+        *,
+        progress: Progress = _silent,
+        clock: Clock | None = None,
+    ) -> None:
+        """Describe a project on a target. `clock`: the simulated one of its log; None: its target's."""
         self.description = description
         self.spec: ProjectSpec = description.spec
         self.folder = Path(description.folder)
         self.target = target
         self.progress = progress
+        self.clock = clock
         self.before_close: set[Callable[[], None]] = set()  # what still delivers to the target
 
     def now(self) -> datetime:
-        """The project's clock: `now:` of project.yaml (an old log), else the target's. UTC, whole milliseconds."""
-        return utc_milliseconds(self.spec.now or self.target.clock())
+        """Return the project's time: `now:` of project.yaml (an old log), else that of its log.
+
+        UTC, whole milliseconds.
+        """
+        return utc_milliseconds(self.spec.now or self.log_time())
+
+    def log_time(self) -> datetime:
+        """Return the time that rows and experiments' changes are written with: what a simulation moves.
+
+        Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between simulations. UTC, whole milliseconds.
+        """
+        return utc_milliseconds(self.clock() if self.clock is not None else self.target.clock())
 
     def wall(self) -> datetime:
-        """The target's clock (this machine's, unless it is moved), for what really happens now: leases. UTC, whole milliseconds."""
+        """Return the target's time, for what really happens now: traffic, rollouts, leases, models. No simulation moves it.
+
+        It is this machine's, unless a test or a rehearsal moves it. UTC, whole milliseconds.
+        """
         return utc_milliseconds(self.target.clock())
 
     @cached_property

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import time as machine
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from typing import final
+
+from .errors import Unavailable
 
 Clock = Callable[[], datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_STILL = 5.0  # seconds
 
 
 def wall_clock() -> datetime:
     """This machine's."""
     return datetime.now(UTC)
+
+
+@final
+class StillClockAlarm:
+    """Raises an error when a clock that something waits for does not move, where the wait would have no end."""
+
+    def __init__(self, clock: Clock, *, what: str) -> None:
+        """Begin to watch. `what` waits for it, as the message says."""
+        self._clock, self._what = clock, what
+        self._since, self._moment = machine.monotonic(), clock()
+
+    def check(self) -> None:
+        """Raise Unavailable if the clock shows the same moment as 5 s ago. To be called after each pause of a wait."""
+        monotonic = machine.monotonic()  # before the clock: a process that is stopped in between must not think that it stands
+        moment = self._clock()
+        if moment != self._moment:
+            self._since, self._moment = monotonic, moment
+        elif monotonic - self._since >= _STILL:
+            raise Unavailable(
+                f"{self._what} waits for the target's clock, which stands still at {moment:%Y-%m-%d %H:%M:%S} UTC",
+                remedy="give the target a clock that moves; then the same command again goes on",
+            )
 
 
 def utc_milliseconds(moment: datetime) -> datetime:

@@ -18,7 +18,7 @@ from isthmus.endpoints.deploy import deploy
 from isthmus.experiments.experiment import stop
 from isthmus.experiments.run_results import results
 from isthmus.experiments.simulation.clock import on_simulated_clock
-from isthmus.experiments.simulation.simulate import session, simulate
+from isthmus.experiments.simulation.simulate import Session, simulate
 from isthmus.experiments.simulation.simulation_file import read
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.endpoints import mini
@@ -81,18 +81,18 @@ def _alike(project, rounds):
     """Of 20 tests at once on the same visitors: how often a single look, and any look, shows what is not there."""
     once = always = alarms = count = 0
     for number in range(rounds):
-        with session(project) as going:
-            for layer in range(LAYERS):
-                going.start(f"alike_{layer}", {})
-            going.play(read(_file(project, f"endpoint: ranker\ndays: 2\nvisitors: 250\nseed: {number}\n"), project.spec))
-            for layer in range(LAYERS):
-                seen = results(going.project, f"alike_{layer}", despite_split=True)
-                effect = seen.effects[0]
-                once += not effect.once.low <= 0 <= effect.once.high
-                always += effect.side != "open"
-                alarms += seen.split.alarm
-                count += 1
-                stop(going.project, f"alike_{layer}", because="the next round begins")
+        going = Session(project)
+        for layer in range(LAYERS):
+            going.start(f"alike_{layer}", {})
+        going.play(read(_file(project, f"endpoint: ranker\ndays: 2\nvisitors: 250\nseed: {number}\n"), project.spec))
+        for layer in range(LAYERS):
+            seen = results(going.project, f"alike_{layer}", despite_split=True)
+            effect = seen.effects[0]
+            once += not effect.once.low <= 0 <= effect.once.high
+            always += effect.side != "open"
+            alarms += seen.split.alarm
+            count += 1
+            stop(going.project, f"alike_{layer}", because="the next round begins")
     print(f"\narms that are alike, {count} tests: a single look cries in {_share(once, count)} (5 %), any look in {_share(always, count)}")
     print(f"  split alarms {alarms} (0.1 % at most)")
     return abs(once - 0.05 * count) < 4 * sqrt(count * 0.05 * 0.95) and alarms == 0

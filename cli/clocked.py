@@ -17,5 +17,5 @@ def opened(console: Console) -> Iterator[Project]:
     with console.open() as project:
         clocked = on_simulated_clock(project)
         if clocked is not project:
-            console.say(f"simulated clock {clocked.wall():%Y-%m-%d %H:%M} UTC")
+            console.say(f"simulated clock {clocked.log_time():%Y-%m-%d %H:%M} UTC")
         yield clocked

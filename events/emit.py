@@ -58,7 +58,7 @@ def stream_of(event: Event) -> StreamSpec:
 
 
 def _append(project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]) -> tuple[Rejected, ...]:
-    now, stored = values.naive(project.now()), project.wall()
+    now, stored = values.naive(project.now()), project.log_time()
     good: list[Row] = []
     places: list[int] = []
     rejected: list[Rejected] = []

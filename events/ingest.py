@@ -200,7 +200,7 @@ def _store(
 def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
     """Append what is refused and not in quarantine yet; the count of all that is refused."""
     table, tally = quarantine_table(event), Tally()
-    wall = naive(project.wall())
+    wall = naive(project.log_time())
     for part in settled.refused():
         tally.add(part)
         columns: list[list[Any]] = [part[name].to_pylist() for name in ("payload_digest", "attribute")]

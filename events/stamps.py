@@ -45,6 +45,6 @@ def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
     while True:
         if (document := project.target.state.get(key)) is not None:
             return decode(document.value, BatchStamp, what=f"state {key}"), document.token
-        stamp = BatchStamp(batch=batch, stored_timestamp=project.wall())
+        stamp = BatchStamp(batch=batch, stored_timestamp=project.log_time())
         with suppress(Conflict):  # another checkout was first
             return stamp, project.target.state.put(key, msgspec.json.encode(stamp), expect=None)

@@ -81,7 +81,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
             stored,
             run,
             "closed",
-            at=project.wall(),
+            at=project.log_time(),
             before_text=f"{run.ships} ships",
             after=f"{run.ships} is the endpoint's own",
             because=shipping.because,

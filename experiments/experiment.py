@@ -54,7 +54,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
     """
     with project.lock("experiment ramp"):
         wanted = buckets.count(percent)
-        before = runs.current(project.target.state, project.wall())
+        before = runs.current(project.target.state, project.log_time())
         run = _live(project, before.live, name)
         if run.state == "shipped":
             raise Refused(f"{run.run} has shipped {run.ships} to every unit: there is no share", remedy=f"isthmus experiment close {name}")
@@ -63,7 +63,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
         live = before.live
         if ranges != run.ranges:
             entry = runs.next_change(
-                before, ramped, "ramped", at=project.wall(), before_text=traffic_text(run), after=traffic_text(ramped), because=because
+                before, ramped, "ramped", at=project.log_time(), before_text=traffic_text(run), after=traffic_text(ramped), because=because
             )
             live = runs.change(project.target.state, before, startable.replaced(before.live, ramped), entry)
         return Ramped(
@@ -86,7 +86,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     if not because.strip():
         raise Invalid("a run is stopped for a reason, which the history keeps", remedy='--because "..."')
     with project.lock("experiment stop"):
-        before = runs.current(project.target.state, project.wall())
+        before = runs.current(project.target.state, project.log_time())
         run = startable.find(before.live, name)
         if run is None:
             return _stopped_already(project, before.live, name)
@@ -108,7 +108,7 @@ def _ship(project: Project, before: StoredLive, run: LiveRun, arm: str, because:
     live, shipped = before.live, replace(run, state="shipped", ships=arm, ranges=())  # its buckets are free for the next experiment
     if run.state == "running":
         entry = runs.next_change(
-            before, shipped, "shipped", at=project.wall(), before_text=traffic_text(run), after=f"{arm} ships", because=because
+            before, shipped, "shipped", at=project.log_time(), before_text=traffic_text(run), after=f"{arm} ships", because=because
         )
         live = runs.change(project.target.state, before, startable.replaced(live, shipped), entry)
     return Stopped(
@@ -124,7 +124,7 @@ def _ship(project: Project, before: StoredLive, run: LiveRun, arm: str, because:
 
 
 def _end(project: Project, before: StoredLive, run: LiveRun, because: str) -> Stopped:
-    freed, moment = replace(run, ranges=()), project.wall()
+    freed, moment = replace(run, ranges=()), project.log_time()
     entry = runs.next_change(before, freed, "stopped", at=moment, before_text=traffic_text(run), after="stopped", because=because)
     live = runs.change(project.target.state, before, startable.without(before.live, run.run), entry)
     endpoint = before.live.layers[run.layer].endpoint

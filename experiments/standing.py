@@ -40,7 +40,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
     """The live run, or the last one. `counted`: the log is asked how many units it has. NotFound: it never ran on this target."""
-    live, last = runs.current(project.target.state, project.wall()).live, runs.last(project.target.state, name)
+    live, last = runs.current(project.target.state, project.log_time()).live, runs.last(project.target.state, name)
     run = startable.find(live, name)
     if run is None and last is None:
         raise startable.never_ran(project, name)
@@ -106,7 +106,7 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
     `counted`: the log is asked how many units each run has; else they are those of the newest look.
     """
-    live, spec = runs.current(project.target.state, project.wall()).live, project.spec
+    live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
     analyses = [
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner) for analysis in spec.analyses.values()
@@ -142,7 +142,7 @@ def _state(run: LiveRun | None, last: Change | None) -> RunState:
 def live_lines(project: Project) -> tuple[str, ...]:
     """A line for each run that is live, for `isthmus status`, which a damaged document does not stop."""
     try:
-        return tuple(_live_line(project, run) for run in runs.current(project.target.state, project.wall()).live.runs)
+        return tuple(_live_line(project, run) for run in runs.current(project.target.state, project.log_time()).live.runs)
     except (Invalid, Refused) as error:
         return (f"{error}   {error.remedy}",)
 

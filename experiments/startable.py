@@ -110,7 +110,7 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
         git=None if revision is None else f"{revision.revision}{'+' * revision.dirty}",
         target=project.target.name,
         who=runs.who(),
-        at=project.wall(),
+        at=project.log_time(),
     )
 
 

@@ -26,7 +26,7 @@ def start(project: Project, name: str) -> Started:
     """
     with project.lock("experiment start"):
         definition = startable.definition_of(project, name)
-        before = runs.current(project.target.state, project.wall())
+        before = runs.current(project.target.state, project.log_time())
         if (run := startable.find(before.live, name)) is not None:
             return _again(project, before.live, run, definition)
         return _start(project, before, definition)
@@ -48,9 +48,9 @@ def _start(project: Project, before: StoredLive, definition: Definition) -> Star
     for stream in streams_of(project.spec, project.spec.endpoints[layer.endpoint]):
         project.target.events.apply(STREAMS[stream])  # as `deploy` does: who is assigned from now on is logged
     answers = _smoke(project, frozen) if endpoint is not None else {}
-    run = replace(startable.live_run(frozen, ranges), started=project.wall())
+    run = replace(startable.live_run(frozen, ranges), started=project.log_time())
     after = replace(before.live, layers=layers, runs=(*before.live.runs, run))
-    entry = runs.next_change(before, run, "started", at=project.wall(), after=traffic_text(run))
+    entry = runs.next_change(before, run, "started", at=project.log_time(), after=traffic_text(run))
     runs.next_live(after, entry)  # too large: refused before the traffic is taken
     aims = definition.experiment.aims
     former = ownership.take(project, endpoint, frozen.run) if aims else None
@@ -126,7 +126,7 @@ def _gone_live(project: Project, before: StoredLive, after: Live, entry: Change,
     try:
         live = runs.change(project.target.state, before, after, entry)
     except Conflict:
-        there = startable.find(runs.current(project.target.state, project.wall()).live, runs.experiment_of(entry.run))
+        there = startable.find(runs.current(project.target.state, project.log_time()).live, runs.experiment_of(entry.run))
         if there is not None and there.aims:
             ownership.take(project, endpoint, there.run)
         raise

@@ -60,7 +60,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
             return StaticLoad(name=name, rows=data.num_rows, changed=False)
         if last is None or last.digest != digest or last.done:
             # Strictly later than the load before, also on a clock that went back: readers take the newest.
-            loaded = max(project.wall(), last.loaded + timedelta(milliseconds=1)) if last else project.wall()
+            loaded = max(project.log_time(), last.loaded + timedelta(milliseconds=1)) if last else project.log_time()
             last = _Loaded(digest=digest, loaded=loaded, sequence=last.sequence + 1 if last else 1, done=False)
             token = state.put(key, msgspec.json.encode(last), expect=token)
         warehouse.append(raw.name, _stamped(data, last.loaded), batch=f"{name}-{last.sequence:06d}-{digest[:12]}")

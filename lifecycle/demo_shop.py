@@ -121,15 +121,15 @@ def _tested(project: Project) -> Tested:
     """Experiments that the gateway assigns: new visitors come on simulated days, and what they saw and clicked is compared."""
     from ..experiments.run_report import report
     from ..experiments.run_results import results
-    from ..experiments.simulation.simulate import session
+    from ..experiments.simulation.simulate import Session
     from ..experiments.simulation.simulation_file import read
 
-    with session(project) as going:
-        for name in (EXPERIMENT, ALIKE):
-            going.start(name, None)
-        visits = going.play(read(project.folder / SIMULATION, project.spec))
-        experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
-        return Tested(visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT))
+    going = Session(project)
+    for name in (EXPERIMENT, ALIKE):
+        going.start(name, None)
+    visits = going.play(read(project.folder / SIMULATION, project.spec))
+    experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
+    return Tested(visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT))
 
 
 def _handed_over(project: Project) -> HandedOver:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from .. import lease
 from ..endpoints.traffic import owner
 from ..errors import Conflict, DryRun, Invalid, IsthmusError, OutcomeUnknown, Refused, Throttled, Unavailable
+from ..times import StillClockAlarm
 from . import documents
 from .actions import Action, Apply, Release, SetAlias, Shift, Take, Touch
 from .documents import Stored
@@ -223,8 +224,10 @@ def drive(
 ) -> LookResult:
     """Look until the rollout is over, or `until`, which is asked after each look, says so. At its end the lease is given back.
 
-    An error of a single look is not the end: it is looked again. Refused (a newer document) and Invalid are.
+    An error of a single look is not the end: it is looked again. Refused (a newer document), Invalid, and a clock that stands still
+    (Unavailable) are.
     """
+    alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")
     tell_again: datetime | None = None
     remembered: Stored | None = None
     under_way = False  # stopped in the middle of a look: a call may still come, so the lease runs out instead
@@ -244,6 +247,8 @@ def drive(
             if until(result):
                 return result
             sleep(0.0 if result.again else every.total_seconds())
+            if not result.again:
+                alarm.check()
     finally:
         if not under_way:
             give_back(ports, endpoint, holder=holder)

@@ -25,6 +25,7 @@ from ..errors import IsthmusError, NotFound, Refused
 from ..pipelines.document import local_path
 from ..reports.results import Rows, Shown
 from ..runtime import Project
+from ..times import StillClockAlarm
 from ..user_state import FOLDER, make
 from . import documents, wishes
 from . import report as page_of_rollout
@@ -236,9 +237,10 @@ def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) ->
 def run_to_end(project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None) -> Outcome:
     """Drive it through the grace time, the hand-over and the watch, until nothing is left to do or to tell. `watch` is given each look."""
     outcome = _outcome(_drive(project, endpoint, lambda state: state.released, None, watch=watch))
-    ports = ports_of(project)
+    ports, alarm = ports_of(project), StillClockAlarm(project.target.clock, what=f"the page of {endpoint}'s rollout")
     while tell(ports, _read(project, endpoint).state, project.target.clock()).owing:  # an hour at most: see telling
         time.sleep(_TELL_AGAIN)
+        alarm.check()
     return outcome
 
 

@@ -193,7 +193,7 @@ def _download(view: View, ending: str, path: str) -> Response:
 
 def _foot(project: Project) -> str:
     clock = ", simulated clock" if is_simulated(project) else ""
-    return kit.footer(project.wall(), f"{project.target.name}{clock}")
+    return kit.footer(project.log_time(), f"{project.target.name}{clock}")
 
 
 def _section(path: str) -> str:

@@ -14,6 +14,7 @@ from ...errors import Conflict, NotFound
 from ...reports.results import Shown
 from ...runtime import Project
 from ...storage import wait
+from ...times import StillClockAlarm
 from ..port import EndpointState
 from ..router import resolution, routed_endpoints
 from . import owner
@@ -89,9 +90,16 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
 
 
 def read_back(project: Project, endpoint: str, split: Mapping[str, Decimal], *, within: timedelta = timedelta(minutes=15)) -> EndpointState:
-    """Wait until the target serves the split. Conflict: it settled on another one. Unavailable: not within the time."""
+    """Wait until the target serves the split.
+
+    Raises:
+        Conflict: it settled on another one.
+        Unavailable: not within the time, or the target's clock stands still.
+    """
+    alarm = StillClockAlarm(project.target.clock, what=f"{endpoint}'s traffic")
 
     def over(state: EndpointState) -> bool:
+        alarm.check()
         return state.phase == "failed" or all(v.percent == v.target_percent for v in state.variants)
 
     state = wait(lambda: observe(project, endpoint), over, deadline=within, what=f"{endpoint}'s traffic")

@@ -1,7 +1,8 @@
-"""Simulated time: a target's clock that a simulation moves, and where it stands between simulations.
+"""Simulated time: the clock of a project's log, which a simulation moves, and where it stands between simulations.
 
 Whoever opens a target that has simulated time goes by it (`on_simulated_clock`): an experiment is then stopped, or looked at, after
-what was simulated, and not before.
+what was simulated, and not before. It is the log's alone: traffic, rollouts and leases go by the target's own clock, as the gateways
+and the provider do, and would wait for ever for one that stands still.
 """
 
 from __future__ import annotations
@@ -68,17 +69,16 @@ def store(blobs: BlobStore, time: SimulatedTime) -> None:
 
 
 def forget(target: Target) -> None:
-    """What was simulated has gone: the target's own time is this machine's again."""
+    """Forget the simulated time of a target from which what was simulated has gone."""
     if on_this_machine(target) and stored_time(target.blobs) is not None:
         target.blobs.delete(_uri(target.blobs))
 
 
 def with_clock(project: Project, target: Target, clock: MovedClock, *, moving: bool = False) -> Project:
     """The same project, by this clock. `moving`: each of its moments counts; else an old log (`now:`) has ended at this one."""
-    target.clock = clock
     now = None if moving or project.spec.now is None else clock.moment
     spec = replace(project.spec, now=now)
-    by_clock = Project(replace(project.description, spec=spec), target, progress=project.progress)
+    by_clock = Project(replace(project.description, spec=spec), target, progress=project.progress, clock=clock)
     by_clock.before_close = project.before_close
     return by_clock
 
@@ -90,7 +90,7 @@ def on_this_machine(target: Target) -> bool:
 
 def is_simulated(project: Project) -> bool:
     """Whether it goes by a clock that a simulation has moved."""
-    return isinstance(project.target.clock, MovedClock)
+    return isinstance(project.clock, MovedClock)
 
 
 def on_simulated_clock(project: Project) -> Project:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, final
@@ -66,7 +64,8 @@ def simulate(project: Project, path: Path) -> Simulated:
     """
     check_here(project)
     simulation = read(path, project.spec)
-    with project.lock("experiment simulate"), session(project) as going:
+    with project.lock("experiment simulate"):
+        going = Session(project)
         _check_up(going.project, simulation.endpoint)
         if simulation.experiment is not None:
             going.start(simulation.experiment, simulation.effects)
@@ -107,16 +106,6 @@ class Session:
     def _note(self, time: SimulatedTime) -> None:
         self.time = time
         simulated_time.store(self._project.target.blobs, time)
-
-
-@contextmanager
-def session(project: Project) -> Generator[Session, None, None]:
-    """Afterwards the target has the clock that it had."""
-    before = project.target.clock
-    try:
-        yield Session(project)
-    finally:
-        project.target.clock = before
 
 
 def _interrupt(at: datetime) -> KeyboardInterrupt:

@@ -37,7 +37,7 @@ def stored_events(project: Project, model: Model, start: datetime, end: datetime
         "coalesce(sum(CASE WHEN correction > 0 AND stored_timestamp > $since THEN 1 ELSE 0 END), 0) AS isthmus_corrections "
         f"FROM ({copies}) AS isthmus_copies"
     )
-    params = {"first": f"{start:%Y-%m-%d}", "last": f"{end + objective.within:%Y-%m-%d}", "since": since or project.wall()}
+    params = {"first": f"{start:%Y-%m-%d}", "last": f"{end + objective.within:%Y-%m-%d}", "since": since or project.log_time()}
     try:
         (row,) = project.target.warehouse.query(sql, params).to_pylist()
     except (NotFound, Invalid):  # not applied yet, or from before there were corrections: the next `apply` adds their columns

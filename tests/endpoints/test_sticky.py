@@ -95,6 +95,8 @@ def test_what_was_before_is_served_until_no_gateway_can_have_an_older_copy():
     split = document(sticky.moved_ranges(sticky.whole("champion"), percents(25)))
     assert sticky.served_shares(split, NOW + timedelta(seconds=14.9)) == percents(0)
     assert sticky.served_shares(split, NOW + timedelta(seconds=15)) == percents(25)
+    assert sticky.served_shares(split, NOW - timedelta(minutes=14)) == percents(0)  # by whoever is behind by as much as may be
+    assert sticky.served_shares(split, NOW - timedelta(days=7)) == percents(25)  # written by a clock that was moved
 
 
 @given(st.text(min_size=1), st.integers(0, 10_000))

@@ -181,7 +181,7 @@ def test_bots_are_units_and_an_event_counts_on_the_day_on_which_it_happened(proj
 def test_a_second_simulation_goes_on_where_the_clock_stands(project, week):
     with mini.opened(project.folder) as again:
         on_clock = clock.on_simulated_clock(again)
-        assert on_clock.now() == on_clock.wall() == week.played.ended
+        assert on_clock.now() == on_clock.log_time() == week.played.ended
         second = simulate(again, project.folder / "broken.yaml")
         assert (second.played.began, second.played.ended) == (week.played.ended, week.played.ended + 2 * DAY)
         assert second.results.conclusion.word == "invalid", "three fifths of an arm are lost"

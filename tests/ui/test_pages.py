@@ -152,6 +152,6 @@ def test_pages_go_by_the_simulated_clock_of_a_target_that_has_one(tmp_path):
     at = START + 40 * DAY
     clock.store(shop.project.target.blobs, clock.SimulatedTime(since=START, at=at))
     project = server.reread(tmp_path / "project.yaml", shop.project.target)
-    assert project.now() == project.wall() == at
+    assert project.now() == project.log_time() == at
     foot = Browser(project).get("/experiments").text.partition("<footer")[2]
     assert f"{at:%-d %B %Y, %H:%M} UTC, target local, simulated clock" in foot

@@ -62,7 +62,7 @@ def _table(project: Project, lines: Iterable[Listed]) -> str:
 
 
 def _row(project: Project, line: Listed) -> list[str]:
-    age = "" if line.since is None else f"{line.since:%Y-%m-%d} ({(project.wall() - line.since).days} days)"
+    age = "" if line.since is None else f"{line.since:%Y-%m-%d} ({(project.log_time() - line.since).days} days)"
     return [
         kit.link(line.run, path(line.run)),
         line.layer,
@@ -78,7 +78,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 def layers_now(project: Project) -> list[LayerNow]:
     """Of project.yaml's layers and of those that live runs have, who holds what."""
-    live = runs.current(project.target.state, project.wall()).live
+    live = runs.current(project.target.state, project.log_time()).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}
     return [_layer(project, live, name, endpoint) for name, endpoint in endpoints.items()]
