@@ -19,7 +19,6 @@ from isthmus.experiments import experiment, runs
 from isthmus.experiments.simulation import clock
 from isthmus.experiments.simulation.simulate import simulate
 from isthmus.rollouts import controller, rollout
-from isthmus.rollouts.project_ports import ports_of
 from isthmus.storage import wait
 from isthmus.times import wall_clock
 
@@ -32,8 +31,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 AIMED = """
 experiments:
   better: {arms: {control: {}, treatment: {variant: challenger}}, share: 100%, metric: ctr}
-rollouts:
-  ranker: {steps: [{traffic: 50, bake: 10m}]}
 """
 WORLD = """\
 experiment: better
@@ -97,7 +94,10 @@ def place(request, tmp_path, monkeypatch):
 
 
 def test_what_was_simulated_is_shipped_closed_and_the_endpoint_is_free(place):
-    """By the simulated clock the run is stopped; by the target's own the traffic moves, is handed over, and is free for who comes next."""
+    """By the simulated clock the run is stopped; by the target's own the traffic moves, is handed over, and is free for who comes next.
+
+    Where that clock stands still, too, who waits for it is told after seconds.
+    """
     with place() as project:
         played = simulate(project, project.folder / "week.yaml").played
         assert (played.failed, played.ended) == ({}, datetime(2024, 1, 11, tzinfo=UTC))
@@ -118,18 +118,8 @@ def test_what_was_simulated_is_shipped_closed_and_the_endpoint_is_free(place):
         deploy(project, "ranker")
         moved = traffic(project, "ranker", {"champion": Decimal(50)})
         assert moved.after == {"champion": 50, "challenger": 50}
-
-
-@pytest.mark.parametrize("place", [("local", "sticky")], ids="-".join, indirect=True)
-def test_a_clock_that_cannot_move_is_told_after_seconds(place):
-    """By whatever waits for it: a split that serves later, and a rollout's look."""
-    with place() as project:
-        now = wall_clock() + timedelta(minutes=1)
-        project.target.clock = lambda: now
-        with pytest.raises(Unavailable, match="ranker's traffic waits for the target's clock, which stands still at"):
-            traffic(project, "ranker", {"champion": Decimal(100)})
-        now += timedelta(minutes=1)
-        drive = partial(controller.drive, ports_of(project), "ranker", holder="ann", every=timedelta(seconds=1))
-        rollout.start(project, "ranker")
-        with pytest.raises(Unavailable, match="the rollout of ranker waits for the target's clock, which stands still at"):
-            drive(clock=project.target.clock)
+        if observe(project, "ranker").routing == "sticky":  # served 15 s after it was written, by that clock
+            stands = project.target.clock()
+            project.target.clock = lambda: stands
+            with pytest.raises(Unavailable, match="ranker's traffic waits for the target's clock, which stands still at"):
+                traffic(project, "ranker", {"champion": Decimal(60)})

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from isthmus import lease
 from isthmus.endpoints.traffic import owner
-from isthmus.errors import Denied, Throttled
+from isthmus.errors import Denied, Throttled, Unavailable
 from isthmus.project.specs import Guardrail, RolloutStep
 from isthmus.rollouts import controller
 from isthmus.rollouts.controller import LookResult
@@ -315,3 +315,12 @@ def test_whoever_is_stopped_in_the_middle_of_a_look_leaves_the_lease_to_run_out(
     with pytest.raises(KeyboardInterrupt):
         controller.drive(scene.ports(), "ranker", holder="a", clock=scene.world.now, sleep=lambda _seconds: scene.world.advance(MINUTE / 6))
     assert scene.state.lease.holder == "a"
+
+
+def test_a_clock_that_stands_still_ends_the_loop_after_seconds():
+    """Neither a lease nor a bake would ever end."""
+    scene = Scene(LOCAL)
+    scene.until("baking", 1)
+    moment = scene.world.now()
+    with pytest.raises(Unavailable, match="the rollout of ranker waits for the target's clock, which stands still at"):
+        controller.drive(scene.ports("a"), "ranker", holder="a", clock=lambda: moment, every=timedelta(seconds=0.1))
