@@ -30,6 +30,7 @@ ROWS: dict[str, type[Decimal | timedelta | int] | None] = {
     "warehouse.asof": None,
     "online.sync": None,
     "registry.alias": None,
+    "pipelines.fail_fast": None,
     "import": None,
 }
 _WHY = "this adapter does not have it yet"

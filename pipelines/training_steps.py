@@ -83,6 +83,7 @@ def evaluate(context: StepContext) -> None:
         among=forward_evaluation.grouping(table, objective, spec),
         source=context.inputs["data"] / "data.parquet",
         shuffle=True,
+        keeps=True,
     )
     measured = measure(predicted, gate.cutoffs_of(model.gate))
     pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")

@@ -20,6 +20,7 @@ from .results import step_folder
 
 if TYPE_CHECKING:
     from ..runtime import Project
+    from ..target import Target
 
 _MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the steps' own limits
 _LOOKED = 5  # runs that are observed to find those which go on
@@ -33,6 +34,8 @@ def watch(
 ) -> RunState:
     """Wait until a run has ended, and return its last state; a failed run is returned, not raised.
 
+    Where the provider lets go on what runs beside a step that failed (capability `pipelines.fail_fast`), it is cancelled from here.
+
     `on_change` gets every state that differs from the one before, `on_look` every one. Ctrl-C ends the watching and not the run: the
     KeyboardInterrupt carries a note that says how to look again. Unavailable when the run takes longer than its steps may.
     """
@@ -45,6 +48,7 @@ def watch(
         if state != seen:
             seen = state
             on_change(state)
+        end_beside_failure(project.target, state)
         on_look(state)
         return state
 
@@ -55,6 +59,13 @@ def watch(
     except KeyboardInterrupt as interrupt:
         interrupt.add_note(f"run {document.run} goes on. Look again: isthmus runs show {document.run}")
         raise
+
+
+def end_beside_failure(target: Target, state: RunState) -> None:
+    """Cancel a run in which a step failed while others run: nothing can come of them, and what ended well stays for the next run."""
+    phases = {step.phase for step in state.steps}
+    if target.capabilities["pipelines.fail_fast"].level != "native" and state.phase == "running" and phases >= {"failed", "running"}:
+        target.pipelines.cancel(state.run_id)
 
 
 def has_ended(state: RunState) -> bool:

@@ -25,7 +25,16 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 def run_state(
     run: PipelineRun, phase: RunPhase, started: Mapping[str, StepState], judged: Callable[[StepSpec], Judgement | None]
 ) -> RunState:
-    """`judged`: None for a step whose conditions the provider has not judged."""
+    """Return the run's state. A run that was cancelled because a step of it had failed has failed.
+
+    Args:
+        run: What was submitted.
+        phase: The provider's word for the run.
+        started: The steps that the provider began.
+        judged: What it said of a step's conditions; None where it has not judged them.
+    """
+    if phase == "cancelled" and any(step.phase == "failed" for step in started.values()):
+        phase = "failed"
     states: dict[str, StepState] = {}
     for spec in run.steps:
         states[spec.name] = started.get(spec.name) or _not_started(spec, judged(spec) or Judgement(), states, phase)

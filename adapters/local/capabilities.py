@@ -26,6 +26,7 @@ _ROWS = (
     Capability(name="warehouse.asof", level="native", why="DuckDB's ASOF JOIN; elsewhere the point-in-time join is window functions"),
     Capability(name="online.sync", level="native", why="incremental"),
     Capability(name="registry.alias", level="native"),
+    Capability(name="pipelines.fail_fast", level="native", why="the runner ends what runs beside a step that failed"),
     Capability(name="import", level="refused", why="every endpoint on this machine is a project's already"),
 )
 

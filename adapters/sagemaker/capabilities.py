@@ -45,6 +45,12 @@ _ROWS = (
     ),
     Capability(name="online.sync", level="native", known="sdk", why="incremental: BatchWriteRecord of the entities that changed"),
     Capability(name="registry.alias", level="emulated", known="sdk", why="a tag of the model package group"),
+    Capability(
+        name="pipelines.fail_fast",
+        level="emulated",
+        known="guess",
+        why="who watches the run stops its execution; unwatched, other branches go on to their end",
+    ),
     Capability(name="import", level="native", known="sdk", why="tags; checked before, as AddTags has no precondition"),
 )
 

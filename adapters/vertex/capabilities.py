@@ -74,6 +74,12 @@ _ROWS = (
         name="online.sync", level="emulated", known="sdk", why="SyncFeatureView copies the whole view; FetchFeatureValues takes one key"
     ),
     Capability(name="registry.alias", level="native", known="docs", why="MergeVersionAliases takes the alias from the version that has it"),
+    Capability(
+        name="pipelines.fail_fast",
+        level="emulated",
+        known="docs",
+        why="nothing more starts (PIPELINE_FAILURE_POLICY_FAIL_FAST); what runs is cancelled by who watches the run, else it goes on",
+    ),
     Capability(name="import", level="native", known="sdk", why="labels, of 63 characters, written under a look's etag"),
 )
 

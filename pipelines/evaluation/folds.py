@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...project.specs import Model
-from ..models import trainers
+from ..models import predictor, trainers
 from . import worth
 from .worth import Shuffled
 
@@ -62,7 +62,8 @@ def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
     return data.filter(pc.and_(pc.greater_equal(shown, _scalar(fold.begin)), pc.less(shown, _scalar(fold.until))))
 
 
-def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, folder: Path, fold: Fold) -> FoldResult:
+def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, folder: Path, fold: Fold, *, keeps: bool = False) -> FoldResult:
+    """Fit on what was known before a period, and predict it. `keeps`: Invalid if the fitted model cannot be saved and loaded."""
     started = time.perf_counter()
     known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
     rows = rows_of(data, fold)
@@ -70,6 +71,8 @@ def predict_fold(data: pa.Table, trainer: Callable[..., Any], model: Model, fold
     predictions, shuffled = None, None
     if rows.num_rows and 0 < hits < known.num_rows:
         fitted = trainers.fit(trainer, model, known, folder)
+        if keeps:
+            predictor.check_keepable(fitted, model)
         predict = partial(trainers.predict, fitted, model=model, folder=folder)
         predictions = predict(rows)
         if fold.shuffled:
@@ -90,16 +93,18 @@ def predict_folds(
     folder: Path,
     log: Callable[[str], None],
     source: Path | None = None,
+    keeps: bool = False,
 ) -> Iterator[FoldResult]:
     """Every period in order, each with a line of the log that counts them. The first that fits tells how long the others will take.
 
-    Where that is long the second is asked, too: the first one may have imported the trainer's libraries.
+    Where that is long the second is asked, too: the first one may have imported the trainer's libraries. `keeps`: the first model is also
+    saved and loaded, so that nobody waits for the others to hear that none of them can be.
     """
     here = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
     fitted, ahead = 0, 0.0
     for number, fold in enumerate(planned, 1):
-        result = here(fold)
+        result = here(fold, keeps=keeps and not fitted)
         log(f"period {number} of {total}: {result}")
         yield result
         if result.predictions is not None:

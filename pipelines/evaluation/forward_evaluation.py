@@ -104,11 +104,13 @@ def forward(
     among: Grouping | None = None,
     source: Path | None = None,
     shuffle: bool = False,
+    keeps: bool = False,
 ) -> Forward:
     """Train and predict period by period. Invalid when no period can be tested, or for what the trainer or the predictor does wrong.
 
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing can be learnt from them. `source` is a
     Parquet file of `data`: with it a long evaluation runs its periods in several processes. `shuffle`: also what worth.py measures.
+    `keeps`: Invalid before the second fit where the first model cannot be saved and loaded.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
     if shuffle:
@@ -118,7 +120,7 @@ def forward(
     tables: list[pa.Table] = []
     shuffles: list[tuple[pa.Table, Shuffled]] = []
     trained: list[tuple[datetime, int, int]] = []
-    for tested in folds.predict_folds(data, trainer, model, planned, folder=folder, log=log, source=source):
+    for tested in folds.predict_folds(data, trainer, model, planned, folder=folder, log=log, source=source, keeps=keeps):
         if tested.predictions is not None:
             tables.append(_predictions(folds.rows_of(data, tested.fold), tested, among, len(trained)))
             trained.append((tested.fold.begin, tested.known, tested.hits))

@@ -129,6 +129,12 @@ def save(
     return manifest.digest
 
 
+def check_keepable(predictor: Predictor, model: Model) -> None:
+    """Save and load the predictor in a scratch folder. Invalid: as `save`."""
+    with tempfile.TemporaryDirectory(prefix="isthmus-model-") as scratch:
+        save(predictor, Path(scratch) / "model", model=model)
+
+
 def load(folder: Path, *, digest: str = "") -> LoadedModel:
     """Load a model folder under a module name of its own. `digest`: what the registry says that it holds.
 

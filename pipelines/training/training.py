@@ -160,7 +160,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     state = watch(project, submitted, on_change=progress, on_look=count)
     blobs = project.target.blobs
     blobs.put(runs.log_uri(blobs, name), _log(project, name, planned).encode())
-    failed = [step for step in state.steps if step.phase in ("failed", "cancelled")]
+    failed = sorted((step for step in state.steps if step.phase in ("failed", "cancelled")), key=lambda step: step.phase == "cancelled")
     if state.phase == "done" and not failed:
         run = records.fetch(blobs, name)
         mirror(project, run)
@@ -172,7 +172,11 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
     mirror(project, run)
     known = failure(project, name, step)
     mend = f"{known.remedy}\n" if known and known.remedy else ""
-    raise Invalid(f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"{mend}nothing was registered; log {run.log}")
+    beside = ", ".join(other.name for other in failed[1:] if other.phase == "cancelled")
+    cancelled = f"{beside} was cancelled, " if beside else ""
+    raise Invalid(
+        f"run {name} ({model.path}) failed in step {step}: {text}", remedy=f"{mend}{cancelled}nothing was registered; log {run.log}"
+    )
 
 
 def _progress(state: RunState, total: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
 from isthmus.pipelines.submit import pipeline_run
+from isthmus.pipelines.watch import end_beside_failure
 from isthmus.storage import wait
 
 pytestmark = [pytest.mark.ports("pipelines", "blobs"), pytest.mark.slow]
@@ -126,21 +127,54 @@ def test_a_condition_decides_and_what_needs_a_skipped_step_is_skipped(target, tm
     assert said(tmp_path) == ["good"]
 
 
-def test_a_failed_step_fails_the_run_and_spares_other_branches(target, tmp_path):
-    run = write(
+def failing(target, tmp_path):
+    """One step fails while another runs, which would end when it is let go."""
+    hold = (
+        "import pathlib, sys, time\nstarted, gate = map(pathlib.Path, sys.argv[1:])\nstarted.touch()\nend = time.monotonic() + 120\n"
+        "while not gate.exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)"
+    )
+    fail = (
+        "import pathlib, sys, time\nend = time.monotonic() + 120\n"
+        "while not pathlib.Path(sys.argv[1]).exists():\n    assert time.monotonic() < end\n    time.sleep(0.01)\n"
+        "print('no such column')\nsys.exit(3)"
+    )
+    started, gate = str(tmp_path / "started"), str(tmp_path / "gate")
+    return write(
         target,
         tmp_path,
-        Step(name="breaks", command=("{python}", "-c", "import sys; print('no such column'); sys.exit(3)")),
+        say(tmp_path, "first"),
+        Step(name="breaks", command=("{python}", "-c", fail, started), needs=("first",)),
         say(tmp_path, "after", needs=("breaks",)),
-        say(tmp_path, "beside"),
+        Step(name="beside", command=("{python}", "-c", hold, started, gate), needs=("first",)),
+        say(tmp_path, "later", needs=("beside",)),
     )
+
+
+@pytest.mark.needs("pipelines.fail_fast")
+def test_a_failed_step_fails_the_run_and_ends_what_runs_beside_it(target, tmp_path):
+    run = failing(target, tmp_path)
     target.pipelines.submit(run)
-    state = finish(target, run)
+    state = until(target, run, lambda state: end_beside_failure(target, state) or state.phase in ENDED)
     assert state.phase == "failed"
-    assert phases(state) == {"breaks": "failed", "after": "skipped", "beside": "done"}
+    assert phases(state) == {"first": "done", "breaks": "failed", "after": "skipped", "beside": "cancelled", "later": "skipped"}
     failed = next(step for step in state.steps if step.name == "breaks")
     assert failed.reason == "exit 3: no such column"
     assert b"no such column" in target.blobs.get(failed.log)
+    assert said(tmp_path) == ["first"]
+
+
+@pytest.mark.needs("pipelines.fail_fast")
+def test_where_nobody_watches_only_an_engine_that_fails_fast_itself_ends_what_runs_beside(target, tmp_path):
+    """What is emulated needs somebody who watches: the row says so."""
+    run = failing(target, tmp_path)
+    target.pipelines.submit(run)
+    until(target, run, lambda state: phases(state)["breaks"] == "failed")
+    if target.capabilities["pipelines.fail_fast"].level != "native":
+        assert phases(target.pipelines.observe(run.run_id))["beside"] == "running"
+        (tmp_path / "gate").touch()
+    state = finish(target, run)
+    assert state.phase == "failed"
+    assert phases(state)["beside"] == ("cancelled" if target.capabilities["pipelines.fail_fast"].level == "native" else "done")
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children(target, tmp_path):

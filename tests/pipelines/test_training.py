@@ -1,5 +1,6 @@
 """The whole of `isthmus train` on the Open Bandit log, through the engine; and what happens when a trainer fails."""
 
+import re
 import shutil
 import socket
 from datetime import UTC, datetime, timedelta
@@ -152,8 +153,51 @@ def test_a_step_that_fails_by_an_error_of_ours_tells_its_remedy(project, logisti
     (project.folder / "models" / "unkept.yaml").write_text(text.replace("ranker.popularity", "unkept.train"))
     with isthmus.open(project.folder / "project.yaml") as opened, pytest.raises(Invalid) as failure:
         training.train(opened, "unkept")
-    assert "failed in step fit: Unkept.model is a builtins.object, which is not JSON" in str(failure.value)
-    assert "or give the class save(folder) and load(folder)\nnothing was registered; log " in failure.value.remedy
+    # of the first fit, whichever step had it
+    assert re.search("failed in step (fit|evaluate): Unkept.model is a builtins.object, which is not JSON", str(failure.value))
+    remedy = r"or give the class save\(folder\) and load\(folder\)\n((fit|evaluate) was cancelled, )?nothing was registered; log "
+    assert re.search(remedy, failure.value.remedy)
+
+
+SLOW = """
+import pathlib
+import time
+
+
+class Unkept:
+    def __init__(self):
+        self.model = object()
+
+    def predict(self, rows):
+        return [0.5] * len(rows)
+
+
+def train(data, label, features):
+    if data.num_rows == {rows}:
+        while not pathlib.Path(__file__).with_name("evaluating").exists():
+            time.sleep(0.01)
+        return Unkept()
+    pathlib.Path(__file__).with_name("evaluating").touch()
+    time.sleep(3600)
+"""
+
+
+def test_a_step_that_fails_ends_what_runs_beside_it_and_what_ended_well_stays(project, logistic):
+    """A model that cannot be saved is told at once, not after all periods of the evaluation."""
+    (project.folder / "slow.py").write_text(SLOW.replace("{rows}", str(logistic.data.rows)))
+    text = (project.folder / "models" / "popularity.yaml").read_text()
+    (project.folder / "models" / "slow.yaml").write_text(text.replace("ranker.popularity", "slow.train"))
+    with isthmus.open(project.folder / "project.yaml") as opened, pytest.raises(Invalid) as failure:
+        training.train(opened, "slow")
+    assert "failed in step fit: Unkept.model is not a parameter of Unkept.__init__" in str(failure.value)
+    assert "evaluate was cancelled, nothing was registered; log " in failure.value.remedy
+    name = run_names.names(project.target.blobs)[-1]
+    steps = {step.name: (step.phase, step.reason) for step in observe(project, name).steps}
+    assert (steps["dataset"][0], steps["evaluate"]) == ("done", ("cancelled", "fit failed"))
+    (project.folder / "slow.py").write_text("from ranker import popularity as train\n")
+    with isthmus.open(project.folder / "project.yaml") as opened:
+        run = training.train(opened, "slow")
+        assert {step.name: step.reason for step in observe(opened, run.name).steps}["dataset"].startswith("cached from ")
 
 
 def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, logistic):
@@ -165,7 +209,7 @@ def test_a_trainer_that_raises_registers_nothing_and_is_found_again(project, log
         training.train(opened, "wrong")
     assert "wrong.train raised KeyError: 'weights' (wrong.py, line 2)" in str(failure.value)
     name = run_names.names(project.target.blobs)[-1]
-    assert failure.value.remedy == f"nothing was registered; log .isthmus/runs/{name}/log.txt"
+    assert failure.value.remedy.endswith(f"nothing was registered; log .isthmus/runs/{name}/log.txt")
     assert "KeyError: 'weights'" in (project.folder / ".isthmus" / "runs" / name / "log.txt").read_text()
     assert project.target.registry.versions("ranker") == before
     record = runs.get_run(project, name)

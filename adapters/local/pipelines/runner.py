@@ -1,7 +1,7 @@
 """`python -m isthmus.adapters.local.pipelines.runner HOME RUN_ID`: the steps of one run as processes, in order, one for each CPU at once.
 
-States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. When this process is killed its steps notice (see
-pipelines/supervision.py) and stop.
+States go to SQLite as they change. SIGTERM cancels: steps get SIGTERM, later SIGKILL. So do those that run beside a step that failed, as
+nothing can come of them any more. When this process is killed its steps notice (see pipelines/supervision.py) and stop.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from ..processes import kill_session, me
 from . import table
 
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL, and beyond a step's own time limit
+# What a step that was told to end exits with: its own word (pipelines/step.py), or the signals'.
+_TOLD = (143, -signal.SIGTERM, -signal.SIGKILL)
 _ENDED: tuple[StepPhase, ...] = ("done", "failed", "skipped", "cancelled")
 
 
@@ -67,6 +69,7 @@ class Runner:
         self.ended: SimpleQueue[str | None] = SimpleQueue()
         self.slots = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.cancelling = False
+        self.failed: str | None = None  # the step that failed first
         self.kill_at: float | None = None
 
     def main(self) -> None:
@@ -82,8 +85,7 @@ class Runner:
             if not self.running and all(phase in _ENDED for phase in self.phases.values()):
                 break
             self._wait()
-        failed = "failed" in self.phases.values()
-        table.finish(self.db, self.run.run_id, "cancelled" if self.cancelling else "failed" if failed else "done")
+        table.finish(self.db, self.run.run_id, "failed" if self.failed else "cancelled" if self.cancelling else "done")
 
     def _start_ready(self) -> None:
         """Skipping one step may decide the next, so look until nothing changes."""
@@ -98,9 +100,8 @@ class Runner:
         """Skip, fail or start a step that waits for nothing; false when there is no free slot."""
         if self.cancelling:
             return self._end(spec, "cancelled")
-        unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
-        if unmet is not None:
-            return self._end(spec, "skipped", f"it needs {unmet}, which {_was(self.phases[unmet])}")
+        if reason := self._why_skipped(spec):
+            return self._end(spec, "skipped", reason)
         if spec.when is not None:
             try:
                 if not holds(spec.when, self._outputs(spec.when.step)):
@@ -111,6 +112,13 @@ class Runner:
             return False
         self._start(spec)
         return True
+
+    def _why_skipped(self, spec: StepSpec) -> str | None:
+        """Return why the step must not begin, its condition aside; None: it may."""
+        unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
+        if unmet is not None:
+            return f"it needs {unmet}, which {_was(self.phases[unmet])}"
+        return None if self.failed is None else f"{self.failed} failed before it could begin"
 
     def _start(self, spec: StepSpec) -> None:
         table.begin_step(self.db, self.run.run_id, spec.name, f"{self.place}/{spec.name}/log.txt")
@@ -158,9 +166,12 @@ class Runner:
         if self.cancelling:
             return
         self.cancelling = True
+        self._tell_to_end()
+
+    def _tell_to_end(self) -> None:
         self.kill_at = time.monotonic() + _GRACE
-        for found in self.running.values():
-            found.kill(signal.SIGTERM)
+        for running in self.running.values():
+            running.kill(signal.SIGTERM)
 
     def _finish(self, running: _Running) -> None:
         running.sweep()
@@ -169,6 +180,8 @@ class Runner:
             self._end(running.spec, "done")
         elif self.cancelling:
             self._end(running.spec, "cancelled", "the run was cancelled")
+        elif self.failed is not None and code in _TOLD and not running.overran:
+            self._end(running.spec, "cancelled", f"{self.failed} failed")
         elif running.overran:
             self._end(running.spec, "failed", f"it did not end within {running.spec.timeout} and did not react to being told so")
         else:
@@ -177,6 +190,9 @@ class Runner:
     def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
         self.phases[spec.name] = phase
         table.end_step(self.db, self.run.run_id, spec.name, phase, reason)
+        if phase == "failed" and self.failed is None:
+            self.failed = spec.name
+            self._tell_to_end()
         return True
 
     def _outputs(self, step: str) -> dict[str, float | int | bool | str]:

@@ -81,14 +81,16 @@ class VertexPipelines:
         return f"{self._session.parent}/pipelineJobs/{execution.pipeline}"
 
     def _job(self, run: PipelineRun) -> Any:
-        from google.cloud.aiplatform_v1.types import PipelineJob
+        from google.cloud.aiplatform_v1.types import PipelineFailurePolicy, PipelineJob
 
         session = self._session
         return PipelineJob(
             display_name=dashed(session.name, run.pipeline),
             pipeline_spec=ir.document(run, self._settings(run)),
             runtime_config=PipelineJob.RuntimeConfig(
-                gcs_output_directory=f"{session.root}/provider", parameter_values={ir.RUN_URI: run.run_uri}
+                gcs_output_directory=f"{session.root}/provider",
+                parameter_values={ir.RUN_URI: run.run_uri},
+                failure_policy=PipelineFailurePolicy.PIPELINE_FAILURE_POLICY_FAIL_FAST,
             ),
             labels=session.labels("run", run.pipeline),
             service_account=session.service_account or "",
