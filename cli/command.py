@@ -13,6 +13,9 @@ import click
 from .. import logs, spans
 from .console import PROJECT, Console, project_file
 
+# Of what is refused while an ended rollout keeps the traffic.
+waits = click.option("--wait", is_flag=True, help="First wait until a rollout that was aborted, or has ended, gives the traffic back.")
+
 
 class Command(click.Command):
     """Its help ends with an example; its parameters complete the project's names."""

@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import Invalid
-from .command import command
+from .command import command, waits
 from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:
     from ..endpoints.port import EndpointSpec
+    from ..runtime import Project
 
 
 @command(changes=True, help="Put the versions that project.yaml names behind ENDPOINT. It sets the split only when the endpoint is new.")
 @click.argument("endpoint")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def deploy(console: Console, endpoint: str, yes: bool) -> None:
+@waits
+def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
     from ..endpoints.deploy import deploy as put
     from ..endpoints.resolving import endpoint_of, resolve
     from ..endpoints.router import routed_endpoints
     from ..endpoints.traffic.convergence import variants_ready
 
     with console.open() as project:
+        _wait_released(console, project, endpoint, wait=wait)
         running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
 
         def wanted() -> tuple[EndpointSpec, str]:
@@ -53,16 +56,25 @@ def deploy(console: Console, endpoint: str, yes: bool) -> None:
 @click.argument("endpoint")
 @click.argument("changes", nargs=-1, required=True, metavar="VARIANT=PERCENT...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool) -> None:
+@waits
+def traffic(console: Console, endpoint: str, changes: tuple[str, ...], yes: bool, wait: bool) -> None:
     from ..endpoints.traffic.manual import intent
     from ..endpoints.traffic.manual import traffic as move
 
     wanted = dict(map(_percent, changes))
     with console.open() as project:
+        _wait_released(console, project, endpoint, wait=wait)
         meant = intent(project, endpoint, wanted)
         console.would(meant)
         console.ask(project, "change?", lambda: meant, yes=yes)
         console.result(move(project, endpoint, wanted))
+
+
+def _wait_released(console: Console, project: Project, endpoint: str, *, wait: bool) -> None:
+    from ..rollouts.rollout import wait_released
+
+    if wait and not console.dry_run:
+        wait_released(project, endpoint)
 
 
 def _percent(text: str) -> tuple[str, Decimal]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import Refused
-from .command import command
+from .command import command, waits
 from .console import Console
 
 
@@ -56,11 +56,14 @@ def status(console: Console) -> None:
 
 @command(changes=True, help="Remove what apply and deploy made. Runs, models, reports, raw data and your files stay.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def destroy(console: Console, yes: bool) -> None:
+@waits
+def destroy(console: Console, yes: bool, wait: bool) -> None:
     from ..lifecycle.destroy import destroy as remove
-    from ..lifecycle.destroy import to_destroy
+    from ..lifecycle.destroy import to_destroy, wait_released
 
     with console.open() as project:
+        if wait and not console.dry_run:
+            wait_released(project)
         gone = to_destroy(project)
         if gone.resources and not yes and not console.dry_run:
             name = project.spec.name

@@ -70,7 +70,7 @@ def deploy(project: Project, name: str) -> Deployment:
         running = host.observe(name)
         resolved = resolve(project, endpoint, running)
         claim = owner.read(project.target.state, name)
-        spec = under(claim, resolved.spec, running)
+        spec = under(claim, resolved.spec, running, now=project.wall())
         split = {v.name: v.traffic for v in endpoint.variants}
         check(split, variants=split, resolution=resolution(project.target, endpoint.routing), where=f"{project.target.name} {name}")
         manifests = [manifest_of(project, v.model, v.version) for v in spec.variants]

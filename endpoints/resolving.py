@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -68,12 +69,12 @@ def _versions(project: Project, endpoint: Endpoint, *, may_lack_some: bool) -> d
     return versions
 
 
-def under(claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None) -> EndpointSpec:
+def under(claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime) -> EndpointSpec:
     """The spec, with the counts that run while a rollout or an experiment owns the traffic. Refused: it would change a variant then."""
     if claim is None or not claim.owner.lasting or running is None:
         return spec
     if running.revision != revision_of(spec):
-        raise owner.refusal(spec.name, claim.owner, meanwhile=f"deploy would change {_changes(spec, running)}")
+        raise owner.refusal(spec.name, claim.owner, now=now, meanwhile=f"deploy would change {_changes(spec, running)}")
     counts = {variant.name: (variant.target_instances, variant.target_instances) for variant in running.variants}
     variants = (msgspec.structs.replace(variant, instances=counts[variant.name]) for variant in spec.variants)
     return msgspec.structs.replace(spec, variants=tuple(variants))

@@ -17,7 +17,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
     if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
         return
     if claim.owner.owner != "experiment" or runs.experiment_of(claim.owner.name) != name:
-        raise owner.refusal(endpoint.name, claim.owner)
+        raise owner.refusal(endpoint.name, claim.owner, now=project.wall())
     _check_home(project, claim.owner.name)
 
 

@@ -11,6 +11,7 @@ from ..errors import Conflict, Refused
 from ..experiments import runs
 from ..experiments.simulation import clock as simulated_time
 from ..reports.results import Shown
+from ..rollouts import rollout
 from ..runtime import Project
 from ..storage import Resource
 
@@ -53,7 +54,7 @@ def to_destroy(project: Project) -> Destruction:
     for key in project.target.state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
         if (claim := owner.read(project.target.state, endpoint)) and claim.owner.lasting:
-            raise owner.refusal(endpoint, claim.owner, meanwhile="destroy would take the endpoint away under it")
+            raise owner.refusal(endpoint, claim.owner, now=project.wall(), meanwhile="destroy would take the endpoint away under it")
     stored = runs.read(project.target.state)
     for run in stored.live.runs if stored else ():
         raise Refused(
@@ -65,11 +66,19 @@ def to_destroy(project: Project) -> Destruction:
     return Destruction(target=project.target.name, resources=tuple(going), kept=tuple(r for r in listed if r.kind not in _ORDER))
 
 
-def destroy(project: Project) -> Destruction:
+def wait_released(project: Project) -> None:
+    """Wait until rollouts that have ended have given the traffic of their endpoints back: minutes after an abort."""
+    for key in project.target.state.keys(owner.key("")):
+        rollout.wait_released(project, key.removeprefix(owner.key("")))
+
+
+def destroy(project: Project, *, wait: bool = False) -> Destruction:
     """Delete in an order in which nothing is used by what is still there. A second run deletes what a crash left.
 
-    `resources` of the answer are gone; what the inventory still lists is `going`.
+    `resources` of the answer are gone; what the inventory still lists is `going`. `wait`: first for rollouts that have ended.
     """
+    if wait:
+        wait_released(project)
     with project.lock("destroy"):
         asked = to_destroy(project)
         for done, resource in enumerate(asked.resources):

@@ -118,11 +118,20 @@ def _carry_out(
     """First the decision is durable, then it is done."""
     problems = _keep_minutes(ports, stored.state, decided, seen)
     if decided != stored.state or actions:
-        stored = documents.write(ports.state, decided, expect=stored.token)
+        before, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
+        _announce_end(ports, before, decided, clock())
     for action in actions:
         stored, problem = _act(ports, stored, action, clock)
         problems += problem
     return stored, problems
+
+
+def _announce_end(ports: Ports, before: State, decided: State, now: datetime) -> None:
+    """Tell who asks for the traffic until when it is kept. Where this is not written, the rollout's status says it still."""
+    until = decided.watch_until
+    if before.phase != "ended" and decided.phase == "ended" and until is not None and now < until:
+        with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
+            owner.announce_end(ports.state, decided.endpoint, by="rollout", name=decided.id, until=until)
 
 
 def _keep_minutes(ports: Ports, before: State, decided: State, seen: Observation) -> tuple[str, ...]:

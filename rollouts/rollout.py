@@ -106,7 +106,7 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
 def _check_owner(project: Project, endpoint: str) -> None:
     claim = owner.read(project.target.state, endpoint)
     if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
-        raise owner.refusal(endpoint, claim.owner)
+        raise owner.refusal(endpoint, claim.owner, now=project.wall())
 
 
 def _check_over(state: State) -> None:
@@ -242,6 +242,30 @@ def run_to_end(project: Project, endpoint: str, *, watch: Callable[[LookResult],
         time.sleep(_TELL_AGAIN)
         alarm.check()
     return outcome
+
+
+def wait_released(project: Project, endpoint: str) -> None:
+    """Look at a rollout that has ended until it gives the traffic back, some minutes. Any other is left alone, and not waited for.
+
+    KeyboardInterrupt, with a note: nothing was changed.
+    """
+    stored = documents.read(project.target.state, endpoint)
+    if stored is None or stored.state.phase != "ended" or stored.state.released:
+        return
+    state, began = stored.state, project.wall()
+    until = state.watch_until or began
+    seconds = max(1, round((until - began).total_seconds()))
+
+    def over(result: LookResult) -> bool:
+        passed = round((project.wall() - began).total_seconds())
+        project.progress(f"{endpoint}: {state.id} gives the traffic back at {until:%H:%M:%S} UTC; seconds", min(passed, seconds), seconds)
+        return result.over or (result.state is not None and result.state.released)
+
+    try:
+        drive(ports_of(project), endpoint, holder=holder(), clock=project.target.clock, until=over)
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(f"Nothing was changed: {endpoint}'s traffic is {state.id}'s until {until:%H:%M:%S} UTC, as it was.")
+        raise
 
 
 def _drive(

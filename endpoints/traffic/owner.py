@@ -5,6 +5,7 @@ It knows no room above it: a rollout and an experiment say which command ends th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
     changed: datetime
     name: str = ""  # of the rollout or the experiment
     command: str = ""  # that ends it: isthmus rollout abort ranker
+    until: datetime | None = None  # of one that has ended, and keeps the traffic until then: something may still come late
 
     @property
     def lasting(self) -> bool:
@@ -97,7 +99,7 @@ def take(
     claim = read(state, endpoint.name)
     if claim is not None and holds(claim.owner, endpoint, now) and not claim.owner.is_of("experiment", heir_of):
         if not claim.owner.is_of(by, name):
-            raise refusal(endpoint.name, claim.owner)
+            raise refusal(endpoint.name, claim.owner, now=now)
         return claim
     split = {variant.name: variant.target_percent for variant in endpoint.variants}
     return _put(state, endpoint.name, Owner(owner=by, name=name, command=command, split=split, done=False, changed=now), claim)
@@ -115,18 +117,27 @@ def intend(
 ) -> Claim:
     """Take the traffic and write down what it shall be. Refused: a rollout or an experiment owns it. Conflict: somebody was faster."""
     if claim is not None and claim.owner.lasting:
-        raise refusal(endpoint, claim.owner)
+        raise refusal(endpoint, claim.owner, now=now)
     return _put(state, endpoint, Owner(owner=by, split=dict(split), done=False, changed=now), claim)
 
 
 def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
     """The intent was read back: the traffic is free again."""
-    return _put(state, endpoint, msgspec.structs.replace(claim.owner, owner="none", command="", done=True, changed=now), claim)
+    return _put(state, endpoint, msgspec.structs.replace(claim.owner, owner="none", command="", done=True, changed=now, until=None), claim)
 
 
-def refusal(endpoint: str, owner: Owner, *, meanwhile: str = "") -> Refused:
-    """What who wants the traffic is told of its owner. `meanwhile`: what it may not do either, beside moving it."""
+def announce_end(state: StateStore, endpoint: str, *, by: Literal["rollout", "experiment"], name: str, until: datetime) -> None:
+    """Write down until when an owner that has ended keeps the traffic, for who asks meanwhile. Conflict: somebody was faster."""
+    claim = read(state, endpoint)
+    if claim is not None and claim.owner.is_of(by, name) and claim.owner.until != until:
+        _put(state, endpoint, msgspec.structs.replace(claim.owner, until=until), claim)
+
+
+def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
+    """Return what who wants the traffic is told of its owner. `meanwhile`: what it may not do either, beside moving it."""
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
+    if owner.lasting and owner.until is not None:
+        return _ended_refusal(endpoint, owner, owner.until, now)
     if owner.lasting:
         ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
         until = f"isthmus rollout status {endpoint} says until when" if owner.owner == "rollout" else "traffic has one owner at a time"
@@ -138,6 +149,23 @@ def refusal(endpoint: str, owner: Owner, *, meanwhile: str = "") -> Refused:
     return Refused(
         f"{endpoint}'s traffic is being moved by isthmus {owner.owner} since {since}",
         remedy=f"let it end; if it was killed, its traffic is free {wait} after that: isthmus status",
+    )
+
+
+def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) -> Refused:
+    """Nothing is left to abort: it is a matter of minutes, and of somebody who looks then."""
+    driving = f"isthmus {owner.owner} run {endpoint}"
+    if (seconds := (until - now).total_seconds()) <= 0:
+        return Refused(
+            f"{endpoint}'s traffic belongs to {owner.owner} {owner.name}, which has ended: "
+            f"since {until:%H:%M:%S} UTC it may be given back, and nobody has looked",
+            remedy=f"{driving} gives it back; so do deploy, traffic and destroy with --wait",
+        )
+    span = f"{math.ceil(seconds / 60)} min" if seconds > 60 else f"{math.ceil(seconds)} s"
+    return Refused(
+        f"{endpoint}'s traffic belongs to {owner.owner} {owner.name} until {until:%H:%M:%S} UTC, in {span}: "
+        "it has ended, and looks whether a late call changes what it left",
+        remedy=f"{driving} waits until then, and gives it back; deploy, traffic and destroy do so with --wait",
     )
 
 

@@ -306,7 +306,7 @@ def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_coun
     traffic_free = msgspec.structs.replace(before.variants[1], percent=D(0), target_percent=D(0))
     idle = msgspec.structs.replace(before, variants=(before.variants[0], traffic_free))
     with pytest.raises(Refused, match=r"belongs to rollout ro3 since .* UTC; deploy would change challenger") as error:
-        under(owner.read(state, "ranker"), resolve(project, endpoint_of(project, "ranker"), idle).spec, idle)
+        under(owner.read(state, "ranker"), resolve(project, endpoint_of(project, "ranker"), idle).spec, idle, now=project.wall())
     assert error.value.remedy.startswith("isthmus rollout abort ranker")
     with pytest.raises(Refused, match=r"belongs to rollout ro3 .*; destroy would take the endpoint away"):
         destroy(project)

@@ -1,6 +1,7 @@
 """`isthmus rollout ...`: texts, exit codes, --json, --dry-run."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -120,3 +121,59 @@ def test_a_dry_run_changes_nothing(desk, console, name):
     console(*COMMANDS[name], "--dry-run")
     assert {key: desk.project.target.state.get(key).value for key in desk.project.target.state.keys("")} == before
     assert desk.serving() == serving
+
+
+@pytest.fixture
+def aborted(desk, monkeypatch):
+    """`isthmus ...` on the desk's project, whose rollout was aborted a moment ago."""
+    monkeypatch.setattr(Console, "open", lambda _console: desk.project)
+    monkeypatch.setattr(type(desk.project), "__exit__", lambda *_: None)
+    desk.project.target.__dict__["inventory"] = SimpleNamespace(list=lambda _name: iter(()), delete=lambda _resource: None)
+    rollout.start(desk.project, "ranker")
+    desk.drive(lambda state: state.phase == "baking")
+    rollout.abort(desk.project, "ranker", because="odd answers")
+    return partial(command, EXAMPLE.parent)
+
+
+REFUSED = (("traffic", "ranker", "challenger=20", "--yes"), ("destroy", "--yes"))
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=lambda words: words[0])
+def test_what_an_aborted_rollout_still_keeps_is_refused_with_the_time_at_which_it_is_free(desk, aborted, words):
+    """The abort that was done is not advised again."""
+    until = f"{desk.state.watch_until:%H:%M:%S} UTC"
+    refused = aborted(*words, ok=False)
+    assert f"ranker's traffic belongs to rollout ro1 until {until}, in 6 min: it has ended, and looks whether" in refused.err
+    assert "abort" not in refused.err
+    assert "isthmus rollout run ranker waits until then, and gives it back; deploy, traffic and destroy do so with --wait" in refused.err
+    desk.sleep(500)
+    refused = aborted(*words, ok=False)
+    assert f"since {until} it may be given back, and nobody has looked" in refused.err
+    assert "isthmus rollout run ranker gives it back" in refused.err
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=lambda words: words[0])
+def test_who_waits_has_the_traffic_once_the_rollout_has_given_it_back(desk, aborted, words):
+    until, progress = desk.state.watch_until, []
+    desk.project.progress = lambda what, done, total: progress.append((what, done, total))
+    aborted(*words, "--wait")
+    assert desk.world.now() >= until
+    assert desk.state.released
+    waited = [
+        (done, total) for what, done, total in progress if what == f"ranker: ro1 gives the traffic back at {until:%H:%M:%S} UTC; seconds"
+    ]
+    assert waited[0] == (0, 360)
+    assert waited[-1] == (360, 360)
+
+
+def test_who_stops_waiting_leaves_all_as_it_was(desk, aborted, monkeypatch):
+    def stopped(_seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rollout, "drive", partial(controller.drive, sleep=stopped))
+    before, serving = desk.state, desk.serving()
+    stop = aborted("destroy", "--yes", "--wait", ok=False)
+    assert stop.code != 0
+    assert f"Nothing was changed: ranker's traffic is ro1's until {before.watch_until:%H:%M:%S} UTC, as it was." in stop.err
+    assert (desk.state.released, desk.state.watch_until, desk.serving()) == (False, before.watch_until, serving)
+    assert not desk.state.lease.holder
