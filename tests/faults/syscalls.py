@@ -3,11 +3,8 @@
 import contextlib
 import json
 import mmap
-import os
 import shutil
 import struct
-import subprocess
-import sys
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +14,9 @@ from isthmus.adapters.local import upkeep
 from isthmus.errors import NotFound
 from isthmus.tests.cli.running import create, tree
 from isthmus.tests.faults.flow import RELATIONS, digest, settle
+from isthmus.tests.faults.preloaded import COMPILER, Preloaded
 from isthmus.tests.faults.serving import end_all, serving_project, standing
 
-SOURCE = Path(__file__).with_suffix(".c")
-COMPILER = shutil.which(os.environ.get("CC", "cc"))
 TRAINED = ("apply", "ingest", "materialize", "train models/history.yaml")
 DEPLOY, START = "deploy home --yes", "rollout start home --no-controller --yes"
 
@@ -97,71 +93,14 @@ class Plan:
         return self.FIELDS.unpack(self.memory)[-1].rstrip(b"\0").decode()
 
 
-# Commands in processes that are forked from one which has imported everything: a tenth of the time.
-SERVER = """
-import json, os, sys
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-import importlib, duckdb, isthmus, numpy, pyarrow.parquet, sqlglot
-from isthmus.adapters.local import ADAPTER
-from isthmus.cli.main import COMMANDS, main, run
-for port in ADAPTER.ports.values():
-    importlib.import_module(port.partition(":")[0])
-for name in isthmus.__all__:
-    getattr(isthmus, name)
-for name in COMMANDS:
-    main.get_command(None, name)
-for line in sys.stdin:
-    folder, log, command = json.loads(line)
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os.chdir(folder)
-        os.dup2(os.open(log, os.O_RDWR | os.O_CREAT | os.O_TRUNC), 2)
-        os.dup2(2, 1)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        code = 99
-        try:
-            run(command)
-        except SystemExit as leaving:
-            code = leaving.code or 0
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+class Commands(Preloaded):
+    """Commands with syscalls.c in them."""
 
-
-class Ended(NamedTuple):
-    code: int
-    text: str
-
-
-class Commands:
-    """A process with the library in it, which runs commands one after the other. A context manager."""
+    SOURCE, VARIABLE = Path(__file__).with_suffix(".c"), "ISTHMUS_SYSCALLS"
 
     def __init__(self, folder):
-        self.folder, self.prepared = folder, {}
-        library = folder / "syscalls.so"
-        subprocess.run([COMPILER, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
-        self.plan = Plan(folder / "plan")
-        self.log = folder / "log.txt"
-        self.environment = {**os.environ, "LD_PRELOAD": str(library), "ISTHMUS_SYSCALLS": str(folder / "plan"), "COLUMNS": "200"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.communicate()
-
-    def run(self, folder, command):
-        """Run a command to its end: its exit code (negative: the signal that killed it) and what it printed."""
-        self.process.stdin.write(json.dumps([str(folder), str(self.log), command]) + "\n")
-        self.process.stdin.flush()
-        return Ended(int(self.process.stdout.readline()), self.log.read_text())
+        self.prepared = {}
+        super().__init__(folder, Plan(folder / "plan"))
 
 
 class Verb:
