@@ -26,6 +26,7 @@ from typing import IO
 import msgspec
 from msgspec.structs import replace
 
+from .durable import make_folder, sync_folder
 from .errors import Denied, IsthmusError, Refused
 from .formats import StoredDocument, decode
 from .git_index import tracked_below
@@ -122,7 +123,7 @@ def make(folder: Path) -> Path:
         with _alone():
             if known_id(whole) is None:
                 _register(whole)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder, mode=0o700)
     return folder
 
 
@@ -296,7 +297,7 @@ def _make_private(folder: Path, status: os.stat_result) -> None:
 
 def _register(folder: Path) -> str:
     """Give a folder a new id. First it is known, then it says so: whoever stops in between begins again."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder, mode=0o700)
     folder.chmod(0o700)
     number = secrets.token_hex(16)
     _write_record(number, KnownFolder(folder=os.path.realpath(folder), inode=folder.stat().st_ino))
@@ -304,19 +305,19 @@ def _register(folder: Path) -> str:
     new.unlink(missing_ok=True)
     _write(new, f"{number}\n".encode())
     new.replace(folder / ID)
-    _sync(folder)
+    sync_folder(folder)
     return number
 
 
 def _write_record(number: str, record: KnownFolder) -> None:
     place = kept_for(number)
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     new = place / "project.json.new"
     new.unlink(missing_ok=True)
     _write(new, msgspec.json.encode(record))
     new.replace(place / "project.json")
-    _sync(place)
-    _sync(place.parent)
+    sync_folder(place)
+    sync_folder(place.parent)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -324,14 +325,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

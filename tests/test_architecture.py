@@ -18,6 +18,7 @@ STACKS = tuple(f"localstack.{cloud}" for cloud in SDKS)
 ADAPTERS = {path.parent.name for path in (ROOT / "adapters").glob("*/options.py")}  # beside "common", which they share
 FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an adapter; the rest is what its Adapter says
 BOTTOM = {
+    "durable",
     "errors",
     "formats",
     "logs",

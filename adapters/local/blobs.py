@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
+from ...durable import sync_folder
 from ...errors import Invalid, NotFound
 from ...storage import BlobInfo
 from ...target import Target
@@ -16,7 +17,7 @@ from ...times import utc_milliseconds
 from ...user_state import ID
 from ..common.blob_names import BlobNames, listed_below, parts_of, upload_uris
 from .errors import translated
-from .files import TEMPORARY, replacing, sync_folder
+from .files import TEMPORARY, replacing
 from .home import COUNTERS, LOCAL, home
 
 # what other adapter files keep in the same folder, with their own rules for writing it

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
+from ...durable import make_folder
 from ...endpoints import hosting
 from ...errors import Invalid
 from ...target import Target
 from .endpoints import supervision
 from .endpoints.rows import SCHEMA, Address, EndpointRow, endpoint_folder, read
 from .endpoints.serving import arguments
-from .files import make_folder
 from .home import database, home, prepare
 
 _UNIT = """[Unit]

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...durable import sync_folder
 from ...errors import AlreadyExists, Denied, IsthmusWarning
 from ...user_state import FOLDER, make
 from ..document import RunDocument, find, folder_of, run_uri
@@ -35,6 +36,7 @@ def starting(project: Project, run: str) -> Iterator[None]:
     note = _folder(project) / f"{run}.{run_id(project, run)}"
     make(note.parent)
     note.touch()
+    sync_folder(note.parent)  # or a power cut might leave the run and not the note
     yield
     note.unlink()
 

@@ -1,7 +1,6 @@
 """Verbs that are disturbed at the system's own calls (syscalls.c): which call, and what must be the same after running the verb again."""
 
 import contextlib
-import json
 import mmap
 import shutil
 import struct
@@ -14,7 +13,7 @@ from isthmus.adapters.local import upkeep
 from isthmus.errors import NotFound
 from isthmus.tests.cli.running import create, tree
 from isthmus.tests.faults.flow import RELATIONS, digest, settle
-from isthmus.tests.faults.preloaded import COMPILER, Preloaded
+from isthmus.tests.faults.preloaded import Preloaded
 from isthmus.tests.faults.serving import end_all, serving_project, standing
 
 TRAINED = ("apply", "ingest", "materialize", "train models/history.yaml")

@@ -11,6 +11,7 @@ from typing import final
 
 import msgspec
 
+from ....durable import sync_folder
 from ....endpoints import hosting
 from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
 from ....errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable
@@ -175,6 +176,7 @@ class LocalEndpointHost:
                     scratch.rename(folder)
             finally:
                 remove_tree(scratch)
+        sync_folder(folder.parent)  # the row that will name it may outlive a power cut
         return folder
 
     def _write(self, wanted: EndpointRow, *, expect: EndpointRow | None, operation: str = "endpoints.apply") -> EndpointRow:

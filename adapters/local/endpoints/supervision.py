@@ -16,9 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from ....durable import make_folder
 from ....errors import Invalid, OutcomeUnknown, Refused, Unavailable
 from ....formats import decode, decoder
-from ..files import make_folder, remove_tree, replacing
+from ..files import remove_tree, replacing
 from ..processes import kill_now, members
 from .http import Client
 from .rows import Address, EndpointRow, Report, endpoint_folder

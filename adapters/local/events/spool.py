@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ....durable import make_folder
 from ...common.conform import arrow_schema, in_time_order
 from ...common.tables import PARTITION, SPOOL, Document
-from ..files import make_folder
 from ..sqlite import Database
 from ..warehouse import batches, contents
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ....durable import make_folder, sync_folder
 from ...common.conform import by_date
 from ...common.tables import PARTITION, Document
 from .. import files
@@ -73,9 +74,10 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
 
     goal = table / batch
     if goal.exists():
+        sync_folder(table)  # who published it may have died before
         return False
     staging = table.parent / ".staging"
-    files.make_folder(staging)
+    make_folder(staging)
     aside = staging / files.temporary_name()
     aside.mkdir()
     writer: pq.ParquetWriter | None = None
@@ -95,14 +97,14 @@ def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordB
         _finish(writer)
         writer = None
         _settle(aside)
-        files.make_folder(table)
+        make_folder(table)
         try:
             aside.rename(goal)
         except OSError as error:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
                 raise
             shutil.rmtree(aside, ignore_errors=True)  # another process published the same batch first
-        files.sync_folder(table)
+        sync_folder(table)
     except BaseException:
         if writer is not None:
             _abandon(writer)
@@ -129,5 +131,5 @@ def _settle(aside: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        files.sync_folder(folder)
-    files.sync_folder(aside)
+        sync_folder(folder)
+    sync_folder(aside)
