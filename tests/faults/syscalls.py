@@ -186,10 +186,16 @@ class Verb:
         assert ended.code == 0, f"{place} {' '.join(command)} -> {ended.code}\n{ended.text}"
 
     def _compare(self, seen, place):
-        wrong = {
-            key: (seen.get(key), self.wanted.get(key)) for key in seen.keys() | self.wanted.keys() if seen.get(key) != self.wanted.get(key)
-        }
-        assert not wrong, f"{place}\n" + "\n".join(f"{key}: {was} instead of {wanted}" for key, (was, wanted) in wrong.items())
+        wrong = {key: (seen.get(key), self.wanted.get(key)) for key in seen.keys() | self.wanted.keys()}
+        wrong = {key: pair for key, pair in wrong.items() if pair[0] != pair[1]}
+        assert not wrong, f"{place}\n" + "\n".join(f"{key}: {_difference(*pair)}" for key, pair in wrong.items())
+
+
+def _difference(seen, wanted):
+    """Two values in words; of two lists of names what is in one of them alone."""
+    if isinstance(seen, list) and isinstance(wanted, list) and all(isinstance(name, str) for name in seen + wanted):
+        return f"{sorted(set(seen) - set(wanted))} too many, {sorted(set(wanted) - set(seen))} missing"
+    return f"{seen} instead of {wanted}"
 
 
 def world(folder):
