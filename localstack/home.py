@@ -59,7 +59,10 @@ class Home:
             raise NotUsable(str(error)) from error
 
     def _take(self, wanted: _About) -> None:
+        new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in new:
+            _sync(folder.parent)
         about = self.folder / _ABOUT
         if not about.exists() and any(path.name not in _EMPTY for path in self.folder.iterdir()):
             raise NotUsable(f"{self.folder} holds something else than a stack's home; name an empty folder")
@@ -90,8 +93,11 @@ class Home:
         return (self.folder / name).read_bytes()
 
     def remove(self, name: str) -> None:
+        """Remove a record; the disk knows of it when this returns. Absent is success."""
+        path = self.folder / name
         with contextlib.suppress(FileNotFoundError):
-            (self.folder / name).unlink()
+            path.unlink()
+            _sync(path.parent)
 
     def names(self, under: str) -> Iterator[str]:
         """The records below a folder."""
@@ -99,9 +105,17 @@ class Home:
             if path.is_file():
                 yield str(path.relative_to(self.folder))
 
+    def drop(self, name: str) -> None:
+        """Remove a record that no other names: it does no harm if a power cut brings it back. Absent is success."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / name).unlink()
+
     def clear(self, under: str) -> None:
-        """Remove every record below a folder. OSError when one stays."""
-        remove_tree(self.folder / under)
+        """Remove every record below a folder; the disk knows of it when this returns. OSError when one stays."""
+        folder = self.folder / under
+        remove_tree(folder)
+        if folder.parent.exists():
+            _sync(folder.parent)
 
     def close(self) -> None:
         """Another stack may have it now."""

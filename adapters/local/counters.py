@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from contextlib import closing
 from datetime import datetime
 from sqlite3 import Connection
 from typing import final
@@ -55,11 +56,11 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
-        """A row of counters.db says that the endpoint counts. Repeatable."""
+        """A row of counters.db says that the endpoint counts; synced, as no count is. Repeatable."""
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):
                 inventory.record(self._target, KIND, endpoint)  # first: what a crash leaves is listed
-                with self._database.transaction(f"making counters of {endpoint}") as db:
+                with _synced(self._target) as database, database.transaction(f"making counters of {endpoint}") as db:
                     db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
@@ -79,7 +80,7 @@ class LocalCounters:
         return counts
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        """One transaction, on the disk when it returns. Units whose `until` has passed are swept now and then. NotFound: no `apply`."""
+        """One transaction; a loss of power may take the last ones. Units whose `until` has passed are swept now and then. NotFound: no `apply`."""
         with self._calls.mutating("counters.add", endpoint), self._database.transaction(f"counting for {endpoint}") as db:
             if time.monotonic() > self._sweep_at:
                 self._sweep_at = time.monotonic() + _BETWEEN
@@ -112,10 +113,10 @@ def _sweep(db: Connection, now: int) -> None:
 
 def delete(target: Target, resource: Resource) -> None:
     """The Inventory's. Absent is success."""
-    database = Database(target, _SCHEMA, file=COUNTERS)
-    try:
-        with database.transaction(f"deleting counters of {resource.name}") as db:
-            for table in ("unit_counts", "counted_units", "counted_endpoints"):
-                db.execute(f"DELETE FROM {table} WHERE endpoint = ?", (resource.name,))
-    finally:
-        database.close()
+    with _synced(target) as database, database.transaction(f"deleting counters of {resource.name}") as db:
+        for table in ("unit_counts", "counted_units", "counted_endpoints"):
+            db.execute(f"DELETE FROM {table} WHERE endpoint = ?", (resource.name,))
+
+
+def _synced(target: Target) -> closing[Database]:
+    return closing(Database(target, _SCHEMA, file=COUNTERS))

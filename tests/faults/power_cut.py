@@ -1,5 +1,6 @@
 """A power cut: every process ends at once, and of a folder only that is left which was synced (power_cut.c)."""
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -11,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from isthmus.tests.faults import syscalls
+from isthmus.tests.faults.acknowledged import STORES
 from isthmus.tests.faults.preloaded import Preloaded
 from isthmus.tests.faults.serving import end_all
 
@@ -177,3 +179,33 @@ class Verb(syscalls.Verb):
         self._again(shop, place)
         assert self._settle(shop) == [], f"{place} a run that was written is never started"
         self._compare(self._world(shop), f"{place} after running it again")
+
+
+def lose(commands, name, folder, at=0):
+    """Cut the power before a sync of a store's steps (0: after the last one), and look, for each `Kept`. AssertionError.
+
+    What was acknowledged is there; what was not can be done again, and is there then. Returns the syncs that there were.
+    """
+    store, plan, place = STORES[name], commands.plan, folder / "place"
+    place.mkdir()
+    with contextlib.chdir(place):
+        with store.opened(place) as opened:
+            store.begin(opened)
+        plan.arm(place, at)
+        ended = commands.run(place, name, entry="isthmus.tests.faults.acknowledged:perform")
+        done, syncs = ended.text.splitlines(), plan.seen
+        assert plan.off or done == list(store.steps), f"{name}: {ended.text}"
+        plan.cut()
+    for kept in Kept:
+        plan.restore(kept)
+        with contextlib.chdir(place), store.opened(place) as opened:
+            told = f"{name}, {kept.value} kept, cut {f'before sync {at}' if at else 'at the end'}, acknowledged {done}:"
+            for step in done:
+                assert store.steps[step].is_done(opened), f"{told} {step} is lost"
+            for step in (step for step in store.steps if step not in done):
+                store.steps[step].do(opened)
+            for step in store.steps:
+                assert store.steps[step].is_done(opened), f"{told} {step} is not done when it is done again"
+    shutil.rmtree(place)
+    shutil.rmtree(plan.before)
+    return syncs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -13,6 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec.structs import replace
 
+from ...durable import make_folder, sync_folder
 from ...errors import AlreadyExists, Invalid, IsthmusError, Problem, ProjectError
 from ...experiments import run_powering
 from ...experiments.powering import Power
@@ -245,12 +247,15 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _put(place: Path, text: str) -> None:
-    """Whole, or not at all: with half of a file no page and no command would read the project."""
-    place.parent.mkdir(exist_ok=True)
-    with place.open("x", encoding="utf-8") as file:
-        try:
+    """Whole and on the disk, or not at all: with half of a file no page and no command would read the project."""
+    make_folder(place.parent)
+    draft_file = place.with_name(f".{place.name}.new")
+    try:
+        with draft_file.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-        except OSError:
-            place.unlink()
-            raise
+            os.fsync(file.fileno())
+        place.hardlink_to(draft_file)  # unlike a rename it takes no other file's place
+    finally:
+        draft_file.unlink(missing_ok=True)
+    sync_folder(place.parent)

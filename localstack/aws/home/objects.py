@@ -110,7 +110,7 @@ class Objects:
         named = {body for bodies in self._bodies.values() for body in bodies}
         for name in names:
             if name.endswith(BODY) and name not in named:  # of a write that did not end
-                self._home.remove(name)
+                self._home.drop(name)
 
     def clear(self) -> None:
         with self._lock:
@@ -158,7 +158,7 @@ class Objects:
             self._home.write(name, freeze((place, versions, tags), reduce=reduce))
             self._written[place], self._bodies[place] = seen, after
         for body in before - after:
-            self._home.remove(body)
+            self._home.drop(body)
 
     def _body(self, version: FakeKey, name: str) -> str:
         """The file of a version's bytes, which never change; written when it is not there."""
