@@ -80,7 +80,10 @@ class LocalCounters:
         return counts
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        """One transaction; a loss of power may take the last ones. Units whose `until` has passed are swept now and then. NotFound: no `apply`."""
+        """One transaction; a loss of power may take the last ones. Units whose `until` has passed are swept now and then.
+
+        NotFound: no `apply`.
+        """
         with self._calls.mutating("counters.add", endpoint), self._database.transaction(f"counting for {endpoint}") as db:
             if time.monotonic() > self._sweep_at:
                 self._sweep_at = time.monotonic() + _BETWEEN

@@ -1,7 +1,6 @@
 """The stores that docs/promises.md names, and what each acknowledges: steps that can be repeated, and whether their effect is there."""
 
 import os
-import random
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from isthmus.adapters.local.endpoints import request_log
 from isthmus.adapters.local.events import spool
 from isthmus.endpoints.gateway.delivery import deliver
 from isthmus.endpoints.gateway.log_writer import LogWriter
+from isthmus.endpoints.gateway.streams import EXPOSURES
 from isthmus.errors import AlreadyExists
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
@@ -53,14 +53,27 @@ DRAFT = {
     "weights": "control: 60\ntreatment: 40",
     "metric": "ctr",
 }
+SHOWN = {
+    **dict.fromkeys(("endpoint", "unit", "variant", "version", "entity", "entity_key"), "x"),
+    "event_id": "q-1",
+    "event_timestamp": NOW,
+    "position": 1,
+    "score": 0.5,
+    "propensity": 1.0,
+    "explored": False,
+}
 LONG = bytes(range(256)) * 64  # 16 KiB: several pages
 
 
 class Step(NamedTuple):
-    """Something that a store says it has done when `do` returns, and whether it is so. Both take the opened store."""
+    """Something that a store says it has done when `do` returns, and whether it is so. All take the opened store.
+
+    `is_whole`: whether what a power cut left of it is all of it or nothing.
+    """
 
     do: Callable[[Any], object]
     is_done: Callable[[Any], bool]
+    is_whole: Callable[[Any], bool] = lambda _: True
 
 
 class Store(NamedTuple):
@@ -75,9 +88,9 @@ def perform(name):
     """All steps of a store in this folder, each told on a line of its own once it is acknowledged; then a kill, before anything closes."""
     store = STORES[name]
     with store.opened(Path.cwd()) as opened:
-        for name, step in store.steps.items():
-            step.do(opened)
-            print(name, flush=True)
+        for step, acts in store.steps.items():
+            acts.do(opened)
+            print(step, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -142,6 +155,16 @@ def _uri(target, key):
 def _blob(target, key):
     uri = _uri(target, key)
     return target.blobs.get(uri) if any(info.uri == uri for info in target.blobs.list(uri)) else None
+
+
+def _written(key, old, new):
+    """A document's step."""
+    return Step(lambda t: _put(t, key, new), lambda t: _value(t, key) == new, lambda t: _value(t, key) in (old, new))
+
+
+def _stored(key, old, new):
+    """A blob's step."""
+    return Step(lambda t: t.blobs.put(_uri(t, key), new), lambda t: _blob(t, key) == new, lambda t: _blob(t, key) in (old, new))
 
 
 def _upload(target):
@@ -245,19 +268,20 @@ def _reads_requests(target):
 
 
 def _emit(project):
-    refused = im.emit(
-        project, "impression", [{"event_id": f"e-{n}", "event_timestamp": NOW, "item_id": 1, "position": 1} for n in range(3)]
-    )
+    row = {"event_timestamp": NOW, "item_id": 1, "position": 1}
+    refused = im.emit(project, "impression", [{"event_id": f"e-{n}", **row} for n in range(3)])
     assert not refused, refused
 
 
 def _answer(project):
     """A gateway's log with `durable=True`: `put` returns once the rows are delivered."""
     writer = LogWriter(lambda stream, rows: deliver(project, stream, rows), name="home", durable=True)
-    row = {"event_id": f"q-{random.getrandbits(32)}", "event_timestamp": NOW}
-    problems = writer.put({"exposures": [row]})
-    writer.close()
+    problems = writer.put({"exposures": [SHOWN]})
     assert not problems, problems
+
+
+def _has_answered(project):
+    return project.target.warehouse.query("SELECT count(DISTINCT event_id) AS n FROM exposures", {})["n"].to_pylist() == [1]
 
 
 def _has_emitted(project):
@@ -280,8 +304,8 @@ STORES: Mapping[str, Store] = {
     "documents": Store(
         _local,
         {
-            "put": Step(lambda t: _put(t, "experiments/live", LONG), lambda t: _value(t, "experiments/live") == LONG),
-            "overwrite": Step(lambda t: _put(t, "traffic/home", b"new"), lambda t: _value(t, "traffic/home") == b"new"),
+            "put": _written("experiments/live", None, LONG),
+            "overwrite": _written("traffic/home", b"old", b"new"),
             "delete": Step(lambda t: _delete(t, "views/old"), lambda t: _value(t, "views/old") is None),
         },
         lambda t: (_put(t, "traffic/home", b"old"), _put(t, "views/old", b"old")),
@@ -317,7 +341,11 @@ STORES: Mapping[str, Store] = {
     "batches": Store(
         _local,
         {
-            "append": Step(lambda t: t.warehouse.append("clicks_raw", _rows("a", 30), batch="a"), lambda t: _has_batch(t, "a", 30)),
+            "append": Step(
+                lambda t: t.warehouse.append("clicks_raw", _rows("a", 30), batch="a"),
+                lambda t: _has_batch(t, "a", 30),
+                lambda t: _counted(t, "clicks_raw", "a")["n"] in (0, 30),
+            ),
             "save": Step(
                 lambda t: t.warehouse.save(
                     "clicks_raw", "SELECT 's-' || event_id AS event_id, event_timestamp FROM clicks_raw", {}, batch="s"
@@ -339,8 +367,8 @@ STORES: Mapping[str, Store] = {
     "blobs": Store(
         _local,
         {
-            "put": Step(lambda t: t.blobs.put(_uri(t, "runs/r/record.json"), LONG), lambda t: _blob(t, "runs/r/record.json") == LONG),
-            "overwrite": Step(lambda t: t.blobs.put(_uri(t, "runs/note"), b"new"), lambda t: _blob(t, "runs/note") == b"new"),
+            "put": _stored("runs/r/record.json", None, LONG),
+            "overwrite": _stored("runs/note", b"old", b"new"),
             "upload": Step(_upload, _uploaded),
             "delete": Step(lambda t: t.blobs.delete(_uri(t, "runs/old")), lambda t: _blob(t, "runs/old") is None),
         },
@@ -357,13 +385,18 @@ STORES: Mapping[str, Store] = {
         },
     ),
     "request log": Store(_local, {"log": Step(_log_requests, _reads_requests)}),
-    "emit": Store(_starter, {"emit": Step(_emit, _has_emitted)}, lambda p: im.apply(p)),
+    "emit": Store(_starter, {"emit": Step(_emit, _has_emitted)}, im.apply),
+    "a durable gateway": Store(_starter, {"answer": Step(_answer, _has_answered)}, lambda p: p.target.events.apply(EXPOSURES)),
     "a page's file": Store(_shop, {"write": Step(_write_experiment, _has_experiment)}),
     "a stack's home": Store(
         _home,
         {
             "write": Step(lambda h: h.write("stores/a/b", LONG), lambda h: h.read("stores/a/b") == LONG),
-            "overwrite": Step(lambda h: h.write("moto/iam/old", b"new"), lambda h: h.read("moto/iam/old") == b"new"),
+            "overwrite": Step(
+                lambda h: h.write("moto/iam/old", b"new"),
+                lambda h: h.read("moto/iam/old") == b"new",
+                lambda h: h.read("moto/iam/old") in (b"old", b"new"),
+            ),
             "remove": Step(lambda h: h.remove("moto/gone"), lambda h: "moto/gone" not in h.names("moto")),
             "clear": Step(lambda h: h.clear("s3"), lambda h: not list(h.names("s3"))),
         },

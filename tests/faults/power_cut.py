@@ -202,6 +202,8 @@ def lose(commands, name, folder, at=0):
             told = f"{name}, {kept.value} kept, cut {f'before sync {at}' if at else 'at the end'}, acknowledged {done}:"
             for step in done:
                 assert store.steps[step].is_done(opened), f"{told} {step} is lost"
+            for step in store.steps:
+                assert store.steps[step].is_whole(opened), f"{told} {step} is there in part"
             for step in (step for step in store.steps if step not in done):
                 store.steps[step].do(opened)
             for step in store.steps:
