@@ -57,7 +57,7 @@ class Ended(NamedTuple):
 class Preloaded:
     """A process with the library in it, which runs commands one after the other. A context manager.
 
-    `VARIABLE` names the plan's file to the library, in this process and all that it starts.
+    `VARIABLE` names the plan's file to the library. `preloaded` are the variables by which another process has it, too.
     """
 
     SOURCE: Path
@@ -68,8 +68,8 @@ class Preloaded:
         self.library = folder / "preloaded.so"
         self.log = folder / "log.txt"
         compile_library(self.SOURCE, self.library)
-        preloaded = {"LD_PRELOAD": str(self.library), self.VARIABLE: str(folder / "plan"), "COLUMNS": "200"}
-        self.environment = os.environ | preloaded | variables
+        self.preloaded = {"LD_PRELOAD": str(self.library), self.VARIABLE: str(folder / "plan"), **variables}
+        self.environment = os.environ | self.preloaded | {"COLUMNS": "200"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVER], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
