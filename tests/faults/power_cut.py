@@ -198,16 +198,23 @@ def lose(commands, name, folder, at=0):
         plan.cut()
     for kept in Kept:
         plan.restore(kept)
-        with contextlib.chdir(place), store.opened(place) as opened:
-            told = f"{name}, {kept.value} kept, cut {f'before sync {at}' if at else 'at the end'}, acknowledged {done}:"
-            for step in done:
-                assert store.steps[step].is_done(opened), f"{told} {step} is lost"
-            for step in store.steps:
-                assert store.steps[step].is_whole(opened), f"{told} {step} is there in part"
-            for step in (step for step in store.steps if step not in done):
-                store.steps[step].do(opened)
-            for step in store.steps:
-                assert store.steps[step].is_done(opened), f"{told} {step} is not done when it is done again"
+        try:
+            with contextlib.chdir(place), store.opened(place) as opened:
+                _look(store.steps, done, opened)
+        except Exception as error:
+            when = f"before sync {at}" if at else "at the end"
+            raise AssertionError(f"{name}, {kept.value} kept, cut {when}, acknowledged {done}: {error}") from error
     shutil.rmtree(place)
     shutil.rmtree(plan.before)
     return syncs
+
+
+def _look(steps, done, opened):
+    for name in done:
+        assert steps[name].is_done(opened), f"{name} is lost"
+    for name, step in steps.items():
+        assert step.is_whole(opened), f"{name} is there in part"
+    for name in (name for name in steps if name not in done):
+        steps[name].do(opened)
+    for name, step in steps.items():
+        assert step.is_done(opened), f"{name} is not done when it is done again"
