@@ -1,24 +1,42 @@
-# make setup | demo | test | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
+# make setup | demo | test | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
 PYTHON ?= python3
-UV = .venv/bin/uv pip install --quiet --python .venv/bin/python
+UV = .venv/bin/uv pip
+HERE = --quiet --python .venv/bin/python
+# Whatever is installed, also to build a source distribution, is in the lock, and its digest is one of the lock's.
+LOCKED = --require-hashes --require-build-hashes --build-constraints requirements.lock
+# Our projects: what they require is in the one lock, and they come last, built by what is locked.
+PROJECTS = pyproject.toml
+OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable .
 
-.PHONY: setup demo test test-room test-often test-starved check bench bench-load bench-faults docs clean
+.PHONY: setup demo test test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
 
-.venv/bin/uv:
+# pip, of which each Python has one, brings uv by the lock's digests; uv brings the rest.
+.venv/bin/uv: requirements.lock
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check uv
-
-# Only what the laptop needs: seconds, not minutes.
-.venv/.demo: .venv/bin/uv pyproject.toml constraints.txt setup.py
-	$(UV) --constraint constraints.txt --editable '.[demo]'
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement .venv/uv.txt
 	@touch $@
 
-# Everything that the tests and the checks need. GoogleSQL is compiled into the user's cache once (30 s of CPU, 1 GB).
-.venv/.setup: .venv/bin/uv pyproject.toml constraints.txt setup.py
-	$(UV) --constraint constraints.txt --editable '.[check]'
-	$(UV) --no-deps 'axe-playwright-python==0.1.8' # for the axe-core 4.12 in it, which judges our pages in Chromium; no Playwright
+# Only what the laptop needs: seconds, not minutes.
+.venv/.demo: .venv/bin/uv pyproject.toml requirements.lock setup.py
+	$(UV) install $(HERE) $(LOCKED) --constraint requirements.lock --requirement pyproject.toml --extra demo --group build
+	$(OURS)
+	@touch $@
+
+# Everything that the tests and the checks need, and nothing else. GoogleSQL is compiled into the user's cache once (30 s of CPU, 1 GB).
+.venv/.setup: .venv/bin/uv pyproject.toml requirements.lock setup.py
+	$(UV) sync $(HERE) $(LOCKED) requirements.lock
+	$(OURS)
 	.venv/bin/python -m isthmus.localstack.gcp.googlesql
 	@touch $@ .venv/.demo
+
+# The lock, made anew from what the projects require: what is locked stays as long as it fits. `make upgrade` takes the newest.
+COMPILE = $(UV) compile --quiet $(PROJECTS) --all-extras --group build --group pages --universal --python-version 3.11.5 \
+	--generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock
+lock: .venv/bin/uv
+	$(COMPILE)
+upgrade: .venv/bin/uv
+	$(COMPILE) --upgrade
 
 setup: .venv/.setup
 
