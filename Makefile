@@ -4,8 +4,7 @@ UV = .venv/bin/uv pip
 HERE = --quiet --python .venv/bin/python
 # Whatever is installed, also to build a source distribution, is in the lock, and its digest is one of the lock's.
 LOCKED = --require-hashes --require-build-hashes --build-constraints requirements.lock
-# Our projects: what they require is in the one lock, and they come last, built by what is locked.
-PROJECTS = pyproject.toml
+# Our projects come last, built by what is locked.
 OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable .
 
 .PHONY: setup demo test test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
@@ -31,12 +30,10 @@ OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/.demo
 
 # The lock, made anew from what the projects require: what is locked stays as long as it fits. `make upgrade` takes the newest.
-COMPILE = $(UV) compile --quiet $(PROJECTS) --all-extras --group build --group pages --universal --python-version 3.11.5 \
-	--generate-hashes --no-annotate --custom-compile-command 'make lock' --output-file requirements.lock
 lock: .venv/bin/uv
-	$(COMPILE)
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/lock
 upgrade: .venv/bin/uv
-	$(COMPILE) --upgrade
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/lock requirements.lock --upgrade
 
 setup: .venv/.setup
 
@@ -61,6 +58,12 @@ test-starved: .venv/.setup
 
 check: .venv/.setup
 	PATH="$(CURDIR)/.venv/bin:$$PATH" .ci/checks
+
+# Known weaknesses of what is locked; it asks the package index's advisory service. A package that it cannot ask about fails it, too.
+audit: .venv/.setup
+	@.venv/bin/pip-audit --strict --progress-spinner off --disable-pip --requirement requirements.lock || { status=$$?; echo \
+	  "make audit: a table above names weaknesses: take newer versions by make upgrade. An ERROR above: the advisory service was not asked, and nothing is known" >&2; \
+	  exit $$status; }
 
 bench: .venv/.setup
 	.venv/bin/python -m benchmarks

@@ -2,16 +2,22 @@
 
 import nox
 
-nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["laptop", "check"]
 SDKS = ("boto3", "botocore", "sagemaker", "awswrangler", "moto", "google.cloud.aiplatform_v1", "grpc", "kfp")
+
+
+# What is installed is in the lock, by its digest.
+LOCKED = ("--quiet", "--require-hashes", "--require-build-hashes", "--build-constraints", "requirements.lock")
+CHECKOUT = ("--no-deps", "--no-build-isolation", "--editable", ".")  # not a wheel: it lacks most of the tests
 
 
 @nox.session(python=["3.11"])
 def laptop(session):
     """The whole suite in an environment that has no cloud SDK: the laptop needs none."""
-    testing = ("jsonschema", "openapi-spec-validator", "pytest-timeout", "pytest-xdist", "uv")
-    session.install("-c", "constraints.txt", "-e", ".[conformance,demo]", *testing)  # a wheel lacks most of the tests
+    wanted = ("--extra", "conformance", "--extra", "demo", "--group", "build", "--group", "laptop")
+    session.install(*LOCKED, "--constraint", "requirements.lock", "--requirement", "pyproject.toml", *wanted)
+    session.install(*CHECKOUT)
     session.run(
         "python",
         "-c",
@@ -32,5 +38,6 @@ assert not found, found
 @nox.session(python=["3.11"])
 def check(session):
     """Formatting, linting and types."""
-    session.install("-c", "constraints.txt", "-e", ".[check]")
+    session.run_install("uv", "pip", "sync", *LOCKED, "requirements.lock", external=True)
+    session.install(*CHECKOUT)
     session.run(".ci/checks", external=True)
