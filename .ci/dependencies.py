@@ -55,7 +55,9 @@ def lock_is_stale() -> list[str]:
         made = subprocess.run([ROOT / ".ci" / "lock", fresh], capture_output=True, text=True, check=False)
         if made.returncode:
             return [f"requirements.lock could not be made anew, to compare it: {made.stderr.strip()}"]
-        changes = difflib.unified_diff(LOCK.read_text().splitlines(), fresh.read_text().splitlines(), LOCK.name, "`make lock`", lineterm="", n=0)
+        changes = difflib.unified_diff(
+            LOCK.read_text().splitlines(), fresh.read_text().splitlines(), LOCK.name, "`make lock`", lineterm="", n=0
+        )
         return list(changes)
 
 
@@ -89,7 +91,9 @@ def licences_refused(components: list[dict[str, Any]]) -> list[str]:
             continue
         used.add(name)
         if name not in excepted and not (name in read and _allows(allowed, read[name])):
-            refused.append(f"{name}: its licence, {' and '.join(licences) or 'of which its metadata says nothing'}, is not in {LICENCES.name}")
+            refused.append(
+                f"{name}: its licence, {' and '.join(licences) or 'of which its metadata says nothing'}, is not in {LICENCES.name}"
+            )
     needless = sorted({*read, *excepted} - used)
     return refused + [f"{name}: {LICENCES.name} has a line that it does not need" for name in needless]
 

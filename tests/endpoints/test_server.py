@@ -247,7 +247,8 @@ def test_a_time_limit_that_is_none_is_refused(folder, text, capsys):
 def entrypoint():
     """The command of the image, with this Python."""
     dockerfile = (Path(isthmus.__file__).parent / "deploy" / "Dockerfile").read_text()
-    command = json.loads(dockerfile.rpartition("\nENTRYPOINT ")[2])
+    (line,) = (line for line in dockerfile.splitlines() if line.startswith("ENTRYPOINT "))
+    command = json.loads(line.removeprefix("ENTRYPOINT "))
     assert command[0] == "python"
     return [sys.executable, *command[1:]]
 

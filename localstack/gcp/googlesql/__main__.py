@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from .compiled import available, compile_here, compiled_file
+from .compiled import NotCompiled, available, cache_folder, compile_here
 
 if __name__ == "__main__":
     if not available():
         sys.exit("GoogleSQL is not installed: pip install 'isthmus[stack-gcp]'")
-    compile_here()
-    print(compiled_file())
+    try:
+        compile_here()
+    except NotCompiled as error:
+        sys.exit(str(error))
+    print(cache_folder())

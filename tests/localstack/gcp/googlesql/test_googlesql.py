@@ -1,9 +1,12 @@
 """GoogleSQL's analyzer and reference implementation, as the offline BigQuery and the judges of our SQL ask them."""
 
+import hashlib
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -133,18 +136,69 @@ def test_threads_with_catalogs_of_their_own_get_their_own_answers():
         assert set(pool.map(mistake, range(40))) == {"Unrecognized name: c"}
 
 
-def test_machine_code_that_cannot_be_loaded_is_made_anew(tmp_path, monkeypatch):
-    good = compiled.ensure_compiled()
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache of this test's own, with machine code in it, and a compiler that takes no 30 s: it copies the user's."""
+    compiled.load(compiled.wasm_engine())
+    (good,) = compiled.cache_folder().glob(f"{compiled._kind()}-*.cwasm")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = compiled.cache_folder()
+    folder.mkdir(parents=True, mode=0o700)
+    shutil.copy(good, folder)
+    compilations = []
 
-    def ensure():
-        file = tmp_path / "googlesql.cwasm"
-        if not file.exists():  # in place of 30 s of compiling
-            file.write_bytes(good.read_bytes())
-        return file
+    def compile_elsewhere(_):
+        compilations.append(shutil.copy(good, folder))
+        return good.name
 
-    (tmp_path / "googlesql.cwasm").write_bytes(b"of another processor")
-    monkeypatch.setattr(compiled, "ensure_compiled", ensure)
-    assert compiled.load(compiled.wasm_engine()).exports
+    monkeypatch.setattr(compiled, "_compile_elsewhere", compile_elsewhere)
+    return SimpleNamespace(file=folder / good.name, folder=folder, compilations=compilations)
+
+
+def loads():
+    return compiled.load(compiled.wasm_engine()).exports
+
+
+def test_machine_code_that_was_changed_since_it_was_compiled_is_not_loaded(cache):
+    """One bit of its code, which the loader itself does not look at."""
+    assert loads()
+    assert not cache.compilations
+    whole = bytearray(cache.file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    cache.file.write_bytes(whole)
+    assert loads()
+    assert cache.compilations
+
+
+def test_machine_code_of_another_processor_is_made_anew(cache):
+    foreign = b"of another processor"
+    cache.file.unlink()
+    (cache.folder / f"{compiled._kind()}-{hashlib.sha256(foreign).hexdigest()}.cwasm").write_bytes(foreign)
+    assert loads()
+    assert cache.compilations
+    assert list(cache.folder.glob("*.cwasm")) == [cache.file]
+
+
+def test_machine_code_in_a_folder_that_others_can_write_to_is_not_loaded(cache):
+    cache.folder.chmod(0o770)
+    with pytest.raises(compiled.NotCompiled, match="others can write to .*googlesql.*remove it"):
+        loads()
+    cache.folder.chmod(0o700)
+    assert loads()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_machine_code_in_another_users_folder_is_not_loaded(cache):
+    os.chown(cache.folder, 12345, -1)
+    with pytest.raises(compiled.NotCompiled, match="belongs to another user.*XDG_CACHE_HOME"):
+        loads()
+
+
+def test_machine_code_behind_a_link_to_another_folder_is_not_loaded(cache):
+    cache.folder.rename(cache.folder.with_name("elsewhere"))
+    cache.folder.symlink_to("elsewhere")
+    with pytest.raises(compiled.NotCompiled, match="cannot be used"):
+        loads()
 
 
 def test_the_reference_implementation_answers_over_rows():
