@@ -71,7 +71,7 @@ def not_as_locked(components: list[dict[str, Any]]) -> list[str]:
     }
     installed = {canonicalize_name(component["name"]): component["version"] for component in components}
     return [
-        f"{name}: requirements.lock has {locked.get(name, 'none')}, installed is {installed.get(name, 'none')}; make setup installs what is locked"
+        f"{name}: locked is {locked.get(name, 'none')}, installed {installed.get(name, 'none')}; make setup installs what is locked"
         for name in sorted({*locked, *installed})
         if locked.get(name) != installed.get(name)
     ]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from .measure import Line, table
+from .measure import Line, scaled, table
 
-ROWS = 100_000
+ROWS = scaled(100_000, 1_000)
 VIEW = """
 SELECT item_id, event_timestamp, created_timestamp{early} AS created_timestamp,
        count(*) OVER w AS item_impressions_7d, (sum(outcome) OVER w + 1.0) / (count(*) OVER w + 250) AS item_ctr_7d
@@ -27,7 +27,7 @@ EARLY = ("1 MINUTE", "30 MINUTE")
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--draws", type=int, default=scaled(10, 1))
     arguments, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as parent:
         cost(Path(parent))
@@ -43,7 +43,7 @@ def cost(parent: Path) -> None:
     from isthmus.project.scaffold import create
 
     folder = parent / "large"
-    create(folder)
+    create(folder, example="starter")
     moment = 1_767_225_600_000  # 2026-01-01; the starter's clock stands a week later
     shown = {
         "event_id": [f"i{n}" for n in range(ROWS)],

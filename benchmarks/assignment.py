@@ -21,10 +21,10 @@ from isthmus.endpoints.gateway.assignment import Assigner, bucket
 from isthmus.endpoints.gateway.live_document import Live, LiveArm, LiveLayer, LiveRun
 from isthmus.project.specs import BUCKETS
 
-from .measure import Line, table
+from .measure import Line, scaled, table
 
-UNITS, ROUNDS = 20_000, 7
-SALTS, TENTHS = 60, 10
+UNITS, ROUNDS = scaled(20_000, 100), 7
+SALTS, TENTHS = scaled(60, 3), 10
 SHAPES: dict[str, Callable[[int], str]] = {
     "decimal digits": str,
     "visitor-1": lambda number: f"visitor-{number}",
@@ -34,7 +34,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="assignment")
-    parser.add_argument("--units", type=int, default=1_000_000)
+    parser.add_argument("--units", type=int, default=scaled(1_000_000, 1_000))
     units = parser.parse_known_args()[0].units
     cost()
     for name, shape in SHAPES.items():

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 import boto3
 from botocore.config import Config
 
-from benchmarks.measure import Line, table
+from benchmarks.measure import Line, scaled, table
 from isthmus.localstack.run import start_aws, variables
 
 HANDLERS = "isthmus.tests.localstack.example_handlers"
@@ -75,7 +75,7 @@ def moto_server() -> Iterator[tuple[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--calls", type=int, default=scaled(1000, 20))
     calls = parser.parse_known_args()[0].calls
     with moto_server() as (url, took):
         theirs, words = measure(client(url, "sagemaker").list_notebook_instances, calls)

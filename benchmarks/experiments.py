@@ -19,6 +19,8 @@ from isthmus.experiments.run_sql import cells_sql, parameters
 from isthmus.project.experiment_specs import Metric, Total
 from isthmus.project.specs import Attribute, Event, Objective, ProjectSpec
 
+from .measure import scaled
+
 KEYS = "arm, first_day, day"
 PLAIN = "sum({m}_y), sum({m}_y * {m}_y), sum({m}_d), sum({m}_y * {m}_d), sum({m}_d * {m}_d)"
 GROWN = (
@@ -46,8 +48,8 @@ SELECT arm, count(*) AS units, sum(y) AS y, sum(d) AS d, sum(y * y) AS yy, sum(y
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--exposures", type=int, default=2_000_000)
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--exposures", type=int, default=scaled(2_000_000, 4_000))
+    parser.add_argument("--rows", type=int, default=scaled(2_000_000, 4_000))
     arguments, _ = parser.parse_known_args()
     with duckdb.connect(config={"threads": "1"}) as engine:
         same = looks(engine, arguments.exposures, A_UNIT)

@@ -21,6 +21,8 @@ from isthmus.experiments.sizing import planned_units
 from isthmus.experiments.sums import Sums
 from isthmus.tests.experiments.worlds import KINDS, sums, sums_so_far, units
 
+from .measure import scaled
+
 UNITS, LOOKS, PART = 300, 20, 50  # units an arm of one look; looks, and units an arm that each adds
 PLANNED = tuple(2 * PART * look for look in range(1, LOOKS + 1))
 CHUNK = 1000  # runs at a time
@@ -29,7 +31,7 @@ EFFECTS = {"rate": 0.23, "ratio": 0.1, "mean": 0.027, "skewed": 0.35}  # one loo
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--runs", type=int, default=scaled(20_000, 4))
     arguments, _ = parser.parse_known_args()
     started = time.process_time()
     single(arguments.runs)

@@ -38,9 +38,9 @@ from isthmus.storage import Versioned
 from isthmus.tests.conformance.toy_models import remove_endpoints, until
 from isthmus.tests.endpoints import mini
 
-from .measure import Line, table
+from .measure import Line, scaled, table
 
-ITEMS, CANDIDATES, SLOTS, CALLS = 80, 20, 3, 4_000
+ITEMS, CANDIDATES, SLOTS, CALLS = 80, 20, 3, scaled(4_000, 100)
 TESTED = "Gateway.rank, 2 layers"
 NOW = datetime(2024, 1, 10, tzinfo=UTC)
 RULES = """
@@ -54,13 +54,13 @@ RULES = """
 RULED = f"{TESTED}, 4 rules"
 CAP = "      - cap:   {by: item_id, max: 3, per: unit, in: 24h}\n"
 CAPPED = f"{RULED}, a cap per unit"
-THREADS, ADDED = 4, 10_000
+THREADS, ADDED = 4, scaled(10_000, 50)
 HEAVY = ("duckdb", "pyarrow", "pandas", "numpy", "sklearn")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="gateway")
-    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--requests", type=int, default=scaled(100_000, 20))
     requests = parser.parse_known_args()[0].requests
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as name:
         folder = filled(Path(name))
@@ -207,7 +207,7 @@ def answers(client: Client) -> bool:
 def turns(calls: dict[str, Callable[[int], Any]]) -> dict[str, tuple[float, float]]:
     """p50 in ms and seconds of this process's CPU a call, in turns of 100 calls each."""
     for call in calls.values():
-        for number in range(100):
+        for number in range(scaled(100, 1)):
             call(number)
     seen: dict[str, list[float]] = {name: [] for name in calls}
     cpu = dict.fromkeys(calls, 0.0)

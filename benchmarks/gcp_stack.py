@@ -28,7 +28,7 @@ from google.cloud import bigquery, pubsub_v1
 from google.protobuf import json_format, struct_pb2
 
 from benchmarks.gcp_asked import PARENT, PROJECT, SERVER, Stack, bare, clients, deploy, direct_server, instances, peers
-from benchmarks.measure import Line, table
+from benchmarks.measure import Line, scaled, table
 from isthmus.localstack.gcp import environment
 from isthmus.localstack.run import start
 from isthmus.tests.conformance.toy_models import model_folder
@@ -42,7 +42,7 @@ VIEWS, KEYS = 3, 41
 
 
 def predictions(stack: Stack, endpoint: str, direct: str, calls: int) -> None:
-    for count in (FEW, MANY):
+    for count in scaled((FEW, MANY), (FEW,)):
         with ExitStack() as exit_:
             constant, proxy = peers(exit_, count, direct)
             ways = {
@@ -76,7 +76,7 @@ def in_turns(ways, count: int, calls: int) -> tuple[dict[str, list[float]], dict
     for round_ in range(ROUNDS + 1):
         for name, (asked, ask) in ways.items():
             before = asked.cpu()
-            for _ in range(calls // ROUNDS if round_ else 50):
+            for _ in range(calls // ROUNDS if round_ else scaled(50, 1)):
                 at = time.perf_counter()
                 ask(count)
                 if round_:
@@ -107,7 +107,7 @@ def split(stack: Stack, endpoint: str, shares: dict[str, int], calls: int) -> st
     return f"{' / '.join(f'{seen[name]:,}' for name in shares)}   chi-square {distance:.2f} {'(p > 0.001)' if right else 'WRONG'}"
 
 
-def median_ms(ask, runs: int = 20) -> float:
+def median_ms(ask, runs: int = scaled(20, 1)) -> float:
     ask()
     took = []
     for _ in range(runs):
@@ -156,7 +156,7 @@ def feature_reads(stack: Stack, warehouse: bigquery.Client) -> list[Line]:
     """41 reads, and as many of a server that answers a constant, in turns."""
     with ExitStack() as exit_:
         asks = (reads(stack, warehouse), reading(peers(exit_, FEW, "0")[0].address, ["view"] * VIEWS))
-        turns = [[median_ms(ask, 5) for ask in asks] for _ in range(4)]
+        turns = [[median_ms(ask, scaled(5, 1)) for ask in asks] for _ in range(scaled(4, 1))]
     ours, least = (statistics.median(turn) for turn in zip(*turns, strict=True))
     return [
         Line(name="41 feature reads of three views, one channel", value=f"{ours:.1f} ms", goal=f"25 ms; {ours / least:.2f}x a constant"),
@@ -183,7 +183,7 @@ def others(stack: Stack) -> None:
     lines = [
         *feature_reads(stack, warehouse),
         Line(name="SELECT 1", value=f"{median_ms(lambda: list(warehouse.query_and_wait('SELECT 1'))):.1f} ms", goal="40 ms"),
-        Line(name="100,000 rows loaded (Parquet)", value=f"{median_ms(load(warehouse, 100_000), 5):.0f} ms", goal="500 ms"),
+        Line(name="100,000 rows loaded (Parquet)", value=f"{median_ms(load(warehouse, 100_000), scaled(5, 1)):.0f} ms", goal="500 ms"),
         Line(
             name="one message published",
             value=f"{median_ms(lambda: api.publish(request={'topic': topic, 'messages': [message]})):.2f} ms",
@@ -195,8 +195,8 @@ def others(stack: Stack) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=1000)
-    parser.add_argument("--split", type=int, default=20_000)
+    parser.add_argument("--calls", type=int, default=scaled(1000, 10))
+    parser.add_argument("--split", type=int, default=scaled(20_000, 20))
     options, _ = parser.parse_known_args()
     folder = Path(tempfile.mkdtemp())
     with ExitStack() as exit_:

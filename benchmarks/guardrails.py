@@ -16,6 +16,8 @@ from isthmus.project.specs import Guardrail
 from isthmus.tests.rollouts import traffic
 from isthmus.tests.rollouts.traffic import World
 
+from .measure import scaled
+
 NEEDED = 160
 RATES = {
     "60/min, 1 %": World(per_minute=60, rate=0.01),
@@ -39,7 +41,7 @@ TAILS = {0.4: "p99 2.5 x p50", 0.7: "p99 5 x p50", 1.0: "p99 10 x p50"}  # logno
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rollouts", type=int, default=4000)
+    parser.add_argument("--rollouts", type=int, default=scaled(4000, 20))
     arguments, _ = parser.parse_known_args()
     started = time.perf_counter()
     healthy(arguments.rollouts)

@@ -17,10 +17,10 @@ from typing import Literal
 
 import msgspec
 
-from .measure import Line, apart, cpu, table
+from .measure import Line, apart, cpu, scaled, table
 
-EVENTS, SCHEMA_EVENTS = 300_000, 20_000
-SIZES = (1_000_000, 5_000_000, 20_000_000)
+EVENTS, SCHEMA_EVENTS = scaled(300_000, 1_000), scaled(20_000, 100)
+SIZES = scaled((1_000_000, 5_000_000, 20_000_000), (1_000,))
 DAYS = 9  # of every log
 PROJECT = """
 name: bench
@@ -186,4 +186,4 @@ def _by_schema(lines: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or SIZES)
+    main(tuple(int(word) for word in sys.argv[1:] if word.isdigit()) or SIZES)

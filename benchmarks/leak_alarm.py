@@ -10,14 +10,14 @@ import argparse
 
 from isthmus.tests.pipelines import honest
 
-from .measure import Line, table
+from .measure import Line, scaled, table
 
-PEOPLE = 1000
+PEOPLE = scaled(1000, 200)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--worlds", type=int, default=200)
+    parser.add_argument("--worlds", type=int, default=scaled(200, 1))
     arguments, _ = parser.parse_known_args()
     worlds, few = arguments.worlds, max(1, arguments.worlds // 10)
     alarms = sum(bool(honest.alarmed(PEOPLE, seed)) for seed in range(worlds))

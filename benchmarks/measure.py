@@ -12,6 +12,17 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import quantiles
+from typing import TypeVar
+
+SMALL = "--small" in sys.argv
+
+
+_T = TypeVar("_T")
+
+
+def scaled(whole: _T, small: _T) -> _T:
+    """Return the size of a benchmark; with --small the one by which it takes seconds, which shows that it runs and no more."""
+    return small if SMALL else whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +48,7 @@ def table(title: str, lines: Sequence[Line], note: str = "") -> None:
 def cpu_seconds(command: Sequence[str], *, runs: int = 7) -> float:
     """User and system time of a command, the least of some runs."""
     least = float("inf")
-    for _ in range(runs):
+    for _ in range(scaled(runs, 1)):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -48,7 +59,7 @@ def cpu_seconds(command: Sequence[str], *, runs: int = 7) -> float:
 def best(call: Callable[[], object], *, runs: int = 3) -> float:
     """Wall seconds, the least of some runs."""
     least = float("inf")
-    for _ in range(runs):
+    for _ in range(scaled(runs, 1)):
         started = time.perf_counter()
         call()
         least = min(least, time.perf_counter() - started)
@@ -75,7 +86,9 @@ class Cost:
 
 
 def apart(work: Callable[..., object], *arguments: object) -> Cost:
-    """What a piece of work costs in a process of its own, which imports everything again."""
+    """What a piece of work costs in a process of its own, which imports everything again; with --small in this one."""
+    if SMALL:
+        return _cost(work, *arguments)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_cost, work, *arguments).result()
 

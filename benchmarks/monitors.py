@@ -14,15 +14,17 @@ import numpy as np
 from isthmus.project.monitor_specs import Alarms
 from isthmus.tests.experiments.feedback_world import KINDS, VERSIONS, alarms, windows
 
+from .measure import scaled
+
 SEED = 20261126
 ALARM = Alarms(satisfied_ratio=0.8, mix_drift=0.05)
-SHOWN = 10  # worlds whose figures are told
+SHOWN = scaled(10, 1)  # worlds whose figures are told
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--worlds", type=int, default=200)
-    parser.add_argument("--visitors", type=int, default=8_000)
+    parser.add_argument("--worlds", type=int, default=scaled(200, 1))
+    parser.add_argument("--visitors", type=int, default=scaled(8_000, 400))
     arguments, _ = parser.parse_known_args()
     started = time.process_time()
     for title, world in (("each likes its own kind", {}), ("all like all", {"liking": 0.0})):

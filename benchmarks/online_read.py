@@ -16,9 +16,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from .measure import Line, latencies, table
+from .measure import Line, latencies, scaled, table
 
-ENTITIES, CALLS = 10_000, 5_000
+ENTITIES, CALLS = scaled(10_000, 100), scaled(5_000, 100)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNTIL = datetime(2026, 1, 2, tzinfo=UTC)
 

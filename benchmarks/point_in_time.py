@@ -14,7 +14,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from .measure import Line, best, peak_megabytes, table
+from .measure import Line, best, peak_megabytes, scaled, table
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 TTL = timedelta(days=7)
@@ -25,7 +25,7 @@ COLUMNS = ["row_id", "item_id", "event_timestamp"]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=scaled(1_000_000, 2_000))
     parser.add_argument("--feast-python")
     arguments, _ = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +66,7 @@ def large(folder: Path, rows: int) -> None:
 def small(folder: Path, feast_python: str | None) -> None:
     import pyarrow.parquet as pq
 
-    target = world(folder, spine=50_000, history=1_800, views=1, keys=80)
+    target = world(folder, spine=scaled(50_000, 500), history=1_800, views=1, keys=80)
     spine, history = (pq.read_table(folder / f"{name}.parquet").to_pandas() for name in ("spine", "view_0"))
 
     def pandas() -> object:

@@ -14,12 +14,12 @@ import numpy as np
 from isthmus.pipelines.evaluation import ranking, units
 from isthmus.tests.pipelines import people
 
-from .measure import Line, table
+from .measure import Line, scaled, table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--logs", type=int, default=2000)
+    parser.add_argument("--logs", type=int, default=scaled(2000, 2))
     arguments, _ = parser.parse_known_args()
     speed()
     coverage(arguments.logs)
@@ -27,14 +27,14 @@ def main() -> None:
 
 def speed() -> None:
     """Two models, every metric of both and all differences."""
-    log = _log_of(100_000, 1000)
+    log = _log_of(scaled(100_000, 2_000), scaled(1000, 50))
     started = time.process_time()
     first, second = people.sums(log, log.by_item), people.sums(log, log.by_person)
     summed = time.process_time()
     units.estimates(second)
     units.differences(second, first)
     ours = time.process_time() - started
-    plain = 2000 * _plain(log, 20)
+    plain = 2000 * _plain(log, scaled(20, 1))
     table(
         f"2,000 samples of {len(log.outcome):,} rows and {log.units:,} units, CPU; 7 metrics of a model and 7 differences",
         [

@@ -26,9 +26,9 @@ from isthmus.events.emit import emit, emit_stream
 from isthmus.tests.endpoints import mini
 from isthmus.tests.experiments.ruled_world import judged, z
 
-from .measure import Line, table
+from .measure import Line, scaled, table
 
-LOGS, OF_A_LOG = 120, 1_000
+LOGS, OF_A_LOG = scaled((120, 1_000), (2, 100))
 CANDIDATES, SLOTS, EXPLORE, GROUP = 20, 5, 0.3, 5_000
 START = datetime(2024, 1, 8, tzinfo=UTC)
 FILES = mini.FILES | {
@@ -42,10 +42,10 @@ from pathlib import Path
 from datetime import datetime
 from isthmus.tests.endpoints import mini
 from isthmus.experiments.replay_step import replayed_from
-from isthmus.experiments.version_replay import asked
+from isthmus.experiments.version_replay import checked_question
 folder = Path(sys.argv[1])
 with mini.opened(folder) as project:
-    question = asked(project, "ranker@2", until=datetime.fromisoformat(sys.argv[2]))
+    question = checked_question(project, "ranker@2", until=datetime.fromisoformat(sys.argv[2]))
     began = time.process_time()
     replayed = replayed_from(project, question, folder / "made" / "both")
     print(replayed.answers, time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
@@ -54,7 +54,7 @@ with mini.opened(folder) as project:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="replay")
-    parser.add_argument("--answers", type=int, default=100_000)
+    parser.add_argument("--answers", type=int, default=scaled(100_000, 200))
     truth()
     large(parser.parse_known_args()[0].answers)
 
@@ -94,7 +94,7 @@ def large(answers: int) -> None:
         for share in (0.25, 1.0):
             until = START + step * answers * share
             printed = subprocess.run(
-                [sys.executable, "-c", REPLAY, str(folder), until.isoformat()], check=True, capture_output=True, text=True
+                [sys.executable, "-c", REPLAY, str(folder), until.isoformat()], check=True, stdout=subprocess.PIPE, text=True
             ).stdout.split()
             count, seconds, memory = int(printed[0]), float(printed[1]), printed[2]
             lines.append(Line(name=f"{count:,} answers", value=f"{1000 * seconds / count:.2f} ms of CPU each", goal=f"{memory} MB at most"))

@@ -39,16 +39,16 @@ from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, Scene
 from isthmus.tests.rollouts.simulation import Weather, episode
 
-from .measure import Line, latencies, table
+from .measure import Line, latencies, scaled, table
 
-EPISODES = 1_000  # of a mutant, at most
+EPISODES = scaled(1_000, 1)  # of a mutant, at most
 ENOUGH = 5  # rollouts in which it was seen
-MINUTES = 20  # of a bake, each looked at once it has settled
+MINUTES = scaled(20, 1)  # of a bake, each looked at once it has settled
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="rollouts")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=scaled(20_000, 100))
     options, _ = parser.parse_known_args()
     weather(options.steps)
     precautions()
@@ -101,11 +101,11 @@ def costs() -> None:
         state = scene.until("baking", 2)
         scene.world.advance(timedelta(minutes=10) + traits.metrics_delay)
         seen = observe(scene.ports(), state, scene.world.now()).seen
-        p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=500)
+        p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(500, 10))
         lines.append(Line(name=f"{traits.name}: a tick with new minutes, p50 / p99", value=f"{p50:.3f} / {p99:.3f} ms"))
         scene.run(1)
         state = scene.state
-        p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=2_000)
+        p50, p99 = latencies(partial(tick, state, seen, scene.world.now(), holder="a"), calls=scaled(2_000, 10))
         lines.append(Line(name=f"{traits.name}: a tick with nothing new, p50 / p99", value=f"{p50:.3f} / {p99:.3f} ms"))
         while scene.look().again:
             continue
@@ -128,7 +128,7 @@ def looks() -> None:
             baking.next_minute()
             new = baking.calls()
             baking.settle()
-            p50, p99 = latencies(baking.look, calls=100)
+            p50, p99 = latencies(baking.look, calls=scaled(100, 10))
             none = baking.calls()
             lines += [
                 Line(name=f"{name}: no new minute, p50 / p99", value=f"{p50:.1f} / {p99:.1f} ms", goal=f"goal: {goals[0]}; {none}"),

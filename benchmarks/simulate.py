@@ -23,7 +23,10 @@ from isthmus.experiments.simulation.simulation_file import read
 from isthmus.tests.conformance.toy_models import remove_endpoints
 from isthmus.tests.endpoints import mini
 
-LAYERS = 20
+from .measure import SMALL, scaled
+
+LAYERS = scaled(20, 2)
+VISITING = scaled(250, 60)
 EFFECT, LOST = 0.4, 0.3
 UNIT = "      segment_id: {type: string}\n      visitor_id: {type: string, required: false}\n"
 VISITORS = """
@@ -41,7 +44,7 @@ late: {share: 10%, by: 1d}
 
 def main() -> bool:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=scaled(5, 1))
     arguments, _ = parser.parse_known_args()
     started = time.process_time()
     with tempfile.TemporaryDirectory() as folder, mini.opened(_project(Path(folder))) as project:
@@ -53,7 +56,7 @@ def main() -> bool:
         finally:
             remove_endpoints(project.target)
     print(f"\n{time.process_time() - started:.0f} CPU s, without the model servers")
-    return failed
+    return failed and not SMALL  # so few visitors show nothing
 
 
 def _project(folder):
@@ -84,11 +87,11 @@ def _alike(project, rounds):
         going = Session(project)
         for layer in range(LAYERS):
             going.start(f"alike_{layer}", {})
-        going.play(read(_file(project, f"endpoint: ranker\ndays: 2\nvisitors: 250\nseed: {number}\n"), project.spec))
+        going.play(read(_file(project, f"endpoint: ranker\ndays: 2\nvisitors: {VISITING}\nseed: {number}\n"), project.spec))
         for layer in range(LAYERS):
             seen = results(going.project, f"alike_{layer}", despite_split=True)
             effect = seen.effects[0]
-            once += not effect.once.low <= 0 <= effect.once.high
+            once += effect.once is not None and not effect.once.low <= 0 <= effect.once.high
             always += effect.side != "open"
             alarms += seen.split.alarm
             count += 1
@@ -100,7 +103,7 @@ def _alike(project, rounds):
 
 def _better(project, worlds):
     """Whether the intervals hold the truth, and the mean of what is shown."""
-    head = f"experiment: better\ndays: 2\nvisitors: 250\neffects: {{treatment: {{click: +{100 * EFFECT:g}%}}}}\n"
+    head = f"experiment: better\ndays: 2\nvisitors: {VISITING}\neffects: {{treatment: {{click: +{100 * EFFECT:g}%}}}}\n"
     truths = [_once(project, "better", f"{head}seed: {100 + number}\n") for number in range(worlds)]
     covered = sum(truth.low <= truth.true <= truth.high for truth in truths)
     mean = sum(truth.shown for truth in truths) / worlds
@@ -115,7 +118,7 @@ def _once(project, name, head):
 
 
 def _broken(project, worlds):
-    head = f"experiment: broken\ndays: 2\nvisitors: 600\nbroken: {{arm: treatment, loses: {100 * LOST:g}%}}\n"
+    head = f"experiment: broken\ndays: 2\nvisitors: {scaled(600, 30)}\nbroken: {{arm: treatment, loses: {100 * LOST:g}%}}\n"
     seen = [_simulated(project, "broken", f"{head}seed: {200 + number}\n").results for number in range(worlds)]
     told = sum(of.conclusion.word == "invalid" for of in seen)
     print(f"\na split that loses {LOST:.0%} of an arm of {seen[0].complete // 2:,} or so: told as invalid in {told} of {worlds}")

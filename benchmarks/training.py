@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from .measure import Line, apart, table
+from .measure import Line, apart, scaled, table
 
-SIZES = (500_000,)
+SIZES = (scaled(500_000, 2_000),)
 DAYS = 14
 NUMBERS = [f"number_{n}" for n in range(6)]
 HISTORY = ["impressions_1d", "clicks_1d", "ctr_1d", "number_1d"]
@@ -89,7 +89,7 @@ def main(sizes: Sequence[int] = SIZES) -> None:
             folder = Path(name)
             apart(_prepare, folder, rows)
             lines = []
-            for trainer in ("by_columns", "by_rows"):
+            for trainer in scaled(("by_columns", "by_rows"), ("by_columns",)):
                 file = folder / f"{trainer}.txt"
                 apart(_train, folder, trainer, file)
                 for text in file.read_text().splitlines():
@@ -152,4 +152,4 @@ def _train(folder: Path, trainer: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or SIZES)
+    main(tuple(int(word) for word in sys.argv[1:] if word.isdigit()) or SIZES)

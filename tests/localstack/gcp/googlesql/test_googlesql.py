@@ -181,7 +181,7 @@ def test_machine_code_of_another_processor_is_made_anew(cache):
 
 def test_machine_code_in_a_folder_that_others_can_write_to_is_not_loaded(cache):
     cache.folder.chmod(0o770)
-    with pytest.raises(compiled.NotCompiled, match="others can write to .*googlesql.*remove it"):
+    with pytest.raises(compiled.NotCompiled, match=r"others can write to .*googlesql.*remove it"):
         loads()
     cache.folder.chmod(0o700)
     assert loads()
@@ -190,7 +190,7 @@ def test_machine_code_in_a_folder_that_others_can_write_to_is_not_loaded(cache):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
 def test_machine_code_in_another_users_folder_is_not_loaded(cache):
     os.chown(cache.folder, 12345, -1)
-    with pytest.raises(compiled.NotCompiled, match="belongs to another user.*XDG_CACHE_HOME"):
+    with pytest.raises(compiled.NotCompiled, match=r"belongs to another user.*XDG_CACHE_HOME"):
         loads()
 
 
