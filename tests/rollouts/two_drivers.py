@@ -17,7 +17,7 @@ from isthmus.tests.rollouts.killed import FIRST, decisions, judged
 
 HOLDS = (20, 100, 290)  # seconds: within a lease, after it, and nearly as long as an ended rollout watches for late calls
 SECOND = timedelta(seconds=1)
-KINDS = 40  # of points (what, in which phase) that a rollout passes, at the least
+KINDS = 50  # of points (what, in which phase) that a rollout passes
 
 
 class Driver:
@@ -42,7 +42,7 @@ class Duel:
 
     def __init__(self, rollouts, seed, *, kills, fails):
         self.rollouts, self.chance, self.kills, self.fails = rollouts, random.Random(seed), kills, fails
-        self.killed, self.held, self.history = [], [], {}
+        self.killed, self.held, self.passed, self.history = [], [], set(), {}
         stages = {stage.traffic for stage in rollouts.plan.stages}
         self.shares = {Decimal(0), Decimal(90), FIRST["challenger"], *stages}  # 90: while the promoted version is handed over
         self.drivers, self.phase = [], "starting"
@@ -59,10 +59,10 @@ class Duel:
 
     def step(self):
         rollouts = self.rollouts
-        first = min(driver.ready for driver in self.drivers)
-        driver = self.chance.choice([driver for driver in self.drivers if driver.ready == first])
-        if first > rollouts.now:
-            rollouts.advance(first - rollouts.now)
+        now = min(driver.ready for driver in self.drivers)
+        driver = self.chance.choice([driver for driver in self.drivers if driver.ready == now])
+        if now > rollouts.now:
+            rollouts.advance(now - rollouts.now)
         if not (what := driver.go()):
             self.drivers.remove(driver)
             assert driver.process.wait() == 0
@@ -73,20 +73,22 @@ class Duel:
         if what != "sleep":  # before it nothing was changed that was not looked at
             self.look(what)
         point = (what, self.phase)
-        if len(self.killed) < self.kills and self.falls_on(point, self.killed):
+        first = point not in self.passed
+        self.passed.add(point)
+        if len(self.killed) < self.kills and self.falls_on(point, self.killed, first=first):
             both = len(self.killed) + 1 < self.kills and self.chance.random() < 0.3
             for dying in list(self.drivers) if both else [driver]:
                 self.replace(dying, point)
-        elif len(self.held) < self.kills and self.falls_on(point, self.held):
+        elif len(self.held) < self.kills and self.falls_on(point, self.held, first=first):
             self.held.append(point)
             driver.ready = rollouts.now + self.chance.choice(HOLDS) * SECOND
 
-    def falls_on(self, point, before):
-        """Whether it is this one's turn: by chance, each kind of point once, and before the rollout is nearly over."""
+    def falls_on(self, point, before, *, first):
+        """Whether it is this one's turn: by chance when a kind of point is first passed, and if need be when the rollout is nearly over."""
         what, phase = point
-        late = not before and phase in ("handing", "aborting")
         often = 4 if what == "before endpoints.shift" else 1
-        return (what, phase) not in before and (late or self.chance.random() < often * self.kills / KINDS)
+        late = not before and phase in ("handing", "aborting")
+        return late or (first and self.chance.random() < often * self.kills / KINDS)
 
     def replace(self, driver, point):
         driver.kill()
