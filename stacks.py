@@ -174,7 +174,7 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
     """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
     from .localstack.apart import NoAnswer, stop_apart
 
-    place = _folder(folder)
+    place = _known_record_folder(folder)
     if place is None or not place.exists():
         return False
     with _one_at_a_time(place):  # one that is being started has no record yet
@@ -212,12 +212,12 @@ def home(folder: Path, stack: Offline) -> Path | None:
     """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
     from .localstack.run import environment_of
 
-    return _made(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
+    return _record_folder(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
     """Where the project's own stacks, running or not, keep what they hold."""
-    place = _folder(folder)
+    place = _known_record_folder(folder)
     return () if place is None else tuple(path for path in sorted(place.glob("*")) if path.is_dir())
 
 
@@ -235,7 +235,7 @@ def running_urls(folder: Path) -> tuple[str, ...]:
 
 def record(folder: Path, stack: Offline) -> Path:
     """Where the project's own stack of a cloud is recorded; the project's `.isthmus` is made and known where there is none."""
-    return _made(folder) / f"{stack.cloud}.json"
+    return _record_folder(folder) / f"{stack.cloud}.json"
 
 
 def _log(ready: Path) -> Path:
@@ -284,7 +284,7 @@ def _variable(stack: Offline) -> tuple[str, str] | None:
 
 def _records(folder: Path) -> list[Path]:
     """Refused: one that a later version wrote."""
-    place = _folder(folder)
+    place = _known_record_folder(folder)
     ready = [] if place is None else sorted(place.glob("*.json"))
     for file in ready:
         _refuse_newer(file)
@@ -299,15 +299,15 @@ def _refuse_newer(ready: Path) -> None:
         refuse_newer(str(ready), schema_of(ready.read_bytes()), schema(Ready))
 
 
-def _folder(project: Path) -> Path | None:
+def _known_record_folder(project: Path) -> Path | None:
     """Where the stacks of a project are recorded; None: it has none. Refused: its `.isthmus` is not known to this user."""
     number = known_id(project / FOLDER)
     return kept_for(number) / "stack" if number else None
 
 
-def _made(project: Path) -> Path:
+def _record_folder(project: Path) -> Path:
     make(project / FOLDER)
-    place = _folder(project)
+    place = _known_record_folder(project)
     if place is None:
         raise Denied(
             f"{project / FOLDER} is a copy of another project's that cannot be written, so it has no stack of its own",

@@ -26,9 +26,9 @@ def seal(data: bytes) -> bytes:
     return hmac.digest(_key(file()), data, "sha256")
 
 
-def holds(given: bytes, data: bytes) -> bool:
+def holds(mark: bytes, data: bytes) -> bool:
     """Whether it is this user's seal of these bytes. NoKey."""
-    return hmac.compare_digest(given, seal(data))
+    return hmac.compare_digest(mark, seal(data))
 
 
 def file() -> Path:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from isthmus.cli.console import FORMAT, Console
 from isthmus.cli.main import run
+from isthmus.user_state import FOLDER, ID
 
 SHARED = "ISTHMUS_TESTS_SHARED"  # the variable that names the folder of what a run's workers share
 CHILD = "from isthmus.cli.main import run; run()"
@@ -106,11 +107,11 @@ def start(folder, *arguments, code=CHILD):
 
 
 def tree(folder):
-    """Every file below a folder, by the digest of its bytes."""
+    """Every file below a folder, by the digest of its bytes; not the id of `.isthmus`, which a copy has of its own."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.parts[-2:] != (FOLDER, ID)
     }
 
 

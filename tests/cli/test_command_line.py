@@ -12,6 +12,7 @@ from isthmus.cli.main import COMMANDS, GROUPS, main
 from isthmus.errors import Refused
 from isthmus.target import Profile
 from isthmus.tests.cli.running import isthmus
+from isthmus.user_state import make
 
 
 def leaves(path, command):
@@ -99,9 +100,9 @@ def completed(folder, line):
 def test_names_of_the_project_are_completed(tmp_path):
     isthmus(tmp_path, "init", "shop", "--example", "shop")
     shop = tmp_path / "shop"
-    (shop / ".isthmus/runs/r7").mkdir(parents=True)
+    (make(shop / ".isthmus") / "runs/r7").mkdir(parents=True)
     (shop / ".isthmus/runs/r7/record.json").touch()
-    assert completed(shop, "isthmus tr") == ["train", "traffic"]
+    assert completed(shop, "isthmus tra") == ["train", "traffic"]
     assert completed(shop, "isthmus deploy ") == ["home"]
     assert completed(shop, "isthmus plan --target ") == ["local", "sagemaker", "vertex"]
     assert completed(shop, "isthmus train models/l") == ["models/likes.yaml"]

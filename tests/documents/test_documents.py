@@ -30,6 +30,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "experiment_run": "experiments.runs:FrozenRun",
     "failed": "pipelines.document:StepFailure",
     "key": "pipelines.cache:KeyRecord",
+    "known_folder": "user_state:KnownFolder",
     "model": "pipelines.models.predictor:Manifest",
     "monitor": "experiments.monitors.snapshot:Snapshot",
     "notes": "pipelines.run_pages.notes:Notes",

@@ -139,7 +139,7 @@ def test_the_next_command_tells_once_when_and_how_a_stack_was_killed(folder, cap
     assert "by hand or by the kernel for want of memory" in news
     assert "what it held is kept" in news
     assert "its last words" in news
-    assert "its log is now .isthmus/stack/aws.previous.log" in news
+    assert f"its log is now {log.with_suffix('.previous.log')}" in news
     assert "its last words" in log.with_suffix(".previous.log").read_text()
     stacks.endpoint(folder, AWS)
     assert capsys.readouterr().err == ""
@@ -225,7 +225,7 @@ def test_a_stack_that_does_not_answer_is_ended_all_the_same(folder, silent, home
 
 
 def test_a_home_that_an_ended_stack_lets_go_of_late_is_removed(tmp_path, monkeypatch):
-    home = tmp_path / ".isthmus" / "stack" / "aws"
+    home = stacks.home(tmp_path, AWS)
     home.mkdir(parents=True)
     stacks.record(tmp_path, AWS).write_text("{}")
     monkeypatch.setattr("isthmus.localstack.apart.stop_apart", lambda _: True)

@@ -19,6 +19,7 @@ from isthmus.localstack.run import environment_for, read_ready
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.conformance.toy_models import until
+from isthmus.user_state import kept_for, known_id
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +117,7 @@ def test_a_projects_own_stack_is_met_again_and_one_that_was_killed_is_told_of_an
         options = stacks.options(tmp_path, gcp)
         assert set(options) == {"endpoint_url", "grpc_address"}
         assert stacks.options(tmp_path, gcp) == options
-        assert stacks.record(tmp_path, gcp) == tmp_path / ".isthmus" / "stack" / "gcp.json"
+        assert stacks.record(tmp_path, gcp) == kept_for(known_id(tmp_path / ".isthmus")) / "stack" / "gcp.json"
         killed = read_ready(stacks.record(tmp_path, gcp)).pid
         os.kill(killed, signal.SIGKILL)
         until(lambda: stacks.record(tmp_path, gcp).with_suffix(".ended").exists() and not stacks.running_urls(tmp_path))
