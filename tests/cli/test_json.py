@@ -54,6 +54,7 @@ ELSEWHERE = {
     "init": "below",
     "train": "below",
     "destroy": "below",
+    "trust": "tests/cli/test_clone.py",
     "events diff": "test_diff.py",
     "completion": "test_command_line.py",
     "demo": "tests/lifecycle/test_demo.py",
