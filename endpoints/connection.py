@@ -246,9 +246,10 @@ class Connection(asyncio.Protocol):
             return
         self._in_head, self._fed = False, 0
         self.deadline = self.server.loop.time() + BODY_WITHIN
-        self.server.idle.pop(self, None)
         request.method, request.path = self.parser.get_method(), request.url.partition(b"?")[0]
         request.refused = self.server.refusal(request.method, request.path, request.headers, self._stranger)
+        if request.refused is None:  # else a new connection may take its place: nothing is to be done here
+            self.server.idle.pop(self, None)
         if request.head > MOST_HEADERS:
             self._refuse_headers()
         elif self.parser.should_upgrade():  # httptools takes a body for another protocol

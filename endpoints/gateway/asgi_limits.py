@@ -147,8 +147,8 @@ class Bounded(HttpToolsProtocol):
         return self._strangers[users]
 
     def _wait(self) -> None:
-        if not (self.transport.is_closing() or self._in_body or self._under_way()):
-            self.waiting[self] = None
+        if not (self.transport.is_closing() or self._under_way()):
+            self.waiting[self] = None  # also before its body is whole, where it was answered without
 
     def _under_way(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

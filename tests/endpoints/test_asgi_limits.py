@@ -200,6 +200,18 @@ def test_idle_and_slow_connections_make_room_for_new_ones(server):
         connection.close()
 
 
+def test_whoever_is_answered_before_the_body_is_whole_and_sends_no_more_locks_nobody_out(server):
+    """As one is who is refused: a stranger, or one without the token."""
+    half = [server.connect() for _ in range(6)]
+    for connection in half:
+        connection.sendall(b"POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+    with server.connect() as newcomer:
+        assert hello(newcomer)
+    for connection in half:
+        connection.close()
+
+
 def test_when_every_place_is_at_work_a_newcomer_is_told_503_and_served_afterwards(server):
     server.loop.call_soon_threadsafe(GATE.clear)
     AT_WORK.clear()

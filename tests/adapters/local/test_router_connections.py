@@ -79,6 +79,17 @@ def test_idle_connections_lock_nobody_out(served):
             connection.close()
 
 
+def test_whoever_is_refused_and_sends_half_a_body_locks_nobody_out(served):
+    with serving(connections=20) as small:
+        refused = [connect(small) for _ in range(20)]
+        for connection in refused:
+            connection.sendall(b"POST /invocations HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 9\r\n\r\nhalf")
+        wait(lambda: sum(line._request is not None for line in small.router.connections.open) == 20)
+        assert asked(small, request())[0][0] == 200
+        for connection in refused:
+            connection.close()
+
+
 def test_where_every_connection_works_the_next_is_told_so(served):
     with serving(connections=3) as small:
         small.variant.hold = True
