@@ -77,7 +77,7 @@ BUDGETS = {
     "endpoints": 130,
     "events": 290,
     "experiments": 220,
-    "faults": 600,
+    "faults": 670,
     "feature_store": 220,
     "lifecycle": 550,
     "localstack": 860,

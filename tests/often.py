@@ -23,6 +23,8 @@ MORE = {
     "ISTHMUS_EVERY_BLOCK": "1",
     "ISTHMUS_EVERY_CHECKER": "1",
     "ISTHMUS_EVERY_EXAMPLE": "1",
+    "ISTHMUS_EVERY_MUTANT": "1",
+    "ISTHMUS_EVERY_POWER_CUT": "1",
 }  # what `make test` has no time for
 WORKERS = "2"
 ENDED = (0, 1, 5)  # pytest's codes for a run that went to its end: all passed, some failed, no test is of this kind

@@ -1,7 +1,7 @@
 """The power fails after an answer or between two syncs: what was said to be durable is there, and the rest can be done again.
 
 A few places each, drawn with a fixed seed; all of them, and the verbs that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of
-unsynced.py is tried on the test that it names, so that these are known to fail: three of them, or all with ISTHMUS_EVERY_MUTANT=1.
+unsynced.py is tried on the test that it names, so that these are known to fail: four of them, or all with ISTHMUS_EVERY_MUTANT=1.
 """
 
 import os
@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -128,3 +129,9 @@ def test_the_named_test_fails_where_a_sync_is_left_out(name):
     assert done.returncode == 1, f"{name} is not caught by {test}\n{done.stdout}{done.stderr}"
     assert "1 failed" in done.stdout, done.stdout
     assert re.search(r"^E .*(kept|NoSuch|ClientError)", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_promises_md_has_every_store_that_is_tried_here():
+    page = (Path(__file__).parents[2] / "docs" / "promises.md").read_text()
+    table = page.partition("## Stores\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"\[([^\]]+)\]", table)) == set(STORES)
