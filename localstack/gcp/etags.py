@@ -1,4 +1,4 @@
-"""Etags of endpoints and models: each read of the same version answers another one, and any of them will do. Pure but for its chance.
+"""Etags of endpoints and models: each read of the same state answers another one, and any of them will do.
 
 Recorded of the real service: 9 of 9 states that were read twice had two etags with equal content, cloud-custodian df800e9e,
 tools/c7n_gcp/tests/data/flights/vertexai-*. That any etag of the current version is accepted, and none of an older one, is an assumption.
@@ -16,24 +16,24 @@ _PREFIX = "AMEw9y"  # as recorded
 _NONCE = 9  # bytes
 
 
-def fresh(version: str) -> str:
-    """Return a new etag of a version, which `version` names in words of the stack."""
-    return _etag(secrets.token_bytes(_NONCE), version)
+def fresh(revision: str) -> str:
+    """Return a new etag of the state that `revision` names in words of the stack."""
+    return _etag(secrets.token_bytes(_NONCE), revision)
 
 
-def check(etag: str, version: str, name: str) -> None:
-    """Raise GcpError ABORTED (AIP-154) unless the etag is one of this version, or empty: a blind overwrite."""
-    if etag and etag != _etag(_nonce(etag), version):
+def check(etag: str, revision: str, name: str) -> None:
+    """Raise GcpError ABORTED (AIP-154) unless the etag is one of this revision, or empty: a blind overwrite."""
+    if etag and etag != _etag(_nonce(etag), revision):
         raise GcpError("ABORTED", f"The etag does not match the current one of {name}: it was changed since it was read.")
 
 
-def _etag(nonce: bytes, version: str) -> str:
-    digest = sha256(nonce + version.encode()).digest()
+def _etag(nonce: bytes, revision: str) -> str:
+    digest = sha256(nonce + revision.encode()).digest()
     return _PREFIX + urlsafe_b64encode(nonce + digest[:21]).decode()
 
 
 def _nonce(etag: str) -> bytes:
-    """The nonce of an etag; of what is none of ours, anything that makes another one."""
+    """Return an etag's nonce; of what is none of ours, anything, since the etag of that differs."""
     try:
         return urlsafe_b64decode(etag.removeprefix(_PREFIX))[:_NONCE]
     except ValueError:

@@ -170,7 +170,7 @@ def token(endpoint: Any) -> str:
 
 
 def _identity(model: Any) -> list[Any]:
-    """What stays as it is until somebody changes a deployed model. A model that was deployed again under its id is another one."""
+    """Return what stays as it is until somebody changes a deployed model; deployed again under its id it is another one."""
     bounds = [
         (resources.min_replica_count, resources.max_replica_count) for resources in (model.dedicated_resources, model.automatic_resources)
     ]

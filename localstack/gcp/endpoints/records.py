@@ -73,11 +73,11 @@ class Hosted:
 
     @property
     def revision(self) -> str:
-        """What its etags are of: every change of it makes another one."""
+        """The state that its etags are of, in words of the stack: each change makes another one."""
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
     def changed(self, call: Call) -> None:
-        """It is another one now: its revision, its time, its routing."""
+        """Give it another revision, the time, and its routing anew, after a change."""
         self.changes += 1
         self.message.update_time.CopyFrom(call.now_pb())
         self.routing = self._routing()
@@ -152,7 +152,10 @@ def snapshot(call: Call, hosted: Hosted) -> Any:
 
 
 def _read(call: Call, message: Any, revision: str) -> Any:
-    """One read: its etag is a new one, and the status of each model was looked at just now, though nothing has changed (recorded)."""
+    """Return one read: its etag is new, and each model's status was looked at just now, though nothing has changed.
+
+    Recorded of the real service: see etags.py.
+    """
     read = _copy(message)
     read.etag = etags.fresh(revision)
     for deployed in read.deployed_models:

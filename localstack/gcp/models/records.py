@@ -48,7 +48,7 @@ class Registered:
 
     @property
     def revision(self) -> str:
-        """What its etags are of: every change of the model, or of a version of it, makes another one."""
+        """The state that its etags are of, in words of the stack: each change of it or of a version makes another one."""
         return f"{self.name} {self.changes}"
 
 
