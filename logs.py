@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
+from .escapes import escaping
+
 if TYPE_CHECKING:
     import logging
 
@@ -87,7 +89,7 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
 def tolerate_full_disk() -> None:
     """What stderr, a file, does not take is lost: this process is a server, which goes on answering. Before `configure`."""
     file = io.BufferedWriter(_Lossy(2, "w", closefd=False))
-    sys.stderr = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    sys.stderr = escaping(io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", line_buffering=True))
 
 
 class _Lossy(io.FileIO):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ import click
 
 from .. import logs
 from ..errors import DryRun, IsthmusError, IsthmusWarning, OutcomeUnknown, ProjectError, Refused, Unavailable
+from ..escapes import beneath, escaped, escaped_line
 from .tables import Grid
 
 if TYPE_CHECKING:
@@ -86,9 +88,7 @@ class Console:
         """The command's result: JSON, or its text (default: `str(value)`). `raw`: text to be copied as it is."""
         self._clear()
         if self.as_json:
-            import msgspec
-
-            click.echo(msgspec.json.format(msgspec.json.encode(document(value), enc_hook=_plain), indent=2).decode())
+            click.echo(_json(document(value)))
         else:
             first, *others = parts or (str(value),)
             if self._headline and isinstance(first, str):
@@ -134,22 +134,34 @@ class Console:
         if terminal := _terminal(sys.stderr):
             line, shown = terminal.bar(what, share, done, total), "bar"
         else:
-            line = shown = f"{what}  {share}"
+            line = shown = escaped_line(f"{what}  {share}")
             line = "\r" + line.ljust(len(self._progress_shown))
-        click.echo(line, nl=False, err=True, color=True)
+        self._draw(line)
         self._progress_shown = shown
 
     def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
         if logs.as_json():
             logs.emit("progress", what=what, done=done, total=total)
         else:
-            click.echo(f"{what}  {share}", err=True)
+            click.echo(escaped(f"{what}  {share}"), err=True)
 
     def _clear(self) -> None:
         if self._progress_shown:
-            wipe = "\r\x1b[K" if is_terminal(sys.stderr) else "\r" + " " * len(self._progress_shown) + "\r"
-            click.echo(wipe, nl=False, err=True, color=True)
+            self._draw("\r\x1b[K" if is_terminal(sys.stderr) else "\r" + " " * len(self._progress_shown) + "\r")
             self._progress_shown = ""
+
+    def picture(self, text: str) -> None:
+        """Show text alone on the terminal, in place of all that is there; nothing where stdout is no terminal."""
+        if sys.stdout.isatty():
+            stream = beneath(sys.stdout)
+            stream.write("\x1b[2J\x1b[H")
+            self.say(text)
+
+    def _draw(self, line: str) -> None:
+        """Write what moves the terminal's cursor; the text within is escaped already."""
+        stream = beneath(sys.stderr)
+        stream.write(line)
+        stream.flush()
 
     def fail(self, error: IsthmusError) -> None:
         """Print an error as EXAMPLE.md does: what, where, remedy."""
@@ -168,7 +180,7 @@ class Console:
         if logs.as_json():
             logs.emit("warning", message=text)
         else:
-            click.echo(f"warning  {text}", err=True)
+            click.echo(escaped(f"warning  {text}"), err=True)
 
     def _stack_news(self, error: IsthmusError) -> str | None:
         """What became of the offline stack, where that is why a call had no answer: then there is nothing to look at."""
@@ -201,13 +213,13 @@ def _terminal(stream: TextIO) -> Terminal | None:
         return None
     from .terminal import Terminal
 
-    return Terminal(stream)
+    return Terminal(beneath(stream))
 
 
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
     terminal = _terminal(sys.stderr if err else sys.stdout)
     if terminal is None or raw:
-        click.echo("\n".join(map(str, parts)), err=err)
+        click.echo("\n".join(map(escaped, map(str, parts))), err=err)  # before click, which takes colours out of a pipe's text
         return
     for part in parts or ("",):
         if isinstance(part, Grid):
@@ -232,6 +244,15 @@ def document(value: object) -> dict[str, object]:
     """What `--json` says: a struct's fields, or a list as `items`, beside the number of the format."""
     plain = value if isinstance(value, Mapping) else _builtins(value)
     return {"format": FORMAT, **(plain if isinstance(plain, Mapping) else {"items": plain})}
+
+
+def _json(value: object) -> str:
+    import msgspec
+
+    try:
+        return msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode()
+    except UnicodeEncodeError:  # a name of a file that is no UTF-8: half a surrogate pair, which JSON can only escape
+        return json.dumps(_builtins(value), indent=2)
 
 
 def _builtins(value: object) -> object:

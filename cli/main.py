@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 
 from .. import logs, pandas_later
 from ..errors import Invalid
+from ..escapes import escaping
 from .console import Console, show_warning
 from .leaving import guarded
 
@@ -129,17 +131,26 @@ def run(arguments: list[str] | None = None) -> None:
     def call() -> None:
         main.main(words, prog_name="isthmus", standalone_mode=False)
 
+    outer = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(escaping, outer)
     try:
-        code = guarded(call, lambda: Console.speaking or fallback)
+        code = _run_guarded(call, fallback)
+    finally:
+        sys.stdout, sys.stderr = outer
+    sys.exit(code)
+
+
+def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
+    try:
+        return guarded(call, lambda: Console.speaking or fallback)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        code = 0
+        return 0
     except click.ClickException as error:
         (Console.speaking or fallback).fail(Invalid(error.format_message(), remedy=_usage(error)))
-        code = USAGE
+        return USAGE
     except click.exceptions.Exit as leaving:
-        code = leaving.exit_code
-    sys.exit(code)
+        return leaving.exit_code
 
 
 def _usage(error: click.ClickException) -> str | None:

@@ -95,16 +95,10 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
     with console.open() as project:
         seen = look_at(project, endpoint)
         while watch and not console.as_json and seen.state.phase not in ("ended", "waiting", "promoted"):
-            _picture(console, str(seen))
+            console.picture(str(seen))
             time.sleep(_REFRESH)
             seen = look_at(project, endpoint)
         console.result(seen)
-
-
-def _picture(console: Console, text: str) -> None:
-    if sys.stdout.isatty():
-        click.clear()
-        console.say(text)
 
 
 def _wish(verb: str, text: str) -> click.Command:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from ..escapes import escaped_line
+
 GAP = "  "
 
 
@@ -34,7 +36,7 @@ class Grid(msgspec.Struct, frozen=True):
 
 def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
     """Values as cells: numbers with separators, nothing for None."""
-    return Grid(tuple(tuple(map(_cell, row)) for row in rows), tuple(head), indent)
+    return Grid(tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent)
 
 
 def _cell(value: object) -> str:
@@ -46,7 +48,7 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return str(value)
+    return escaped_line(str(value))
 
 
 def _number(cell: str) -> bool:

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..escapes import escaped, escaped_line
 from .tables import GAP, Grid
 
 _WIDTH = 80  # where the terminal does not say
@@ -40,6 +41,7 @@ class Terminal:
 
     def text(self, text: str) -> None:
         """Lines in their colours."""
+        text = escaped(text)
         shown = "\n".join(part for line in text.split("\n") for part in broken(line, self._console.width))
         coloured = Text(shown)
         for line in re.finditer(r"[^\n]+", shown):
@@ -60,7 +62,7 @@ class Terminal:
     def bar(self, what: str, share: str, done: int, total: int | None) -> str:
         """The line of something under way, to be written over itself."""
         room = self._console.width - 1 - len(share) - 2 * len(GAP) - _BAR
-        line = f"{what[: max(room, 10)]}{GAP}{share}"
+        line = f"{escaped_line(what)[: max(room, 10)]}{GAP}{share}"
         if not total:
             return f"\r{line}\x1b[K"
         with self._console.capture() as drawn:

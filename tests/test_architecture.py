@@ -20,6 +20,7 @@ FACADE = {"adapters", "adapters.targets"}  # all that the rooms above see of an 
 BOTTOM = {
     "durable",
     "errors",
+    "escapes",
     "formats",
     "logs",
     "signals",

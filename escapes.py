@@ -1,0 +1,68 @@
+"""Text that leaves a process of ours: what a terminal would act upon is shown, not done, whoever wrote it.
+
+Event values, names of files, a provider's words and the lines of jobs are others'. The stream
+escapes them, and no caller has to think of it; only what draws on a terminal (cli/terminal.py)
+writes past it, and escapes the text within its drawing.
+
+Escaped are the control characters but newline and tab (a lone carriage return among them), those
+that turn the direction of the text beside them (embeddings, overrides, isolates), the separators of
+lines and paragraphs, and half a surrogate pair, which no UTF-8 can hold. Letters of all scripts
+stay, and so do the joiners, the direction marks and the spaces without width that some of them are
+written with: these change nothing beside them. The notation is JSON's, so that JSON stays JSON of
+the same value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, TextIO, final
+
+_ACTED_UPON = re.compile("\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escaped(text: str) -> str:
+    """Return the text with every character that a terminal would act upon in JSON's notation."""
+    return text if text.isascii() and text.isprintable() else _ACTED_UPON.sub(_notation, text)
+
+
+def escaped_line(text: str) -> str:
+    """Return the text as one line: as `escaped`, and its newlines and tabs are shown, too."""
+    return escaped(text).replace("\r", r"\r").replace("\n", r"\n").replace("\t", r"\t")
+
+
+def _notation(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+@final
+class EscapingStream:
+    """A text stream that escapes what is written; all else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str, /) -> int:
+        """Write the text, escaped. TypeError: it is no text, as of a text stream."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        self.stream.write(escaped(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str], /) -> None:
+        """Write each line, escaped."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def escaping(stream: TextIO) -> TextIO:
+    """Return a stream that escapes what it writes to this one."""
+    return stream if isinstance(stream, EscapingStream) else EscapingStream(stream)  # type: ignore[return-value]  # it has all of a TextIO
+
+
+def beneath(stream: TextIO) -> TextIO:
+    """Return the stream itself, for who draws on a terminal and escapes the text within."""
+    return stream.stream if isinstance(stream, EscapingStream) else stream
