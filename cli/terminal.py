@@ -116,7 +116,7 @@ def _wrapped(cell: str, room: int) -> list[str]:
 
 
 def _longest_word(grid: Grid, column: int) -> int:
-    cells = [row[column] for row in grid.rows] + [grid.head[column]] * bool(grid.head)
+    cells = [row[column] for row in (*grid.rows, *([grid.head] if grid.head else []))]
     return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 

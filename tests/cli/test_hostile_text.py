@@ -34,7 +34,7 @@ def shop(tmp_path_factory):
     """Events whose ids are hostile, one of them stored; the others wait or are refused in quarantine."""
     folder = made(tmp_path_factory.mktemp("hostile") / "shop")
     moment = "2026-01-01T10:00:00Z"
-    stored = {"event_id": VALUE, "event_timestamp": moment, "user_id": 1, "item_id": 424242, "position": 1}
+    stored = {"event_id": VALUE, "event_timestamp": moment, "item_id": 424242, "position": 1}
     (folder / "impressions.jsonl").write_text(json.dumps(stored) + "\n")
     isthmus(folder, "ingest", "impressions.jsonl", "--event", "impression", "--backfill")
     waiting = {"event_id": HOSTILE, "event_timestamp": moment, "impression_id": "none"}
@@ -58,7 +58,7 @@ def test_what_is_in_quarantine_is_shown_and_exact_as_json(shop):
         assert r"\u001b]52;c" in text
     outcome = isthmus(shop, "events", "quarantine", "click", "--json")
     assert not ACTED_UPON.search(outcome.out)
-    rows = {row["attribute"]: row for row in outcome.json}
+    rows = {row["attribute"]: row for row in outcome.json["rows"]}
     assert rows["impression_id"]["event_id"] == HOSTILE
     assert rows[HOSTILE]["event_id"] == "wrong"
     assert rows["line"]["payload"].startswith(CLIPBOARD)
