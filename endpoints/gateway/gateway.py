@@ -107,6 +107,15 @@ class Gateway:
         return self._writer.undelivered
 
     @property
+    def losing(self) -> str:
+        """Why what is logged is being lost; nothing while it is stored."""
+        return self._writer.failing
+
+    def retry_log(self) -> None:
+        """Look whether what is being lost could be stored again."""
+        self._writer.retry()
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What does not go as it should, though it answers."""
         shadow = "" if self._shadowing is None else self._shadowing.problem

@@ -16,7 +16,7 @@ from typing import final
 
 import msgspec
 
-from ...errors import Busy, Conflict, IsthmusError, OutcomeUnknown, Throttled, Unavailable
+from ...errors import Busy, Conflict, Invalid, IsthmusError, OutcomeUnknown, Throttled, Unavailable
 from ...events.port import Rejected, Row
 from ...project.streams import Stream
 from .forks import renewed_when_forked
@@ -110,6 +110,26 @@ class LogWriter:
         self._deadline = float("inf")  # monotonic; afterwards nothing is tried again
         self._stuck = False  # there was no room, and no group has left since: nobody else waits for room
         self._untold = ""
+        self.failing = ""  # why rows are being lost; nothing once a group has left since
+        self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
+
+    def retry(self) -> None:
+        """Where rows are being lost and none is on its way, try one of them again: whoever is told so asks no more, so none would come.
+
+        A row that left after all is read once: it has its id.
+        """
+        with self._arrived:
+            if not self.failing or self._sample is None or self._queue or self._on_its_way:
+                return
+            stream, row = self._sample
+        try:
+            self._emit(stream, [row])
+        except IsthmusError as error:
+            self.failing = _error_text(error)
+        except Exception as error:  # noqa: BLE001  as when it was lost
+            self.failing = repr(error)
+        else:
+            self.failing = ""
 
     def put(self, rows: Rows) -> tuple[str, ...]:
         """Problems, to be told with this answer: its own rows that are lost, or, once, those of earlier answers."""
@@ -118,7 +138,8 @@ class LogWriter:
             return ()
         with self._arrived:
             if self._has_no_room(answer):
-                return (self._lost_whole([answer], f"{self.waiting.total():,} rows wait already"),)
+                self.failing = f"{self.waiting.total():,} rows wait already"
+                return (self._lost_whole([answer], self.failing),)
             if self._thread is None and (refusal := self._start()):
                 return (self._lost_whole([answer], refusal),)
             self._queue.append(answer)
@@ -243,15 +264,22 @@ class LogWriter:
                 rejected = self._emit(stream, rows)
             except _TRANSIENT as error:
                 if time.monotonic() + pause > min(given_up, self._deadline):
-                    return len(rows), _error_text(error)
-            except IsthmusError as error:
+                    return self._fails(stream, rows, _error_text(error))
+            except Invalid as error:  # these rows alone
                 return len(rows), _error_text(error)
+            except IsthmusError as error:
+                return self._fails(stream, rows, _error_text(error))
             except Exception as error:  # noqa: BLE001  the thread must go on, whatever it was; it is told
-                return len(rows), repr(error)
+                return self._fails(stream, rows, repr(error))
             else:
+                self.failing = ""
                 return len(rejected), rejected[0].reason if rejected else ""
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
+        self._sample, self.failing = (stream, rows[-1]), why
+        return len(rows), why
 
     def _settle(self, group: Sequence[_Answer], problem: str) -> None:
         self._untold = problem if problem and not self._durable else self._untold

@@ -119,8 +119,9 @@ class Service:
         return missing
 
     def health(self) -> Health:
-        """Asks anew whether the endpoints are there and their features can be read."""
+        """Ask anew whether the endpoints are there, their features can be read and what is logged is stored."""
         for served in self._served.values():
+            served.gateway.retry_log()
             if served.warm:
                 try:
                     served.gateway.look(served.request)
@@ -141,7 +142,7 @@ class Service:
             waiting_exposures=_sum(figures, counters.WAITING),
             undelivered_exposures=_sum(figures, counters.UNDELIVERED),
             undelivered_rows=_sum(figures, counters.UNDELIVERED_ROWS),
-            endpoints={name: served.readiness for name, served in self._served.items()},
+            endpoints={name: _readiness(served) for name, served in self._served.items()},
             config=self.live.version,
             config_age=self.live.age,
             problems=(*self.live.problems, *self._problems()),
@@ -189,7 +190,7 @@ class Service:
 
     @property
     def _ready(self) -> bool:
-        return all(served.readiness.ready for served in self._served.values())
+        return all(_readiness(served).ready for served in self._served.values())
 
     def _feature_ages(self) -> dict[str, float]:
         ages = {}
@@ -202,6 +203,12 @@ class Service:
             if synced is not None:
                 ages[sample(counters.FEATURE_AGE, view=view)] = (self.project.now() - synced).total_seconds()
         return ages
+
+
+def _readiness(served: _Endpoint) -> Readiness:
+    if losing := served.gateway.losing:
+        return msgspec.structs.replace(served.readiness, ready=False, problem=f"what it logs is being lost: {losing}")
+    return served.readiness
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,12 +4,14 @@ import asyncio
 import json
 import socket
 import threading
+from datetime import timedelta
 
 import jsonschema
 import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from isthmus.adapters.local.events.log import LocalEventLog
 from isthmus.endpoints.asgi import of_environment
 from isthmus.endpoints.door import door
 from isthmus.endpoints.gateway import application as asgi
@@ -18,7 +20,8 @@ from isthmus.endpoints.gateway.sample import Sampler
 from isthmus.endpoints.gateway.service import Service
 from isthmus.endpoints.gateway.service import served_endpoints as served_names
 from isthmus.endpoints.peers import kernel_tells
-from isthmus.errors import Invalid
+from isthmus.errors import Invalid, LimitExceeded
+from isthmus.storage import wait
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.endpoints import mini
 from isthmus.tests.endpoints.gateway_kit import deployed
@@ -251,6 +254,28 @@ def test_health_says_what_is_missing_when_features_cannot_be_read(caller, monkey
     assert health["ready_workers"] == 0
     caller.application._looked = 0.0
     assert caller.ask("GET", "/health")[0] == 200
+
+
+def test_health_is_not_ready_while_rows_are_being_lost_and_is_again_once_they_can_be_stored(caller, monkeypatch):
+    """Nobody ranks meanwhile, as nobody is sent to a gateway that is not ready."""
+
+    def full(*_):
+        raise LimitExceeded("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalEventLog, "append", full)
+        assert caller.rank(mini.REQUEST)[0] == 200
+
+        def health():
+            caller.application._looked = 0.0
+            return caller.ask("GET", "/health")
+
+        status, told = wait(health, lambda answer: answer[0] != 200, deadline=timedelta(minutes=2))
+        assert status == 503
+        assert "what it logs is being lost" in told["endpoints"]["ranker"]["problem"]
+        assert "the disk is full" in told["endpoints"]["ranker"]["problem"]
+        assert health()[0] == 503
+    wait(health, lambda answer: answer[0] == 200, deadline=timedelta(minutes=2))
 
 
 def test_any_asgi_server_may_run_it_and_no_stranger_reaches_it_without_a_token(folder):
