@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .target import CallLog, Profile, Target
     from .times import Clock
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
 
 
@@ -115,9 +116,7 @@ class Project:
                 raise Busy(
                     f"another command holds this project: {holder}", remedy="wait for it to end, or stop it, and run this again"
                 ) from None
-            file.truncate(0)
-            file.write(json.dumps({"command": command, "pid": os.getpid(), "since": self.wall().isoformat(timespec="seconds")}))
-            file.flush()
+            self._sign(file, command)
             _held[self.folder] = True
             try:
                 self.sweep()
@@ -127,12 +126,22 @@ class Project:
                 _held.pop(self.folder, None)
                 file.truncate(0)
 
+    def _sign(self, file: IO[str], command: str) -> None:
+        """Write into the lock who holds it. OSError, naming the file: the disk is full, which does not keep a dry run from its answer."""
+        holder = {"command": command, "pid": os.getpid(), "since": self.wall().isoformat(timespec="seconds")}
+        file.truncate(0)
+        try:
+            os.write(file.fileno(), json.dumps(holder).encode())
+        except OSError as error:
+            if not (self.target.calls.dry_run and error.errno in _FULL):
+                raise OSError(error.errno, os.strerror(error.errno or 0), file.name) from error
+
     def _lock_file(self) -> IO[str] | None:
         """None: a dry run, which changes nothing, in a folder that may only be read."""
         try:
             return (make(self.folder / FOLDER) / "lock").open("a+")
         except OSError as error:
-            if self.target.calls.dry_run and error.errno in (errno.EROFS, errno.EACCES):
+            if self.target.calls.dry_run and error.errno in (errno.EROFS, errno.EACCES, *_FULL):
                 return None
             raise
 

@@ -76,7 +76,8 @@ def _written_down(error: Exception) -> str:
 
 def _of_system(error: OSError) -> IsthmusError:
     full, denied = error.errno in {errno.ENOSPC, errno.EDQUOT}, error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
-    where = f" ({error.filename})" if error.filename else ""
+    place = error.filename2 or error.filename  # of a copy: what is written
+    where = f" ({place})" if place else ""
     remedy = "free some space and run the same command again: it goes on where it was" if full else None
     if denied:
         remedy = "make the folder writable for you, or copy the project to where you may write; status, validate and runs only read"

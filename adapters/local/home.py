@@ -8,8 +8,9 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, final
 
 from ...formats import refuse_newer
 from ...target import Target
@@ -18,6 +19,8 @@ from .errors import translated
 
 LOCAL, COUNTERS = "local.db", "counters.db"
 FORMAT = 1  # of both, their `user_version`: their tables, and the columns that hold JSON. Raise it with a step in `_migrate`
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN)
+_TRIES = 100  # of a copy that somebody who writes disturbs
 PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
@@ -30,14 +33,57 @@ def home(target: Target) -> Path:
     return folder
 
 
-def database(folder: Path, file: str = LOCAL) -> sqlite3.Connection:
-    """A connection to a database in a home: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
+@final
+class Snapshot(sqlite3.Connection):
+    """A copy in memory of a database beside which no byte can be written: to look at. Whoever would change it is told why not."""
+
+    refusal = ""  # in SQLite's words
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """Execute as ever. OperationalError, in the words of `refusal`, for what would change anything."""
+        try:
+            return super().execute(*arguments)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+                raise sqlite3.OperationalError(self.refusal) from error
+            raise
+
+    @contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Let its missing tables be made, which are empty."""
+        self.execute("PRAGMA query_only = OFF")
+        yield
+        self.execute("PRAGMA query_only = ON")
+
+
+def database(folder: Path, file: str = LOCAL, *, snapshot: bool = False) -> sqlite3.Connection:
+    """Return a connection to a database in a home: WAL, autocommit (write transactions are explicit: BEGIN IMMEDIATE), 30 s of patience.
 
     Each adapter file creates its own tables with IF NOT EXISTS. One connection serves one thread at a time.
-    Refused: a later version wrote the file.
+
+    Args:
+        folder: The home.
+        file: The database's name in it.
+        snapshot: Return a Snapshot where the disk has no room for the files that SQLite makes to read a database that is not open.
+
+    Raises:
+        Refused: a later version wrote the file.
     """
     read_only = not os.access(folder, os.W_OK)
-    connection = _read_only(folder / file) if read_only else _connect(folder / file)
+    if read_only and not _log(folder / file).exists():
+        return _checked(_snapshot(folder / file, "attempt to write a readonly database"), folder, file, read_only=True)
+    try:
+        connection = _read_only(folder / file) if read_only else _connect(folder / file)
+        return _checked(connection, folder, file, read_only=read_only)
+    except sqlite3.OperationalError as error:
+        if _has_bytes(_log(folder / file)) or not (read_only or (snapshot and error.sqlite_errorcode in _NO_ROOM)):
+            raise
+        refusal = "attempt to write a readonly database" if read_only else "database or disk is full"
+        return _checked(_snapshot(folder / file, refusal), folder, file, read_only=True)
+
+
+def _checked(connection: sqlite3.Connection, folder: Path, file: str, *, read_only: bool) -> sqlite3.Connection:
+    """Bring a connection, which is closed where that fails, to this version's format and habits."""
     try:
         written = _format(connection)
         refuse_newer(str(folder / file), written, FORMAT)
@@ -59,17 +105,66 @@ def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
-    """Of a folder in which nothing can be made. Tables that a reader wants and that are not there are temporary: they are empty.
-
-    SQLite could not make the files that WAL needs beside the database. Where there are none, nobody writes, and it is taken as it is.
-    """
-    log = file.with_name(f"{file.name}-wal")
-    if not file.exists():
-        return _connect(":memory:")
-    untouched = "" if log.exists() and log.stat().st_size else "&immutable=1"
-    connection = _connect(f"{file.absolute().as_uri()}?mode=ro{untouched}", uri=True)
+    """Of a folder in which nothing can be made. Tables that a reader wants and that are not there are temporary: they are empty."""
+    connection = _connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
+
+
+def _log(file: Path) -> Path:
+    return file.with_name(f"{file.name}-wal")
+
+
+def _has_bytes(file: Path) -> bool:
+    stamp = _stamp(file)
+    return stamp is not None and stamp[1] > 0
+
+
+def _snapshot(file: Path, refusal: str) -> Snapshot:
+    """Return what a database with an empty log holds; nothing, where there is none. `refusal`: why it can only be looked at.
+
+    SQLite's `immutable=1` alone mixes old pages with new ones beside somebody who begins to write: all bytes are read, and again where the
+    database or its log, which a writer fills first, changed meanwhile.
+    """
+    for _ in range(_TRIES):
+        before = _stamps(file)
+        with suppress(sqlite3.DatabaseError):
+            content = _content(file)
+            if before == _stamps(file) and not _has_bytes(_log(file)):
+                break
+    else:
+        raise sqlite3.OperationalError("database is locked")
+    snapshot = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Snapshot)
+    if content:  # by its header it is a WAL one, which a database in memory cannot be
+        snapshot.deserialize(content[:18] + b"\1\1" + content[20:])
+    snapshot.refusal = refusal
+    snapshot.execute("PRAGMA query_only = ON")
+    return snapshot
+
+
+def _content(file: Path) -> bytes:
+    """Return a database's bytes, by SQLite: who opened and closed the file beside it would end its locks (sqlite.org/howtocorrupt)."""
+    if not _has_bytes(file):
+        return b""
+    connection = _connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return connection.serialize()
+    finally:
+        connection.close()
+
+
+def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
+    """Of the database and of its log: inode, size, time of the last change; None: it is not there."""
+    first, second = (_stamp(path) for path in (file, _log(file)))
+    return first, second
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager
@@ -87,6 +182,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
     """Make the tables of a schema that are missing; in memory when the database can only be read."""
+    if isinstance(connection, Snapshot):
+        with connection.unlocked():
+            connection.executescript(schema)
+        return
     if not _only_read(connection):
         connection.executescript(schema)
         return

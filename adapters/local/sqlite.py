@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import final
 
 from ...target import Target
 from .errors import translated
-from .home import LOCAL, database, home, prepare, transaction
+from .home import LOCAL, Snapshot, database, home, prepare, transaction
+
+_FRESH = 1.0  # seconds that a copy, taken where the disk is full, is looked at before the database itself is tried again
 
 
 @final
@@ -26,6 +29,7 @@ class Database:
         self._schema = schema
         self._file = file
         self._synced = synced
+        self._opened = 0.0
         self._local = threading.local()
         self._all: list[tuple[int, sqlite3.Connection]] = []
         self._lock = threading.Lock()
@@ -35,15 +39,19 @@ class Database:
         cached: tuple[int, sqlite3.Connection | None] = getattr(self._local, "cached", (0, None))
         pid, connection = cached
         if connection is None or pid != os.getpid():
-            connection = self._open()
+            return self._open()
+        if isinstance(connection, Snapshot) and time.monotonic() - self._opened > _FRESH:
+            connection.close()
+            return self._open()
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        with translated(f"opening {self._file}"):
-            connection = database(home(self._target), self._file)
+        with translated(f"opening {home(self._target) / self._file}"):
+            connection = database(home(self._target), self._file, snapshot=True)
             prepare(connection, self._schema)
             if not self._synced:
                 connection.execute("PRAGMA synchronous = NORMAL")
+        self._opened = time.monotonic()
         self._local.cached = (os.getpid(), connection)
         with self._lock:
             self._all.append((os.getpid(), connection))

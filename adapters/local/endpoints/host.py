@@ -14,7 +14,7 @@ import msgspec
 from ....durable import sync_folder
 from ....endpoints import hosting
 from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
-from ....errors import Busy, Invalid, ModelError, NotFound, OutcomeUnknown, Unavailable
+from ....errors import Busy, Denied, Invalid, LimitExceeded, ModelError, NotFound, OutcomeUnknown, Unavailable
 from ....events.port import Row
 from ....storage import Resource
 from ....target import Target
@@ -241,7 +241,11 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        if not supervision.alive(self._home, name) and not self._start_again(name, row):
+        try:
+            runs = supervision.alive(self._home, name) or self._start_again(name, row)
+        except (LimitExceeded, Denied, OSError) as error:  # whoever looks is told what there is also where the disk is full
+            return dead(row, f"{name}'s processes do not run, and cannot be started: {error}")
+        if not runs:
             started = supervision.address(self._home, name) is not None
             if not started:
                 why = f"{name}'s processes were never started"
