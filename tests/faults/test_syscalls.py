@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from isthmus.tests.cli.running import CHILD, create, isthmus
-from isthmus.tests.faults.syscalls import COMPILER, Commands, Kind, Verb
+from isthmus.tests.faults.preloaded import COMPILER
+from isthmus.tests.faults.syscalls import Commands, Kind, Verb
 
 pytestmark = [
     pytest.mark.slow,
