@@ -113,7 +113,7 @@ def _holds(allowed: set[str], expression: Expression) -> bool:
     if operator is None:
         return str(expression) in allowed
     parts = (_holds(allowed, part) for part in expression.args)
-    return all(parts) if operator == "AND" else any(parts)
+    return all(parts) if operator.strip() == "AND" else any(parts)
 
 
 if __name__ == "__main__":

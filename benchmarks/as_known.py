@@ -21,8 +21,8 @@ SELECT item_id, event_timestamp, created_timestamp{early} AS created_timestamp,
        count(*) OVER w AS item_impressions_7d, (sum(outcome) OVER w + 1.0) / (count(*) OVER w + 250) AS item_ctr_7d
 FROM ctr WINDOW w AS (PARTITION BY item_id ORDER BY event_timestamp RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND {end})
 """
-AHEAD = ("1 MINUTE", "10 MINUTE", "1 HOUR", "1 DAY")
-EARLY = ("1 MINUTE", "30 MINUTE")
+AHEAD = scaled(("1 MINUTE", "10 MINUTE", "1 HOUR", "1 DAY"), ("1 DAY",))
+EARLY = scaled(("1 MINUTE", "30 MINUTE"), ())
 
 
 def main() -> None:

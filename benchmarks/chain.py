@@ -20,7 +20,7 @@ LIMIT = 6.0  # seconds
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="chain")
-    parser.add_argument("--requests", type=int, default=scaled(20_000, 500), help="to each target")
+    parser.add_argument("--requests", type=int, default=scaled(20_000, 100), help="to each target")
     parser.add_argument("--target", action="append", choices=TARGETS, help="repeatable")
     asked = parser.parse_known_args()[0]
     chains = []

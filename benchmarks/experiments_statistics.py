@@ -23,7 +23,7 @@ from isthmus.tests.experiments.worlds import KINDS, sums, sums_so_far, units
 
 from .measure import scaled
 
-UNITS, LOOKS, PART = 300, 20, 50  # units an arm of one look; looks, and units an arm that each adds
+UNITS, LOOKS, PART = 300, scaled(20, 4), 50  # units an arm of one look; looks, and units an arm that each adds
 PLANNED = tuple(2 * PART * look for look in range(1, LOOKS + 1))
 CHUNK = 1000  # runs at a time
 EFFECTS = {"rate": 0.23, "ratio": 0.1, "mean": 0.027, "skewed": 0.35}  # one look at the end finds them about four times in five
@@ -154,7 +154,7 @@ def side_acted(random, runs, likely):
 
 def crept(runs):
     """Looks that add less than 0.1 % of the plan have the bound of the look before: what that costs where somebody looks all the time."""
-    looks = np.arange(500, 10_001, 2)
+    looks = np.arange(500, 10_001, scaled(2, 2_000))
     counted = looks[counting(looks.tolist(), 10_000)] / 10_000
     bound = np.array(bounds(counted.tolist()))[np.searchsorted(counted, looks / 10_000, "right") - 1]
     random = np.random.default_rng(300)

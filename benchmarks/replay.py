@@ -28,7 +28,7 @@ from isthmus.tests.experiments.ruled_world import judged, z
 
 from .measure import Line, scaled, table
 
-LOGS, OF_A_LOG = scaled((120, 1_000), (2, 100))
+LOGS, OF_A_LOG = scaled((120, 1_000), (1, 50))
 CANDIDATES, SLOTS, EXPLORE, GROUP = 20, 5, 0.3, 5_000
 START = datetime(2024, 1, 8, tzinfo=UTC)
 FILES = mini.FILES | {
@@ -54,7 +54,7 @@ with mini.opened(folder) as project:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="replay")
-    parser.add_argument("--answers", type=int, default=scaled(100_000, 200))
+    parser.add_argument("--answers", type=int, default=scaled(100_000, 50))
     truth()
     large(parser.parse_known_args()[0].answers)
 
@@ -91,7 +91,7 @@ def large(answers: int) -> None:
             fill(project, answers)
         step = timedelta(days=1) / answers
         lines = []
-        for share in (0.25, 1.0):
+        for share in scaled((0.25, 1.0), (1.0,)):
             until = START + step * answers * share
             printed = subprocess.run(
                 [sys.executable, "-c", REPLAY, str(folder), until.isoformat()], check=True, stdout=subprocess.PIPE, text=True

@@ -120,7 +120,7 @@ def costs() -> None:
 def looks() -> None:
     """Of the whole controller, in a bake on genuine adapters, beside 600 scripted requests a minute."""
     lines: list[Line] = []
-    for kind in (laptop, sagemaker):
+    for kind in scaled((laptop, sagemaker), (laptop,)):
         with TemporaryDirectory() as folder, Baking(kind(Path(folder))).going_on() as baking:
             name = "this machine" if kind is laptop else "SageMaker's stack"
             goals = ("50 ms", "50 ms") if kind is laptop else ("3 calls", "4 calls")
