@@ -63,11 +63,15 @@ def wheel_python(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, folder / "checkout", ignore=left_out, symlinks=True)
-    _run(BIN / "uv", "build", "--quiet", "--wheel", "--out-dir", folder, folder / "checkout")
+    lock = ROOT / "requirements.lock"
+    hashed = ["--require-hashes", "--build-constraints", lock]
+    _run(BIN / "uv", "build", "--quiet", *hashed, "--wheel", "--out-dir", folder, folder / "checkout")
     (wheel,) = folder.glob("*.whl")
     python = folder / "environment" / "bin" / "python"
     _run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, folder / "environment")
-    _run(BIN / "uv", "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt", wheel)
+    install = [BIN / "uv", "pip", "install", "--quiet", "--python", python]
+    _run(*install, *hashed, "--constraint", lock, "--requirement", ROOT / "pyproject.toml")
+    _run(*install, "--no-deps", wheel)
     return python
 
 

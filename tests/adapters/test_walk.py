@@ -38,7 +38,8 @@ def shell(checkout):
         "HOME": str(checkout.parent),  # where the toy keeps its buckets; uv's own folders stay where they are
         **{f"XDG_{kind}_HOME": os.environ.get(f"XDG_{kind}_HOME", str(Path.home() / place)) for kind, place in UV_FOLDERS.items()},
         "PATH": os.pathsep.join([str(checkout / "dist/judge/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "UV_CONSTRAINT": str(ROOT / "constraints.txt"),
+        "UV_CONSTRAINT": str(ROOT / "requirements.lock"),  # its versions, and their digests are verified
+        "UV_BUILD_CONSTRAINT": str(ROOT / "requirements.lock"),
     }
 
     def run(lines, *, folder=".", ok=True):
