@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -84,6 +84,12 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
             rows = file.metadata.num_rows
             schema = file.schema_arrow
             names = list(schema.names)
+            _ = str(schema)  # decodes every name, those within structs, too
+    except UnicodeDecodeError as error:
+        name_shown = error.object.decode("utf-8", "backslashreplace")
+        raise Invalid(
+            f"{name} has a column whose name is not UTF-8: {name_shown}", remedy="write the file again with its name in UTF-8"
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise unreadable(error) from error
     check_columns(event, names, name)
@@ -93,11 +99,33 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(batch_size=ROWS):
-                    yield Chunk(columns=dict(zip(batch.schema.names, batch.columns, strict=True)), rows=batch.num_rows)
+                    columns = zip(batch.schema.names, map(_decodable, batch.columns), strict=True)
+                    yield Chunk(columns=dict(columns), rows=batch.num_rows)
         except (pa.ArrowException, OSError) as error:
             raise unreadable(error) from error
 
     return Source(name=name, raw=path, rows=rows, chunks=chunks)
+
+
+def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
+    """Return a column of text that is UTF-8 as it is; else its values, those that are no UTF-8 as bytes: Parquet does not look."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return [
+            _text_or_bytes(value)
+            for value in column.view(pa.large_binary() if pa.types.is_large_string(column.type) else pa.binary()).to_pylist()
+        ]
+    return column
+
+
+def _text_or_bytes(value: bytes | None) -> object:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _check_zones(schema: pa.Schema, name: str) -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from .column_types import OF_ATTRIBUTE, arrow_type
 from .source import ROWS, Source, check_columns
 from .validate import Chunk, attributes_of
 
-UNREADABLE = (OSError, EOFError, pa.ArrowException)  # what gzip and zstd raise, too
+UNREADABLE = (OSError, EOFError, zlib.error, pa.ArrowException)  # what gzip and zstd raise, too
 
 
 def _binary(path: Path) -> IO[bytes]:

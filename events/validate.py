@@ -305,6 +305,8 @@ def _value(column: Any, row: int) -> object:
         return column[row]
     try:
         return column[row].as_py()
+    except UnicodeDecodeError:  # text within a list or a struct
+        return f"{column.type} that is not UTF-8"
     except (OverflowError, ValueError):  # a time that Python has no datetime for
         return f"{column[row].value} {column.type}"
 
