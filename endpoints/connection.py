@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import traceback
 from collections import deque
 from contextlib import suppress
 from http import HTTPStatus
@@ -21,6 +20,7 @@ import httptools
 from . import connections, peers
 from .connections import Connections, Request
 from .door import Refusal
+from .mistakes import tell
 from .repeated import Head, head_of
 
 MOST_HEADERS = 65_536  # bytes, 431
@@ -346,7 +346,7 @@ class Connection(asyncio.Protocol):
             self.parser.feed_data(piece)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if isinstance(error, httptools.HttpParserCallbackError):
-                traceback.print_exc()
+                tell("reading a request failed", error)
             if not self._deaf:
                 self._refuse(400, "BadRequest", f"not HTTP: {error}")
         if (request := self._request) is None:

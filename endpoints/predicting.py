@@ -26,6 +26,7 @@ from ..pipelines.models.predictor import LoadedModel
 from . import wire
 from .connections import Connection, Failure, Request
 from .lending import ALONE, Loan, Rest
+from .mistakes import tell
 
 MOST_WAITING = 256  # requests, with the one that is under way; 503 beyond
 MOST_ANSWER = 10_000_000  # bytes
@@ -177,8 +178,7 @@ _OURS = {__file__, wire.__file__}
 
 
 def _failure(error: BaseException) -> Failure:
-    traceback.print_exception(error)
-    sys.stderr.flush()
+    tell("a prediction failed", error)
     frames: list[Any] = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS]
     line = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} {frames[-1].line}" if frames else None
     message = str(error).encode("utf-8", "replace").decode()  # a lone surrogate has no JSON

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,6 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from ..endpoints.door import Refusal
 from ..endpoints.gateway.asgi_limits import STRANGER
+from ..endpoints.mistakes import tell
 from ..errors import Invalid, IsthmusError
 from ..experiments import runs
 from ..experiments.simulation.clock import is_simulated
@@ -146,7 +145,7 @@ class Application:
 
     def _failure(self, error: Exception, path: str) -> Response:
         if not isinstance(error, IsthmusError):
-            traceback.print_exception(error, file=sys.stderr)
+            tell("a page failed", error)
         return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:

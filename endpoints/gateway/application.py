@@ -14,6 +14,7 @@ from typing import Any, TypeVar, final
 import msgspec
 
 from ..door import OPEN_PATHS, TOKEN, Door, Refusal, ambiguous, is_loopback, refusal
+from ..mistakes import tell
 from ..peers import stranger_of
 from . import ofrep
 from .answers import Answer, failure
@@ -156,7 +157,7 @@ class Application:
         except _Gone:
             return
         except Exception as error:  # noqa: BLE001  whoever asked must hear, in the words of this API
-            traceback.print_exc()
+            tell("a request failed by a mistake in Isthmus", error)
             answer, kind = failure(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log"), _JSON
         headers = [(b"content-type", kind)]
         if answer.status != 304:  # its length would be that of a 200 (RFC 9110, 8.6)

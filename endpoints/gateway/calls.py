@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, final
@@ -11,6 +10,7 @@ import msgspec
 
 from ...errors import Invalid, IsthmusError
 from ...runtime import Project
+from ..mistakes import tell
 from . import counters, ofrep
 from .answers import Answer, failure, status_of
 from .assignment import Decision
@@ -141,7 +141,7 @@ def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
     except IsthmusError as error:
         return failure(status_of(error), str(error), error.remedy)
     except Exception as error:  # noqa: BLE001  a mistake of ours is an answer, too, and its traceback is in the log
-        traceback.print_exc()
+        tell("a request failed by a mistake in Isthmus", error)
         return failure(500, f"a mistake in Isthmus: {type(error).__name__}; its traceback is in the gateway's log")
 
 

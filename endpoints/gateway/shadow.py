@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -23,6 +22,7 @@ from ...events.port import Row
 from ...project.specs import Endpoint, Shadow
 from ...runtime import Project
 from .. import hosting
+from ..mistakes import tell
 from .assignment import bucket
 from .forks import renewed_when_forked
 from .log_rows import Answered
@@ -160,7 +160,7 @@ class Shadowing:
 
     def _note(self, error: Exception) -> None:
         self.problem = f"a copy for {self._variant} failed by a mistake in Isthmus: {type(error).__name__}: {error}"[:_LONGEST]
-        traceback.print_exception(error)
+        tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
         began = time.perf_counter()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from http.client import responses
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from .. import control
 from ..calls import Calls, is_mutating, names
 from ..faults import OF_THE_WIRE, Fault
 from ..minutes import Minutes
+from ..mistakes import tell, tell_line
 from ..state import Stack, State
 from ..wsgi import Answer, Cut
 from . import constraints, coverage, door, in_process, managed_policies, moto_server, wire
@@ -90,7 +89,7 @@ class Front:
         except Cut:
             raise
         except Exception as error:  # noqa: BLE001  whatever was sent: its sender is told in its API's shape
-            traceback.print_exc()
+            tell_line("a request cannot be read", f"{type(error).__name__}: {error}")
             return wire.unreadable(environ, AwsError("SerializationException", f"the request cannot be read: {error}", 400))
 
     def _admit(self, incoming: Incoming) -> Answer:
@@ -207,8 +206,7 @@ class Front:
         except AwsError as error:
             return wire.refusal(incoming, error)
         except Exception as error:  # noqa: BLE001  a handler's mistake: told to the client at once, in words, and to our stderr in full
-            sys.stderr.write(f"the handler of {incoming.service}:{incoming.operation} failed\n")
-            traceback.print_exc()
+            tell(f"the handler of {incoming.service}:{incoming.operation} failed", error)
             text = f"the AWS stack failed at {incoming.service}:{incoming.operation}: {type(error).__name__}: {error}"
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))  # 501, which no SDK tries again
 
@@ -227,7 +225,7 @@ class Front:
         try:
             self._keeper.save()
         except Exception as error:  # noqa: BLE001  whatever it is, the client must not be told that all is well
-            traceback.print_exc()
+            tell("the stack's home cannot be written", error)
             text = f"the AWS stack did {incoming.service}:{incoming.operation}, but its home cannot be written: {error}"
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
         return done

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache, lru_cache
@@ -20,6 +18,7 @@ from moto.iam.models import IAMBackend
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import BackendRequest, DomainDispatcherApplication, create_backend_app
 
+from ..mistakes import tell
 from ..wsgi import Answer
 from .coverage import MADE_UP, moto_has
 from .environment import ACCOUNT, NOTEBOOK_ROLE, NOTEBOOK_ROLE_ID
@@ -78,8 +77,7 @@ def answer(incoming: Incoming) -> Answer:
         rewind(incoming.environ)  # moto has read it
         if (wrong := malformed_error(incoming)) is not None:
             return refusal(incoming, wrong)
-        sys.stderr.write(f"moto failed at {incoming.service}:{incoming.operation}\n")
-        traceback.print_exc()
+        tell(f"moto failed at {incoming.service}:{incoming.operation}", error)
         asked = f"{incoming.service}:{incoming.operation}"
         text = f"the AWS stack cannot do {asked} with this request: moto raised {type(error).__name__}: {error}"
         return refusal(incoming, AwsError("NotImplemented", text, 501))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
-import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
+from ..mistakes import tell, tell_line
 from ..peers import is_other_user
 from ..tunnel import through
 from ..wsgi import Cut
@@ -194,8 +193,8 @@ class Connection(asyncio.Protocol):
                 if not head.keep and self._transport is not None:
                     self._transport.close()
                     return
-        except Exception:  # noqa: BLE001  our own mistake: the client sees a closed connection, not a hang
-            traceback.print_exc()
+        except Exception as error:  # noqa: BLE001  our own mistake: the client sees a closed connection, not a hang
+            tell("answering a request failed", error)
             if self._transport is not None:
                 self._transport.abort()
         finally:
@@ -270,7 +269,7 @@ class Connection(asyncio.Protocol):
         elif host in self._front.stack.allow_hosts:
             self._leave(through, host, port)
         elif not door.leads_here(host):
-            sys.stderr.write(f"the door of the GCP stack let nobody through to {host}\n")
+            tell_line("the door of the GCP stack let nobody through to a host", host)
             self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")
         elif port not in ("443", ""):
             self._transport.abort()

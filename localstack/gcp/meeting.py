@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from types import TracebackType
 from typing import Any, Self
 
 from ..calls import Calls
 from ..faults import OF_THE_WIRE, Fault, Kind
+from ..mistakes import tell
 from ..state import Stack
 from ..wsgi import Cut
 from .asked import Asked
@@ -79,8 +78,7 @@ class Meeting:
 
     def _mistake(self, error: Exception) -> GcpError:
         call = f"{self._asked.service}:{self._asked.operation}"
-        sys.stderr.write(f"the handler of {call} failed\n")
-        traceback.print_exception(error)
+        tell(f"the handler of {call} failed", error)
         text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
         return GcpError("UNIMPLEMENTED", text, reason="notImplemented")  # which no SDK tries again
 

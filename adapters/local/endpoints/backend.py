@@ -7,7 +7,6 @@ works at is lost with it.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ import httptools
 import msgspec
 
 from ....endpoints.connections import Failure, Request
+from ....endpoints.mistakes import tell
 
 AGAIN = 0.1  # seconds until a process that refused a connection is tried again
 
@@ -202,7 +202,7 @@ class Upstream(asyncio.Protocol):
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if isinstance(error, httptools.HttpParserCallbackError):
-                traceback.print_exc()
+                tell("reading a model server's answer failed", error)
             self.close()  # connection_lost answers the exchange
 
     def on_message_begin(self) -> None:

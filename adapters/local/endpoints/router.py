@@ -7,8 +7,6 @@ whoever asks is endpoints/connection.py.
 from __future__ import annotations
 
 import hmac
-import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from random import Random
@@ -17,6 +15,7 @@ from time import monotonic
 from ....endpoints.connection import Connection
 from ....endpoints.connections import Connections, Request
 from ....endpoints.door import Refusal, door, refusal
+from ....endpoints.mistakes import tell
 from .backend import Answer, Exchange, failure
 from .balancer import Balancer
 
@@ -108,8 +107,7 @@ class Router:
         try:
             status, body = self.control(request.method.decode(), request.path[len(CONTROL) :].decode("latin-1"))
         except Exception as error:  # noqa: BLE001  whatever the row or the disk does, the requests go on; it is told here and in the log
-            traceback.print_exc()
-            sys.stderr.flush()
+            tell("a control route failed", error)
             return failure(500, type(error).__name__, str(error))
         return Answer(status, body)
 
@@ -126,8 +124,8 @@ class Router:
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
         try:
             self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
-        except Exception:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log
-            traceback.print_exc()
+        except Exception as error:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log
+            tell("the log of requests failed", error)
         _reply(exchange.request, answer)
 
 

@@ -1,0 +1,57 @@
+"""Tell of errors that callers can bring about, so that no caller fills a log: each cause in full once, then by a line a minute."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+EVERY = 60.0  # seconds between two lines of one cause
+_told: dict[tuple[str, str], tuple[float, int]] = {}  # what and where -> when it was told last, and how often it was not told since
+_lock = threading.Lock()
+
+
+def tell(what: str, error: BaseException) -> None:
+    """Write an error to stderr: with its traceback the first time, then at most one line a minute."""
+    where = _place(error)
+    first, untold = _due(f"{what}: {type(error).__name__}", where)
+    if first:
+        traceback.print_exception(error, file=sys.stderr)
+    if untold is not None:
+        _write(f"{what}: {type(error).__name__} at {where}: {_one_line(error)}", untold)
+
+
+def tell_line(what: str, detail: str) -> None:
+    """Write a line to stderr, at most once a minute for the same `what`."""
+    _, untold = _due(what, "")
+    if untold is not None:
+        _write(f"{what}: {_one_line(detail)}", untold)
+
+
+def _due(what: str, where: str) -> tuple[bool, int | None]:
+    """Return whether the cause is new, and how many were not told since the last time; None: it is not due."""
+    now, cause = time.monotonic(), (what, where)
+    with _lock:
+        told = _told.get(cause)
+        if told is not None and now - told[0] < EVERY:
+            _told[cause] = (told[0], told[1] + 1)
+            return False, None
+        _told[cause] = (now, 0)
+        return told is None, told[1] if told else 0
+
+
+def _write(text: str, untold: int) -> None:
+    more = f" ({untold:,} more like it were not told)" if untold else ""
+    print(f"{text}{more}", file=sys.stderr, flush=True)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line that raised: not the message, in which callers' words are."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+def _one_line(value: object) -> str:
+    return ascii(str(value)[:500])[1:-1]  # a caller's words may have line ends, and what a terminal obeys
