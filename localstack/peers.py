@@ -91,4 +91,5 @@ def _look_up(peer: tuple[str, int]) -> tuple[int, int]:
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     except (OSError, ValueError):
         return _NOBODY, 0
-    return next(((int(words[7]), int(words[9])) for line in lines if (words := line.split())[1] == address), (_NOBODY, 0))
+    owners = ((int(words[7]), int(words[9])) for line in lines if (words := line.split())[1] == address)
+    return next((owner for owner in owners if owner[1]), (_NOBODY, 0))  # without an inode: an earlier connection from this address
