@@ -29,7 +29,6 @@ class Database:
         self._schema = schema
         self._file = file
         self._synced = synced
-        self._opened = 0.0
         self._local = threading.local()
         self._all: list[tuple[int, sqlite3.Connection]] = []
         self._lock = threading.Lock()
@@ -40,8 +39,9 @@ class Database:
         pid, connection = cached
         if connection is None or pid != os.getpid():
             return self._open()
-        if isinstance(connection, Snapshot) and time.monotonic() - self._opened > _FRESH:
-            connection.close()
+        if isinstance(connection, Snapshot) and time.monotonic() - self._local.opened > _FRESH:
+            with self._lock:
+                self._all.remove((pid, connection))  # and not closed: somebody may read it to its end
             return self._open()
         return connection
 
@@ -51,7 +51,7 @@ class Database:
             prepare(connection, self._schema)
             if not self._synced:
                 connection.execute("PRAGMA synchronous = NORMAL")
-        self._opened = time.monotonic()
+        self._local.opened = time.monotonic()
         self._local.cached = (os.getpid(), connection)
         with self._lock:
             self._all.append((os.getpid(), connection))
