@@ -1,4 +1,4 @@
-"""Folders that outlive a power cut: a name in a folder is on the disk only once the folder itself was synced."""
+"""Folders that outlive a power cut: a name is on the disk only once the folder that has it was synced."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
-    """Make a folder and those above it that are missing, each synced into its parent. `mode` is of the last one.
+    """Make a folder and those above it that are missing, each synced into its parent.
 
-    One that is there is taken as synced by who made it.
+    `mode` is of the last one. A folder that is there is taken as synced by who made it.
     """
     missing = []
     current = folder

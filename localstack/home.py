@@ -106,12 +106,18 @@ class Home:
                 yield str(path.relative_to(self.folder))
 
     def drop(self, name: str) -> None:
-        """Remove a record that no other names: it does no harm if a power cut brings it back. Absent is success."""
+        """Remove a record that no other names, so that a power cut may bring it back.
+
+        Absent is success.
+        """
         with contextlib.suppress(FileNotFoundError):
             (self.folder / name).unlink()
 
     def clear(self, under: str) -> None:
-        """Remove every record below a folder; the disk knows of it when this returns. OSError when one stays."""
+        """Remove every record below a folder; the disk knows of it when this returns.
+
+        OSError when one stays.
+        """
         folder = self.folder / under
         remove_tree(folder)
         if folder.parent.exists():

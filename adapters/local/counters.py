@@ -80,7 +80,9 @@ class LocalCounters:
         return counts
 
     def add(self, endpoint: str, unit: str, amounts: Mapping[str, int], *, forget: Collection[str] = (), until: datetime) -> None:
-        """One transaction; a loss of power may take the last ones. Units whose `until` has passed are swept now and then.
+        """One transaction; a loss of power may take the last ones.
+
+        Units whose `until` has passed are swept now and then.
 
         NotFound: no `apply`.
         """

@@ -1,4 +1,7 @@
-"""The stores that docs/promises.md names, and what each acknowledges: steps that can be repeated, and whether their effect is there."""
+"""The stores that docs/promises.md names, and what each acknowledges.
+
+Steps that can be repeated, and whether their effect is there.
+"""
 
 import os
 import signal
@@ -66,9 +69,9 @@ LONG = bytes(range(256)) * 64  # 16 KiB: several pages
 
 
 class Step(NamedTuple):
-    """Something that a store says it has done when `do` returns, and whether it is so. All take the opened store.
+    """Something that a store says it has done when `do` returns, and whether it is so.
 
-    `is_whole`: whether what a power cut left of it is all of it or nothing.
+    All take the opened store. `is_whole`: whether what a power cut left of it is all or nothing.
     """
 
     do: Callable[[Any], object]
@@ -85,7 +88,10 @@ class Store(NamedTuple):
 
 
 def perform(name):
-    """All steps of a store in this folder, each told on a line of its own once it is acknowledged; then a kill, before anything closes."""
+    """Take all steps of a store in this folder, and tell each once it is acknowledged.
+
+    Then comes a kill, before anything closes.
+    """
     store = STORES[name]
     with store.opened(Path.cwd()) as opened:
         for step, acts in store.steps.items():
@@ -96,7 +102,14 @@ def perform(name):
 
 @contextmanager
 def _local(folder):
-    target = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": str(folder / ".isthmus")}))
+    target = targets.load(
+        Profile(
+            name="local",
+            adapter="local",
+            project="conf",
+            options={"home": str(folder / ".isthmus")},
+        )
+    )
     try:
         yield target
     finally:
@@ -159,12 +172,20 @@ def _blob(target, key):
 
 def _written(key, old, new):
     """A document's step."""
-    return Step(lambda t: _put(t, key, new), lambda t: _value(t, key) == new, lambda t: _value(t, key) in (old, new))
+    return Step(
+        lambda t: _put(t, key, new),
+        lambda t: _value(t, key) == new,
+        lambda t: _value(t, key) in (old, new),
+    )
 
 
 def _stored(key, old, new):
     """A blob's step."""
-    return Step(lambda t: t.blobs.put(_uri(t, key), new), lambda t: _blob(t, key) == new, lambda t: _blob(t, key) in (old, new))
+    return Step(
+        lambda t: t.blobs.put(_uri(t, key), new),
+        lambda t: _blob(t, key) == new,
+        lambda t: _blob(t, key) in (old, new),
+    )
 
 
 def _upload(target):
@@ -314,9 +335,13 @@ STORES: Mapping[str, Store] = {
         _local,
         {
             "register": Step(_register, lambda t: DIGEST in _versions(t)),
-            "alias": Step(lambda t: t.registry.set_alias("ranker", "champion", 1), lambda t: _versions(t)[DIGEST][0] == ["champion"]),
+            "alias": Step(
+                lambda t: t.registry.set_alias("ranker", "champion", 1),
+                lambda t: _versions(t)[DIGEST][0] == ["champion"],
+            ),
             "approve": Step(
-                lambda t: t.registry.set_approval("ranker", 1, "approved", "it is liked"), lambda t: _versions(t)[DIGEST][1] == "approved"
+                lambda t: t.registry.set_approval("ranker", 1, "approved", "it is liked"),
+                lambda t: _versions(t)[DIGEST][1] == "approved",
             ),
         },
     ),
@@ -348,7 +373,10 @@ STORES: Mapping[str, Store] = {
             ),
             "save": Step(
                 lambda t: t.warehouse.save(
-                    "clicks_raw", "SELECT 's-' || event_id AS event_id, event_timestamp FROM clicks_raw", {}, batch="s"
+                    "clicks_raw",
+                    "SELECT 's-' || event_id AS event_id, event_timestamp FROM clicks_raw",
+                    {},
+                    batch="s",
                 ),
                 lambda t: _counted(t, "clicks_raw", "s")["n"] >= 3,
             ),
@@ -359,7 +387,8 @@ STORES: Mapping[str, Store] = {
         _local,
         {
             "sync": Step(
-                lambda t: t.online.sync(VIEW, since=None, until=NOW), lambda t: t.online.get({"history": ["a"]})["history"][0]["n"] == 2
+                lambda t: t.online.sync(VIEW, since=None, until=NOW),
+                lambda t: t.online.get({"history": ["a"]})["history"][0]["n"] == 2,
             )
         },
         _begin_online,
@@ -370,7 +399,10 @@ STORES: Mapping[str, Store] = {
             "put": _stored("runs/r/record.json", None, LONG),
             "overwrite": _stored("runs/note", b"old", b"new"),
             "upload": Step(_upload, _uploaded),
-            "delete": Step(lambda t: t.blobs.delete(_uri(t, "runs/old")), lambda t: _blob(t, "runs/old") is None),
+            "delete": Step(
+                lambda t: t.blobs.delete(_uri(t, "runs/old")),
+                lambda t: _blob(t, "runs/old") is None,
+            ),
         },
         lambda t: [t.blobs.put(_uri(t, key), b"old") for key in ("runs/note", "runs/old")],
     ),
@@ -386,7 +418,11 @@ STORES: Mapping[str, Store] = {
     ),
     "request log": Store(_local, {"log": Step(_log_requests, _reads_requests)}),
     "emit": Store(_starter, {"emit": Step(_emit, _has_emitted)}, im.apply),
-    "a durable gateway": Store(_starter, {"answer": Step(_answer, _has_answered)}, lambda p: p.target.events.apply(EXPOSURES)),
+    "a durable gateway": Store(
+        _starter,
+        {"answer": Step(_answer, _has_answered)},
+        lambda p: p.target.events.apply(EXPOSURES),
+    ),
     "a page's file": Store(_shop, {"write": Step(_write_experiment, _has_experiment)}),
     "a stack's home": Store(
         _home,

@@ -1,9 +1,10 @@
 /* Preloaded into a process: below one folder only what was synced outlives a power cut.
  *
- * The image is a folder with what the disk is sure to have: a file's bytes, or a folder's entries, as they were at its last fsync or
- * fdatasync, by inode and time of birth (a number is given again). Strict as POSIX is: a name is sure once its folder was synced, content
- * once its file was. Nothing really is synced, so tests are quick. Other ways to sync (O_SYNC, msync, sync) are not modelled: what relies
- * on them is lost here. The plan is a file (power_cut.py, `Plan`) that every process with ISTHMUS_POWER=file shares.
+ * The image is a folder with what the disk is sure to have: a file's bytes, or a folder's entries, as
+ * they were at its last fsync or fdatasync, by inode and time of birth (a number is given again). Strict
+ * as POSIX is: a name is sure once its folder was synced, content once its file was. Nothing really is
+ * synced, so tests are quick. Other ways to sync (O_SYNC, msync, sync) are not modelled: what relies on
+ * them is lost here. The plan is a file (power_cut.py, `Plan`) that all processes with ISTHMUS_POWER share.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -22,7 +23,7 @@
 #include <unistd.h>
 
 struct plan {
-    int64_t seen, at, off;          /* syncs so far; the one, from 1, before which the power fails; whether it has failed */
+    int64_t seen, at, off;          /* syncs so far; the one before which it fails; whether it has failed */
     char root[1024], image[1024];   /* without a slash at their ends */
 };
 static struct plan *plan;
@@ -67,7 +68,8 @@ static int keep_file(int fd, const char *image, const char *name) {
     return end(file, fresh);
 }
 
-/* Entries as `kind, mode, name in the image, name` with \1 between and \0 after; a symlink has its target there. Sockets are none. */
+/* Entries as `kind, mode, name in the image, name` with \1 between and \0 after. A symlink has its
+ * target in the third place; sockets are left out. */
 static int keep_folder(int fd, const char *image, const char *name) {
     char fresh[PATH_MAX];
     int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -125,7 +127,7 @@ static int inside(int fd) {
 static int synced(int fd, int (*next)(int)) {
     int saved = errno;
     if (!plan || !inside(fd)) { errno = saved; return next(fd); }
-    int lock = open(plan_file, O_RDWR | O_CLOEXEC);  /* of this call alone: threads and forks would share a descriptor's lock */
+    int lock = open(plan_file, O_RDWR | O_CLOEXEC);  /* threads and forks share a descriptor's lock */
     flock(lock, LOCK_EX);
     if (!plan->off && ++plan->seen == plan->at) plan->off = 1;
     if (plan->off) { kill(getpid(), SIGKILL); pause(); }

@@ -1,4 +1,4 @@
-"""A power cut: every process ends at once, and of a folder only that is left which was synced (power_cut.c)."""
+"""A power cut: every process ends, and of a folder what was synced is left (power_cut.c)."""
 
 import contextlib
 import ctypes
@@ -42,7 +42,10 @@ class Plan:
         self.library = None
 
     def arm(self, folder, at=0):
-        """Take all below a folder as durable. `at`: the sync, from 1, before which the power fails; 0: when `cut` says so."""
+        """Take all below a folder as durable.
+
+        `at`: the sync, from 1, before which the power fails; 0: when `cut` says so.
+        """
         self.folder, self.before = folder.resolve(), None
         self._write(at, self.image)
         assert self.library.power_keep(bytes(self.folder), bytes(self.image)) == 0
@@ -63,7 +66,10 @@ class Plan:
         self.memory[16:24] = struct.pack("=q", 1)
 
     def restore(self, kept):
-        """Put what the disk has into the folder's place. Its processes are dead. May be called again, for another `kept`."""
+        """Put what the disk has into the folder's place. Its processes are dead.
+
+        May be called again, for another `kept`.
+        """
         if self.before is None:
             self.before = self.folder.with_name(f"{self.folder.name}-before")
             shutil.rmtree(self.before, ignore_errors=True)
@@ -141,14 +147,20 @@ class Commands(Preloaded):
         mutated = {"PYTHONPATH": str(Path(__file__).parent / "mutated")} if os.environ.get(MUTANT) else {}
         super().__init__(folder, Plan(folder / "plan"), **mutated)
         library = self.plan.library = ctypes.CDLL(str(self.library))
-        library.power_keep.argtypes = library.power_identity.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        library.power_keep.argtypes = library.power_identity.argtypes = [
+            ctypes.c_char_p,
+            ctypes.c_char_p,
+        ]
 
 
 class Verb(syscalls.Verb):
     """A verb of a command line, after or in which the power fails."""
 
     def cut(self, at=0):
-        """Cut the power before a sync (0: once the verb has answered), and look at what is left, for each `Kept`. AssertionError."""
+        """Cut the power before a sync (0: once the verb has answered), and look at what is left.
+
+        AssertionError, for the first `Kept` where it is not as promised.
+        """
         plan, command = self.commands.plan, self.case.command
         shop = self._copy("shop")
         try:
@@ -160,13 +172,17 @@ class Verb(syscalls.Verb):
             end_all(shop)
             for kept in Kept:
                 plan.restore(kept)
-                self._look(shop, done, f"{self.name}, {kept.value} kept, cut {'after it answered' if done else f'before sync {at}'}:")
+                self._look(
+                    shop,
+                    done,
+                    f"{self.name}, {kept.value} kept, cut {'after it answered' if done else f'before sync {at}'}:",
+                )
                 end_all(shop)
         finally:
             end_all(shop)
 
     def _world(self, folder):
-        """Without the places of what nobody promises to keep: locks, what the next command sweeps, logs of an endpoint."""
+        """Leave out what nobody promises to keep: locks, logs, what the next command sweeps."""
         world = super()._world(folder)
         return world | {"files": [place for place in world["files"] if not _PASSING.search(place)]} if "files" in world else world
 
@@ -182,9 +198,10 @@ class Verb(syscalls.Verb):
 
 
 def lose(commands, name, folder, at=0):
-    """Cut the power before a sync of a store's steps (0: after the last one), and look, for each `Kept`. AssertionError.
+    """Cut the power before a sync of a store's steps (0: after the last one), and look.
 
-    What was acknowledged is there; what was not can be done again, and is there then. Returns the syncs that there were.
+    What was acknowledged is there; what was not can be done again, and is there then. Return the
+    number of syncs. AssertionError, for the first `Kept` where it is not so.
     """
     store, plan, place = STORES[name], commands.plan, folder / "place"
     place.mkdir()

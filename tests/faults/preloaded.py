@@ -1,4 +1,7 @@
-"""Commands in processes with a library of ours preloaded (syscalls.c, power_cut.c), forked from one which has imported everything."""
+"""Commands in processes with a library of ours preloaded (syscalls.c, power_cut.c).
+
+They are forked from one which has imported everything.
+"""
 
 import json
 import os
@@ -57,7 +60,8 @@ class Ended(NamedTuple):
 class Preloaded:
     """A process with the library in it, which runs commands one after the other. A context manager.
 
-    `VARIABLE` names the plan's file to the library. `preloaded` are the variables by which another process has it, too.
+    `VARIABLE` names the plan's file to the library. `preloaded` are the variables by which another
+    process has it, too.
     """
 
     SOURCE: Path
@@ -68,10 +72,18 @@ class Preloaded:
         self.library = folder / "preloaded.so"
         self.log = folder / "log.txt"
         compile_library(self.SOURCE, self.library)
-        self.preloaded = {"LD_PRELOAD": str(self.library), self.VARIABLE: str(folder / "plan"), **variables}
+        self.preloaded = {
+            "LD_PRELOAD": str(self.library),
+            self.VARIABLE: str(folder / "plan"),
+            **variables,
+        }
         self.environment = os.environ | self.preloaded | {"COLUMNS": "200"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVER], env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SERVER],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def __enter__(self):

@@ -1,7 +1,8 @@
-"""The power fails after an answer or between two syncs: what was said to be durable is there, and the rest can be done again.
+"""The power fails after an answer or between two syncs: what was said to be durable is there.
 
-A few places each, drawn with a fixed seed; all of them, and the verbs that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of
-unsynced.py is tried on the test that it names, so that these are known to fail: four of them, or all with ISTHMUS_EVERY_MUTANT=1.
+And the rest can be done again. A few places each, drawn with a fixed seed; all of them, and the verbs
+that take long, with ISTHMUS_EVERY_POWER_CUT=1. Each mutant of unsynced.py is tried on the test that it
+names, so that these are known to fail: four of them, or all with ISTHMUS_EVERY_MUTANT=1.
 """
 
 import os
@@ -26,14 +27,31 @@ from isthmus.tests.localstack.jobkit import Aws
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux" or COMPILER is None, reason="builds a library for LD_PRELOAD: needs Linux and cc"),
+    pytest.mark.skipif(
+        sys.platform != "linux" or COMPILER is None,
+        reason="builds a library for LD_PRELOAD: needs Linux and cc",
+    ),
 ]
 
 EVERY = bool(os.environ.get("ISTHMUS_EVERY_POWER_CUT"))  # `make test-often` sets both
 EVERY_MUTANT = bool(os.environ.get("ISTHMUS_EVERY_MUTANT"))
 QUICK = ("apply", "ingest", "materialize", "destroy")
-WHOLE = ("blobs", "documents", "a page's file")  # tried at every sync, as what is left in part shows at one of them alone
-LONG = ("train", "promote", "note", "deploy", "traffic", "rollout-start", "rollout-abort", "experiment-start", "experiment-stop")
+WHOLE = (
+    "blobs",
+    "documents",
+    "a page's file",
+)  # tried at every sync, as what is left in part shows at one of them alone
+LONG = (
+    "train",
+    "promote",
+    "note",
+    "deploy",
+    "traffic",
+    "rollout-start",
+    "rollout-abort",
+    "experiment-start",
+    "experiment-stop",
+)
 LONGER = pytest.mark.skipif(not EVERY, reason="half a minute and more: make test-often")
 SAMPLE = ("SQLite is OFF", "no folder is synced", "no rows.parquet is synced", "all three")
 SYNCS = "fsync,fdatasync,sync_file_range,msync,syncfs,sync,open,openat"
@@ -74,7 +92,12 @@ def test_what_an_offline_aws_stack_answered_outlives_a_power_cut(commands, tmp_p
     try:
         aws = Aws(stack.url)
         aws.s3.create_bucket(Bucket="bucket")
-        for key, body in (("a/b", b"a"), ("changed", b"old"), ("changed", b"new"), ("gone", b"old")):
+        for key, body in (
+            ("a/b", b"a"),
+            ("changed", b"old"),
+            ("changed", b"new"),
+            ("gone", b"old"),
+        ):
             aws.s3.put_object(Bucket="bucket", Key=key, Body=body)
         aws.s3.delete_object(Bucket="bucket", Key="gone")
         aws.client("sagemaker").create_model_package_group(ModelPackageGroupName="ranker")
@@ -104,11 +127,25 @@ def _look_at(aws):
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="what goes past the library needs strace")
 def test_nothing_of_ours_syncs_past_the_library(commands, tmp_path):
-    """Python, SQLite, DuckDB and Arrow write in an ingest; the library lets no sync below its folder through to the kernel."""
+    """In an ingest Python, SQLite, DuckDB and Arrow write; no sync of theirs reaches the kernel."""
     shop, log = create(tmp_path / "shop"), tmp_path / "strace.txt"
     isthmus(shop, "apply")
     commands.plan.arm(shop)
-    traced = ["strace", "-f", "-y", "-s", "0", "-e", f"trace={SYNCS}", "-o", log, sys.executable, "-c", CHILD, "ingest"]
+    traced = [
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "0",
+        "-e",
+        f"trace={SYNCS}",
+        "-o",
+        log,
+        sys.executable,
+        "-c",
+        CHILD,
+        "ingest",
+    ]
     done = subprocess.run(traced, cwd=shop, env=commands.environment, capture_output=True, text=True, check=False)
     if "ptrace" in done.stderr:
         pytest.skip(f"strace may not trace here: {done.stderr.strip()}")

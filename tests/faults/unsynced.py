@@ -1,7 +1,7 @@
 """Isthmus without one of its syncs, or with two acts in the wrong order: each mutant has a test that must fail.
 
-A mutant is named by ISTHMUS_MUTANT and installed before anything else is imported, in every process under test (mutated/sitecustomize.py).
-Each is named by the function that it changes, so that a renamed one fails here, too.
+A mutant is named by ISTHMUS_MUTANT and installed before anything else is imported, in every process
+under test (mutated/sitecustomize.py).
 """
 
 import importlib
@@ -56,11 +56,21 @@ def _synchronous(level):
 
     class Connection(sqlite3.Connection):
         def execute(self, sql, *parameters):
-            return super().execute(f"PRAGMA synchronous = {level}" if sql.startswith("PRAGMA synchronous") else sql, *parameters)
+            return super().execute(
+                f"PRAGMA synchronous = {level}" if sql.startswith("PRAGMA synchronous") else sql,
+                *parameters,
+            )
 
     def made(_):
         def connect(place, *, uri=False):
-            return sqlite3.connect(place, timeout=30, isolation_level=None, check_same_thread=False, uri=uri, factory=Connection)
+            return sqlite3.connect(
+                place,
+                timeout=30,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=uri,
+                factory=Connection,
+            )
 
         return connect
 
@@ -145,13 +155,23 @@ def _spool_emptied_first(_):
     from isthmus.adapters.local.warehouse import batches, contents
 
     def compact(database, table, document, *, about=None):
-        waiting = spool.read(database.connection, document, after=spool.floor(batches.list_batches(table, {})), about=about).events
+        waiting = spool.read(
+            database.connection,
+            document,
+            after=spool.floor(batches.list_batches(table, {})),
+            about=about,
+        ).events
         if waiting.num_rows:
             last = waiting.column(spool.SEQUENCE)[-1].as_py()
             with database.transaction("compacting") as db:
                 spool.remove(db, document.name, up_to=last)
             rows = waiting.drop_columns([spool.SEQUENCE, spool.PARTITION]).cast(arrow_schema(document.columns))
-            written = batches.write(table, f"{spool.SPOOL}{last:020d}", document, iter(in_time_order(document, rows).to_batches()))
+            written = batches.write(
+                table,
+                f"{spool.SPOOL}{last:020d}",
+                document,
+                iter(in_time_order(document, rows).to_batches()),
+            )
             contents.note(database, table, f"{spool.SPOOL}{last:020d}", again=not written)
         return True
 
@@ -199,16 +219,20 @@ MUTANTS: Mapping[str, Mutant] = {
     "the registry's SQLite is NORMAL": Mutant(f"{_STORE}[registry]", (_synchronous("NORMAL"),)),
     "the online store's SQLite is NORMAL": Mutant(f"{_STORE}[online]", (_synchronous("NORMAL"),)),
     "an emit answers before its commit": Mutant(
-        f"{_STORE}[emit]", (Change("adapters.local.events.log.LocalEventLog._commit", _answered_before_the_commit),)
+        f"{_STORE}[emit]",
+        (Change("adapters.local.events.log.LocalEventLog._commit", _answered_before_the_commit),),
     ),
     "a durable gateway answers before its commit": Mutant(
-        f"{_STORE}[a durable gateway]", (Change("adapters.local.events.log.LocalEventLog._commit", _answered_before_the_commit),)
+        f"{_STORE}[a durable gateway]",
+        (Change("adapters.local.events.log.LocalEventLog._commit", _answered_before_the_commit),),
     ),
     "the spool is emptied before its batch is there": Mutant(
-        f"{_STORE}[compaction]", (Change("adapters.local.events.spool.compact", _spool_emptied_first),)
+        f"{_STORE}[compaction]",
+        (Change("adapters.local.events.spool.compact", _spool_emptied_first),),
     ),
     "a batch is published and its table's folder not synced": Mutant(
-        f"{_STORE}[batches]", (Change("adapters.local.warehouse.batches.sync_folder", _table_not_synced),)
+        f"{_STORE}[batches]",
+        (Change("adapters.local.warehouse.batches.sync_folder", _table_not_synced),),
     ),
     "no blob is synced": Mutant(f"{_STORE}[blobs]", (_files_of("adapters.local.files"),)),
     "a blob is renamed and then synced": Mutant(f"{_STORE}[blobs]", (Change("adapters.local.files.replacing", _renamed_first),)),

@@ -247,7 +247,10 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _put(place: Path, text: str) -> None:
-    """Whole and on the disk, or not at all: with half of a file no page and no command would read the project."""
+    """Write a file that is whole and on the disk, or not there at all.
+
+    With half of a file no page and no command would read the project.
+    """
     make_folder(place.parent)
     draft_file = place.with_name(f".{place.name}.new")
     try:

@@ -1,4 +1,4 @@
-"""Python imports this as it starts, where a test that is tried on a mutant has put its folder on the path (power_cut.py)."""
+"""Python imports this as it starts, where a test of a mutant has put this folder on the path."""
 
 import os
 
