@@ -141,14 +141,6 @@ def _make_only(_):
     return make_folder
 
 
-def _make_private_only(_):
-    def make_private(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder
-
-    return make_private
-
-
 def _spool_emptied_first(_):
     from isthmus.adapters.common.conform import arrow_schema, in_time_order
     from isthmus.adapters.local.events import spool
@@ -238,7 +230,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "a blob is renamed and then synced": Mutant(f"{_STORE}[blobs]", (Change("adapters.local.files.replacing", _renamed_first),)),
     "no folder of a blob that is new is synced": Mutant(f"{_STORE}[blobs]", (Change("durable.make_folder", _make_only),)),
     "a deleted blob's folder is not synced": Mutant(f"{_STORE}[blobs]", (Change("adapters.local.blobs.sync_folder", _nothing),)),
-    "the project's folder is not synced": Mutant(f"{_STORE}[a new home]", (Change("storage.make_private", _make_private_only),)),
+    "the project's folder is not synced": Mutant(f"{_STORE}[a new home]", (Change("user_state.make_folder", _make_only),)),
     "an endpoint's counters are made unsynced": Mutant(f"{_STORE}[counters]", (Change("adapters.local.counters._synced", _never_synced),)),
     "a page's file is not synced": Mutant(f"{_STORE}[a page's file]", (_files_of("ui.pages.new_experiment"),)),
     "a page's file's folder is not synced": Mutant(f"{_STORE}[a page's file]", (Change("ui.pages.new_experiment.sync_folder", _nothing),)),
