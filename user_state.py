@@ -128,12 +128,24 @@ def make(folder: Path) -> Path:
 
 
 def trust(folder: Path) -> str:
-    """Know a folder that is there, and return its id: a new one unless it is known already. Refused: a link, or git tracks files in it."""
+    """Know a folder that is there, and return its id: a new one unless it is known already, or cannot be written to.
+
+    Raises:
+        Refused: it is a symbolic link, or git tracks files in it.
+        Denied: it has no id, and cannot be given one.
+    """
     _require_folder(folder, folder.lstat())
     _require_untracked(folder)
     with _alone():
         if not is_known(folder):
-            _register(folder)
+            try:
+                _register(folder)
+            except OSError as error:  # another user's, or on a disk that can only be read: it keeps the id that it has
+                number = _read_id(folder)
+                if number is None:
+                    words = f"{folder} has no id and cannot be given one: {error.strerror}"
+                    raise Denied(words, remedy="copy the project to where you may write") from error
+                _write_record(number, KnownFolder(folder=os.path.realpath(folder), inode=folder.stat().st_ino))
         return known_id(folder) or ""
 
 

@@ -1,5 +1,6 @@
 """Which `.isthmus` is known to this user: made or trusted here, moved, copied, from elsewhere, tracked by git."""
 
+import errno
 import json
 import os
 import shutil
@@ -90,6 +91,25 @@ def test_trust_gives_an_id_that_whoever_wrote_the_folder_does_not_know(tmp_path)
     assert number == known_id(own) != "0" * 32
     assert user_state.trust(own) == number
     assert own.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_written_to_keeps_the_id_that_it_has(tmp_path, monkeypatch):
+    """Another user's, which one may look at; a copy of one's own on a disk that can only be read."""
+    theirs, without = tmp_path / "theirs" / ".isthmus", tmp_path / "without" / ".isthmus"
+    for own in (theirs, without):
+        own.mkdir(parents=True)
+        (own / "local.db").write_text("")
+    (theirs / "id").write_text("0" * 32)
+    copy = shutil.copytree(stored(tmp_path / "first" / ".isthmus").parent, tmp_path / "copy") / ".isthmus"
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(user_state, "_register", refuse)
+    assert user_state.trust(theirs) == known_id(theirs) == "0" * 32
+    with pytest.raises(Denied, match="has no id and cannot be given one: Read-only file system"):
+        user_state.trust(without)
+    assert known_id(copy) == "", "it shares nothing with its original"
 
 
 def test_a_moved_folder_stays_known_and_a_copy_gets_an_id_of_its_own(tmp_path):
