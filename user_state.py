@@ -69,10 +69,15 @@ def kept_for(number: str) -> Path:
     return root() / "projects" / number
 
 
-def known_id(folder: Path) -> str | None:
+def known_id(folder: Path, *, project: Path | None = None) -> str | None:
     """Return the id of a project's `.isthmus` (or of a folder below it); None: it is not there, or nothing is in it.
 
     "" of a copy that cannot be written to: it can only be read. A copy is given an id of its own.
+
+    Args:
+        folder: the folder.
+        project: whose profiles.yaml named it. Unless it is that project's own `.isthmus`, nobody is
+            advised to remove it: a clone may name any folder.
 
     Raises:
         Refused: this user's state folder does not know it, it is a symbolic link, or git tracks files in it.
@@ -91,9 +96,10 @@ def known_id(folder: Path) -> str | None:
     record = _record(number)
     if not entries and record is None:  # whoever made it was stopped before it was known
         return None
-    _require_untracked(folder)
+    own = folder.name == FOLDER and (project is None or folder == _whole(project / FOLDER))
+    _require_untracked(folder, removable=own)
     if number is None or record is None:
-        raise _unknown(folder, entries)
+        raise _unknown(folder, entries, removable=own)
     number = _placed(folder, number, record, status.st_ino)
     _make_private(folder, status)
     _known[str(root()), str(folder), status.st_dev, status.st_ino, *_written(folder)] = number
@@ -135,7 +141,7 @@ def trust(folder: Path) -> str:
         Denied: it has no id, and cannot be given one.
     """
     _require_folder(folder, folder.lstat())
-    _require_untracked(folder)
+    _require_untracked(folder, removable=folder.name == FOLDER)
     with _alone():
         if not is_known(folder):
             try:
@@ -155,7 +161,7 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
     Raises:
         Refused: it is another project's. A clone's profiles.yaml may name any folder of this machine.
     """
-    number, place = known_id(home), os.path.realpath(project)
+    number, place = known_id(home, project=project), os.path.realpath(project)
     record = _record(number)
     if number is None or record is None or Path(record.folder).is_relative_to(place) or place in record.projects:
         return
@@ -204,18 +210,19 @@ def _require_folder(folder: Path, status: os.stat_result) -> None:
         )
 
 
-def _require_untracked(folder: Path) -> None:
+def _require_untracked(folder: Path, *, removable: bool) -> None:
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
             f"git tracks files in {folder}: {_first(names)}. Whoever may commit could so name processes, "
             "ports, commands and modules that a verb would use; nothing of it was read",
             remedy=f"git -C {quote(str(folder.parent))} rm -r --cached {folder.name}\n"
-            f"and write {folder.name}/ into .gitignore; if they came with a clone, also: rm -r {quote(str(folder))}",
+            f"and write {folder.name}/ into .gitignore"
+            + (f"; if they came with a clone, also: rm -r {quote(str(folder))}" if removable else ""),
         )
 
 
-def _unknown(folder: Path, entries: set[str]) -> Refused:
+def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and endpoints on "
@@ -227,7 +234,12 @@ def _unknown(folder: Path, entries: set[str]) -> Refused:
         f"{folder} is not known to {root()}: it came with the project, from another machine or user, or "
         "from an older Isthmus. Its records name processes, ports, commands and modules that a verb would "
         "use; nothing of it was read",
-        remedy=f"if it came with a clone or an archive: rm -r {quote(str(folder))}\n  {loses}\nif it is yours: isthmus trust",
+        remedy=(
+            f"if it came with a clone or an archive: rm -r {quote(str(folder))}\n  {loses}"
+            if removable
+            else "if profiles.yaml is not yours, take its `home` out"
+        )
+        + "\nif it is yours: isthmus trust",
     )
 
 

@@ -82,6 +82,22 @@ def test_removing_is_called_safe_only_where_all_is_made_again(tmp_path):
     assert "(warehouse)" in error.value.remedy
 
 
+@pytest.mark.parametrize("name", ["documents", "other/.isthmus"])
+def test_nobody_is_advised_to_remove_a_folder_that_a_clone_names_as_its_home(tmp_path, name):
+    mine = tmp_path / name
+    mine.mkdir(parents=True)
+    (mine / "thesis.txt").write_text("mine")
+    with pytest.raises(Refused, match="is not known to") as error:
+        user_state.claim(mine, tmp_path / "clone")
+    assert "rm -r" not in error.value.remedy
+    assert "take its `home` out" in error.value.remedy
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-f", name)
+    with pytest.raises(Refused, match="git tracks files in") as error:
+        user_state.claim(mine, tmp_path / "clone")
+    assert "rm -r " not in error.value.remedy.replace("rm -r --cached", "")
+
+
 def test_trust_gives_an_id_that_whoever_wrote_the_folder_does_not_know(tmp_path):
     own = tmp_path / ".isthmus"
     own.mkdir(mode=0o755)
