@@ -114,9 +114,10 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
     def step() -> EndpointState | None:
         state = host.observe(name)
         failed = state is not None and state.phase == "failed"
-        if not variants_ready(spec, state) and not (failed and tried):
+        remarked = state is not None and state.failure is not None and not tried  # an earlier version may serve, too
+        if (remarked or not variants_ready(spec, state)) and not (failed and tried):
             _apply(project, spec)
-            tried.extend([True] * failed)  # a failure from before what was mended now is given one more chance
+            tried.extend([True] * (failed or remarked))  # a failure from before what was mended now is given one more chance
             state = host.observe(name)
         project.progress(f"deploy {name}", sum(v.phase == "ready" for v in state.variants) if state else 0, len(spec.variants))
         return state

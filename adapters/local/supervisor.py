@@ -14,10 +14,11 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,12 +32,14 @@ from .endpoints.model_server import ModelServer
 from .endpoints.request_log import KEPT, RequestLog
 from .endpoints.router import CONNECTIONS, Router
 from .endpoints.rows import Address, EndpointRow, Report, RunningServer, endpoint_folder, read, steps
+from .endpoints.serving_code import own_code
 from .endpoints.variant import Variant
 from .home import database
 from .processes import alive, kill_now, members, start_time
 
 POLL = 0.5  # seconds; the host also says at once when it wrote
 SERVER = "isthmus.endpoints.server"
+LAST_ANSWERS = 1.0  # seconds in which connected clients are answered once more, before a supervisor leaves
 RESERVED = 100  # descriptors for what is no client's connection
 
 
@@ -89,6 +92,8 @@ class Supervisor:
         self.done = asyncio.Event()
         self._unadopted = list(address.servers) if again else []
         self._changed = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        own_code()  # of the files as they are now
 
     def follow(self) -> None:
         """Bring processes and split to the row. Synchronous: whoever asked sees the new state in the answer."""
@@ -138,6 +143,12 @@ class Supervisor:
             self.follow()
             for variant in self.variants.values():
                 variant.again()
+        elif path == "renew" and method == "POST":
+            for variant in self.variants.values():
+                if any(server.older for server in variant.servers):
+                    self._begin(variant.renew())
+        elif path == "replace" and method == "POST":
+            self._begin(self._leave())
         elif path != "state":
             return 404, b'{"error": "NotFound"}'
         return 200, msgspec.json.encode(self.report())
@@ -149,12 +160,35 @@ class Supervisor:
             revision=revision_of_variants((v.spec for v in self.variants.values()), routing=row.spec.routing if row else "weighted"),
             split=row.split if row else {},
             variants=tuple(variant.report() for variant in self.variants.values()),
+            code=own_code(),
         )
 
     def _end(self, leaving: Variant | ModelServer) -> None:
-        task = asyncio.get_running_loop().create_task(leaving.end())
+        self._begin(leaving.end())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self.ending.add(task)
         task.add_done_callback(self.ending.discard)
+
+    async def _leave(self) -> None:
+        """Make room for a supervisor of the code that is installed now: the watcher starts it, and it takes over what runs.
+
+        New connections wait in the socket's queue meanwhile. Who is connected is told with the next answer that it was the last.
+        """
+        if self._server is None:
+            return
+        self._server.close()
+        connections = self.router.connections
+        with connections.lock:
+            connections.stopping = True
+        await asyncio.sleep(LAST_ANSWERS)
+        connections.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.timeout):
+                await connections.ended.wait()
+        print("isthmus: leaving to another supervisor, as deploy asked", file=sys.stderr, flush=True)
+        os._exit(0)  # a clean end would end the model servers, too
 
     async def run(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -163,7 +197,7 @@ class Supervisor:
         self.follow()
         if self.again:
             self._end_strangers()
-        server = await loop.create_server(self.router.protocol, sock=listening, backlog=supervision.BACKLOG)
+        self._server = server = await loop.create_server(self.router.protocol, sock=listening, backlog=supervision.BACKLOG)
         writer = loop.create_task(self._write_down())
         loop.add_reader(self.fds.down, self._watch_again)
         with suppress(BrokenPipeError):  # then the other pipe tells of it

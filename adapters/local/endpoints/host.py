@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import final
@@ -16,7 +18,7 @@ from ....endpoints import hosting
 from ....endpoints.port import NO_PARAMETERS, EndpointSpec, EndpointState, Reply, VariantSpec
 from ....errors import Busy, Denied, Invalid, LimitExceeded, ModelError, NotFound, OutcomeUnknown, Unavailable
 from ....events.port import Row
-from ....storage import Resource
+from ....storage import Resource, wait
 from ....target import Target
 from .. import inventory
 from ..files import remove_tree, temporary_name
@@ -26,8 +28,10 @@ from . import supervision
 from .http import Client, Response
 from .rows import SCHEMA, Address, EndpointRow, Report, endpoint_folder, read, write
 from .serving import arguments, serving
-from .states import absent, dead, state_of
+from .serving_code import own_code
+from .states import absent, dead, older, state_of
 
+REPLACED = timedelta(minutes=2)  # in which a supervisor leaves and the next one answers
 GRACE = 15.0  # seconds beyond the longest that a request may take, which its router tells
 
 
@@ -55,7 +59,9 @@ class LocalEndpointHost:
         if not supervision.alive(self._home, name):
             self._start(wanted)
         else:
-            self._follow(name, again=True)  # what failed may have been mended
+            report = self._follow(name, again=True)  # what failed may have been mended
+            if report is not None and older(report):
+                self._replace(wanted, report)
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
@@ -232,6 +238,31 @@ class LocalEndpointHost:
             self._clients.pop(name)[1].close()  # it was started again
         client, address = self._client(name)
         return supervision.ask(client, address, follow=follow, again=again)
+
+    def _replace(self, row: EndpointRow, report: Report) -> None:
+        """Have the installed code serve. The socket stays open, and new model servers are ready before the old ones end.
+
+        Where the watcher belongs to another installation, whose code it would start again, everything is ended and started from here.
+        """
+        name = row.name
+        with self._target.calls.mutating("endpoints.replace", name):
+            client, address = self._client(name)
+            if report.code != own_code():
+                if supervision.steer(client, address, "replace") is None:
+                    supervision.send(address, signal.SIGKILL)  # it knows no better way; its watcher starts the next
+                report = wait(lambda: self._successor(name, address), bool, deadline=REPLACED, what=f"the next router of {name}") or report
+            if report.code != own_code():
+                supervision.send(supervision.address(self._home, name), signal.SIGTERM)
+                wait(lambda: supervision.alive(self._home, name), lambda alive: not alive, deadline=REPLACED, what=f"the end of {name}")
+                self._start(self._row(name) or row)
+            else:
+                client, address = self._client(name)
+                supervision.steer(client, address, "renew")
+
+    def _successor(self, name: str, before: Address) -> Report | None:
+        """Return what the supervisor says that follows the one of `before`; None: there is none yet."""
+        address = supervision.address(self._home, name)
+        return self._follow(name) if address is not None and address.pid not in (0, before.pid) else None
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
         """Make the supervisor read its row now. None when it cannot be asked: it polls, and a dead one reads it when it starts."""

@@ -23,6 +23,7 @@ from .backend import Backend
 from .balancer import Balancer
 from .child import Started, TakenOver, stop
 from .rows import RunningServer, registered_digest
+from .serving_code import code_of, environment, own_code
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between restarts; doubles while a process answers nobody and lives less than a minute
 HEALTHY = 60.0
@@ -65,6 +66,11 @@ class ModelServer:
         self._model = model
         self._log = log
         self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    @property
+    def older(self) -> bool:
+        """Whether its process was started with other code than this supervisor's."""
+        return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
         """Start a failed process now instead of after its pause: what was wrong may have been mended."""
@@ -166,7 +172,13 @@ class ModelServer:
             ]
             command += ["--digest", digest] if (digest := registered_digest(self._model)) else []
             process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, stdin=self._life, stdout=log, stderr=log, pass_fds=[listening.fileno()]
+                sys.executable,
+                *command,
+                stdin=self._life,
+                stdout=log,
+                stderr=log,
+                pass_fds=[listening.fileno()],
+                env=environment(),
             )
         # our copy of the socket is closed: when the process dies, connections to it fail at once instead of waiting in a queue
         self.running = RunningServer(identity=identity(self.spec), pid=process.pid, started=start_time(process.pid) or "", port=port)

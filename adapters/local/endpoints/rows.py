@@ -69,6 +69,7 @@ class VariantReport(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     instances: int = 1  # that are ready
     target_instances: int = 1
+    older: bool = False  # a process of it runs another code than is installed where its router was started
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +79,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     split: dict[str, Decimal]
     variants: tuple[VariantReport, ...]
+    code: str = ""  # digest of the router's; "": it is from before there was one
 
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:

@@ -8,6 +8,7 @@ from ....endpoints.port import EndpointState, VariantState
 from ....endpoints.revision import revision_of
 from ....storage import Phase
 from .rows import EndpointRow, Report, VariantReport, instances
+from .serving_code import own_code
 
 
 def absent(name: str) -> EndpointState:
@@ -39,6 +40,11 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
     )
 
 
+def older(report: Report) -> bool:
+    """Say whether the router, or a model server, runs other code than is installed here."""
+    return report.code != own_code() or any(variant.older for variant in report.variants)
+
+
 def state_of(row: EndpointRow, report: Report) -> EndpointState:
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
@@ -49,6 +55,8 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
     elif phases != {"ready"} or report.token != row.token:
         phase = "updating"
     failures = [v.failure for v in report.variants if v.failure]
+    if older(report):
+        failures.append(f"an earlier version of Isthmus serves it: isthmus deploy {row.name} replaces it")
     return EndpointState(
         name=row.name,
         phase=phase,

@@ -156,6 +156,19 @@ def _locked(descriptor: int, how: int) -> bool:
     return True
 
 
+def send(to: Address | None, number: signal.Signals) -> None:
+    """Send a signal to the supervisor that an address names."""
+    if to is not None and to.pid:
+        with suppress(ProcessLookupError):
+            os.kill(to.pid, number)
+
+
+def steer(client: Client, address: Address, verb: str) -> Report | None:
+    """Ask a supervisor to `replace` itself or to `renew` its model servers. None: it is from before it knew that."""
+    response = client.request("POST", f"/_isthmus/{verb}", headers=(("x-isthmus-key", address.key),), what=f"asking the router to {verb}")
+    return decoder(Report).decode(response.body) if response.status == 200 else None
+
+
 def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
     """What runs now; with `follow`, after it has read its row; with `again`, failed variants start at once. Unavailable, OutcomeUnknown."""
     method, path = ("POST", "/_isthmus/again" if again else "/_isthmus/follow") if follow else ("GET", "/_isthmus/state")

@@ -69,7 +69,16 @@ class Variant:
             failure="\n".join(server.failure for server in self.servers if server.failure) or None,
             instances=sum(server.phase == "ready" for server in self.servers),
             target_instances=len(self.servers),
+            older=any(server.older for server in self.servers),
         )
+
+    async def renew(self) -> None:
+        """Start new processes beside the old ones, which end once the new ones are ready."""
+        old, self.servers = self.servers, [self._server() for _ in self.servers]
+        new = self.servers
+        while any(server.phase != "ready" for server in new):  # noqa: ASYNC110  as long as it takes: the old ones serve
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*(server.end() for server in old))
 
     def again(self) -> None:
         """Start failed processes now instead of after their pause: what was wrong may have been mended."""

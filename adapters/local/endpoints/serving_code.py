@@ -1,0 +1,41 @@
+"""Which code serves: a digest of the files of router and model server, so that `deploy` knows processes of an earlier version."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+CODE = "ISTHMUS_SERVING_CODE"  # in a model server's environment: the digest of the code that it was started with
+_PACKAGE = Path(__file__).parents[3]
+_PARTS = ("endpoints", "adapters/local", "pipelines/models")
+
+
+def digest_of_files() -> str:
+    """Return the digest of the code as it is on the disk now."""
+    digest = hashlib.sha256()
+    for path in sorted(path for part in _PARTS for path in (_PACKAGE / part).rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@cache
+def own_code() -> str:
+    """Return the digest of this process's code: that of the files when it was first asked for."""
+    return digest_of_files()
+
+
+def code_of(pid: int) -> str | None:
+    """Return the digest that a model server was started with; "": it is from before there was one; None: the system does not say."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    prefix = f"{CODE}=".encode()
+    return next((variable[len(prefix) :].decode() for variable in variables if variable.startswith(prefix)), "")
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a model server that is started now."""
+    return {**os.environ, CODE: digest_of_files()}
