@@ -7,6 +7,7 @@ import json
 import isthmus
 from isthmus.events.ingest import ingest
 from isthmus.pipelines.models import predictor
+from isthmus.project.modules import importable
 
 FILES = {
     "project.yaml": """
@@ -127,6 +128,7 @@ def filled(folder, files=FILES, **where):
 
 def register(project, configuration, weights=None, *, alias=None):
     """A version of this configuration, as `train` would register it."""
+    importable(str(project.folder))
     import mini_ranker
 
     model = project.spec.models[configuration]
