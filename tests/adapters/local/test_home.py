@@ -9,6 +9,7 @@ import pytest
 from isthmus.adapters.local.home import FORMAT, database
 from isthmus.errors import Refused
 from isthmus.tests.adapters.local import processes
+from isthmus.user_state import make
 
 
 def user_version(home):
@@ -18,7 +19,7 @@ def user_version(home):
 
 def older(home):
     """A database with a row and no format, as before there were formats."""
-    home.mkdir()
+    make(home)
     with closing(sqlite3.connect(home / "local.db", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL, token INTEGER NOT NULL, written TEXT NOT NULL)")

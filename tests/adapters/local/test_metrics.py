@@ -13,6 +13,7 @@ from isthmus.adapters.local.endpoints.request_log import file_name, log_line
 from isthmus.endpoints.port import Window
 from isthmus.target import Profile
 from isthmus.times import epoch_milliseconds
+from isthmus.user_state import make
 
 
 @given(
@@ -30,6 +31,7 @@ def test_whatever_was_read_before_a_window_holds_the_requests_that_finished_in_i
         target = targets.load(Profile(name="local", adapter="local", project="conf", options={"home": folder}))
         begun = datetime(2026, 11, 25, 14, tzinfo=UTC)
         logs = Path(folder, "endpoints", "ranker", "requests")
+        make(Path(folder))
         logs.mkdir(parents=True)
         window = Window(start=begun + timedelta(minutes=start), end=begun + timedelta(minutes=start + length))
         expected = Counter()
