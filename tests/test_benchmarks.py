@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_benchmark_runs_from_its_start_to_its_end():
     """Each at its smallest, where no goal is judged. docs/promises.md, into which one writes, stays as it is."""
     page = (ROOT / "docs" / "promises.md").read_bytes()
