@@ -136,7 +136,7 @@ def project(live: Live | None = None, spec: ProjectSpec = SPEC):
         capabilities={"invoke.variant": SimpleNamespace(level="native")},
         close=lambda: None,
     )
-    return SimpleNamespace(spec=spec, target=target, before_close=set(), now=lambda: NOW, wall=lambda: NOW)
+    return SimpleNamespace(spec=spec, target=target, before_close=set(), now=lambda: NOW, log_time=lambda: NOW, wall=lambda: NOW)
 
 
 def live(*runs: LiveRun, version=12, holdout=0, written=NOW) -> Live:

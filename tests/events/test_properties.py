@@ -216,7 +216,7 @@ class _Project:
     def now(self):
         return NOW
 
-    wall = now
+    wall = log_time = now
 
 
 def _emitted(row):
