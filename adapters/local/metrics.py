@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MOST_HOURS = 200  # that are remembered
-# a line that a full disk cut short is not a request; the supervisor's log tells of it
+# a line that a full disk cut short is not a request (the supervisor's log tells of it), nor is one with the zeros of a power cut
 _SQL = """
 SELECT variant, finished // 60000 AS minute, count(*),
        count(*) FILTER (status BETWEEN 400 AND 499), count(*) FILTER (status >= 500),
        avg(us) / 1000, quantile_cont(us, 0.5) / 1000, quantile_cont(us, 0.9) / 1000, quantile_cont(us, 0.99) / 1000
 FROM read_csv($file, header = false, auto_detect = false, delim = ',', ignore_errors = true,
               columns = {'finished': 'BIGINT', 'variant': 'VARCHAR', 'status': 'INTEGER', 'us': 'BIGINT'})
+WHERE instr(variant, chr(0)) = 0
 GROUP BY ALL ORDER BY minute
 """
 
