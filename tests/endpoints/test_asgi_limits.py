@@ -253,3 +253,20 @@ def test_who_does_not_read_his_answer_is_cut_off(hasty):
         until(lambda: SEEN, what="the request")
         until(lambda: not server.server.server_state.connections, what="the end of the connection")
         assert len(all_of(connection)) < 64_000_000
+
+
+def test_a_caller_who_asks_ahead_and_resets_the_connection_makes_no_error(server, caplog):
+    """A request that waits behind another is the protocol's last: the one at work has to hear of the end, too."""
+    GATE.clear()
+    AT_WORK.clear()
+    ended = len(server.server.server_state.tasks)
+    with caplog.at_level("ERROR", logger="uvicorn.error"):
+        connection = server.connect()
+        connection.sendall(b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n" * 3)
+        until(lambda: AT_WORK)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset
+        connection.close()
+        until(lambda: not server.server.server_state.connections)
+        server.open_gate()
+        until(lambda: len(server.server.server_state.tasks) == ended)
+    assert caplog.records == []
