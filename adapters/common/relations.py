@@ -16,6 +16,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def path_literal(path: str) -> str:
+    """Return a path as a string of SQL that DuckDB reads as itself: a folder may be called data[1], which else is a pattern."""
+    return "'" + _GLOB.sub(r"[\1]", path).replace("'", "''") + "'"
+
+
 def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
     """The relations that a query may read, those that a view stands on before it.
 
@@ -42,8 +47,7 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
     if not files:
         nulls = ", ".join(f"CAST(NULL AS {sql_type(c.type)}) AS {quoted(c.name)}" for c in document.columns)
         return f"SELECT {nulls}, CAST(NULL AS VARCHAR) AS {PARTITION} WHERE false"
-    # a folder may be called data[1]; DuckDB would take it for a pattern
-    paths = ", ".join("'" + _GLOB.sub(r"[\1]", path).replace("'", "''") + "'" for path in files)
+    paths = ", ".join(path_literal(path) for path in files)
     fields = ", ".join(
         f"{place}: {{name: '{c.name}', type: '{sql_type(c.type)}', default_value: NULL}}" for place, c in enumerate(document.columns)
     )

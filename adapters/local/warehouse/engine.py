@@ -16,7 +16,7 @@ from ....events.sql import of_the_system
 from ....target import Target
 from ...common import results
 from ...common.queries import bind, sql_error, sql_invalid, with_position
-from ...common.relations import quoted, relations_in
+from ...common.relations import path_literal, quoted, relations_in
 from ...common.tables import Document
 from .. import files
 from ..errors import FULL
@@ -141,7 +141,9 @@ class Engine:
                     "TimeZone": "UTC",
                 },
             )
-            base.execute(f"SET allowed_directories = ['{str(self._folder.resolve()).replace(chr(39), chr(39) * 2)}']")
+            folder = str(self._folder.resolve())
+            literal = "'" + folder.replace("'", "''") + "'"
+            base.execute(f"SET allowed_directories = [{literal}, {path_literal(folder)}]")  # a pattern is looked at before what it matches
             base.execute("SET enable_external_access = false")  # views and queries are a project's own: they see the warehouse
             base.execute("CREATE SCHEMA spool")
             self._base, self._owner = base, os.getpid()

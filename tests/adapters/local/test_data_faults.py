@@ -12,6 +12,7 @@ from isthmus.errors import Invalid, LimitExceeded
 from isthmus.events.port import Column, StreamSpec
 from isthmus.feature_store.port import OnlineViewSpec, TableSpec
 from isthmus.target import Profile
+from isthmus.user_state import make
 
 from . import processes
 
@@ -47,7 +48,7 @@ def count(target, table="clicks_raw"):
 
 
 def leftovers(home):
-    staging = home / "warehouse" / ".staging"
+    staging = make(home / "warehouse") / ".staging"
     return list(staging.iterdir()) if staging.exists() else []
 
 
@@ -92,7 +93,7 @@ def test_a_writer_killed_between_two_dates_left_nothing_and_can_be_repeated(home
 def test_what_a_killed_writer_left_behind_is_swept_by_the_next(home, local):
     from isthmus.adapters.local.files import TEMPORARY
 
-    staging = home / "warehouse" / ".staging"
+    staging = make(home / "warehouse") / ".staging"
     dead = staging / f"{TEMPORARY}4194304-x"  # above the largest process number of Linux
     alive = staging / f"{TEMPORARY}1-x"
     for folder in (dead, alive):
