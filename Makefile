@@ -26,7 +26,7 @@ OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable .
 .venv/.setup: .venv/bin/uv pyproject.toml requirements.lock setup.py
 	$(UV) sync $(HERE) $(LOCKED) requirements.lock
 	$(OURS)
-	.venv/bin/python -m isthmus.localstack.gcp.googlesql
+	.venv/bin/python -m isthmus_stack.gcp.googlesql
 	@touch $@ .venv/.demo
 
 # The lock, made anew from what the projects require: what is locked stays as long as it fits. `make upgrade` takes the newest.

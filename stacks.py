@@ -30,7 +30,7 @@ from .target import Offline, attribute, require
 from .user_state import FOLDER, kept_for, known_id, make
 
 if TYPE_CHECKING:
-    from .localstack.run import Ready
+    from isthmus_stack.run import Ready
 
 _LISTENS = 5.0  # seconds that a stack may take to let us in
 _LETS_GO = 10.0  # seconds until one that was ended has no more lock
@@ -62,8 +62,8 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     if server:
         return server
     check(stack)
-    from .localstack.apart import NoAnswer, answering, previous, start_apart
-    from .localstack.run import StackFailed
+    from isthmus_stack.apart import NoAnswer, answering, previous, start_apart
+    from isthmus_stack.run import StackFailed
 
     ready = record(folder, stack)
     log = _log(ready)
@@ -116,13 +116,13 @@ def _listens(url: str) -> bool:
 
 def _own(folder: Path, url: str) -> Path | None:
     """The record of the project's own stack that listened there."""
-    from .localstack.run import read_ready
+    from isthmus_stack.run import read_ready
 
     return next((file for file in _records(folder) if (stack := read_ready(file)) and stack.url == url), None)
 
 
 def _told(ready: Path) -> str | None:
-    from .localstack.apart import death
+    from isthmus_stack.apart import death
 
     end = death(ready, _log(ready))
     if end is None:
@@ -172,7 +172,7 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
     """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
-    from .localstack.apart import NoAnswer, stop_apart
+    from isthmus_stack.apart import NoAnswer, stop_apart
 
     place = _known_record_folder(folder)
     if place is None or not place.exists():
@@ -190,7 +190,7 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 
 def _forget(place: Path, *, ending: bool) -> None:
     """Remove it. `ending`: its stack was told to end, and may have lost its command line, by which it is known, before its lock."""
-    from .localstack.folders import Owned, Taken, remove_tree
+    from isthmus_stack.folders import Owned, Taken, remove_tree
 
     deadline = time.monotonic() + _LETS_GO * ending
     while True:
@@ -210,7 +210,7 @@ def _forget(place: Path, *, ending: bool) -> None:
 
 def home(folder: Path, stack: Offline) -> Path | None:
     """Where the project's own stack keeps what it holds; None: such a stack keeps nothing."""
-    from .localstack.run import environment_of
+    from isthmus_stack.run import environment_of
 
     return _record_folder(folder) / stack.cloud if "home" in environment_of(stack.cloud).OPTIONS else None
 
@@ -223,7 +223,7 @@ def homes(folder: Path) -> tuple[Path, ...]:
 
 def running(folder: Path) -> dict[str, Ready]:
     """Cloud -> the project's own stack that runs."""
-    from .localstack.apart import running
+    from isthmus_stack.apart import running
 
     return {file.stem: stack for file in _records(folder) if (stack := running(file))}
 
@@ -266,7 +266,7 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 
 def check(stack: Offline) -> None:
     """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
-    from .localstack.run import CLOUDS
+    from isthmus_stack.run import CLOUDS
 
     if stack.cloud not in CLOUDS:
         raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
@@ -293,7 +293,7 @@ def _records(folder: Path) -> list[Path]:
 
 def _refuse_newer(ready: Path) -> None:
     """A later version's stack may run there: this one would start a second and forget the first."""
-    from .localstack.run import Ready
+    from isthmus_stack.run import Ready
 
     with suppress(FileNotFoundError, ValueError):  # damaged is as absent
         refuse_newer(str(ready), schema_of(ready.read_bytes()), schema(Ready))

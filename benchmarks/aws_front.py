@@ -19,9 +19,9 @@ import boto3
 from botocore.config import Config
 
 from benchmarks.measure import Line, scaled, table
-from isthmus.localstack.run import start_aws, variables
+from isthmus_stack.run import start_aws, variables
 
-HANDLERS = "isthmus.tests.localstack.example_handlers"
+HANDLERS = "isthmus_stack.tests.example_handlers"
 
 
 def measure(call: Callable[[], object], calls: int) -> tuple[float, str]:

@@ -24,8 +24,8 @@ from pathlib import Path
 
 from benchmarks.aws_front import client, moto_server
 from benchmarks.measure import SMALL, Line, scaled, table
-from isthmus.localstack.run import start_aws
 from isthmus.tests.conformance.toy_models import model_folder
+from isthmus_stack.run import start_aws
 
 SERVER = f"{sys.executable} -m isthmus.endpoints.server --host 127.0.0.1"
 BODY = b'{"instances": [{"x": 1.0, "y": "a"}, {"x": 2.0, "y": "a"}]}'

@@ -29,9 +29,9 @@ from google.protobuf import json_format, struct_pb2
 
 from benchmarks.gcp_asked import PARENT, PROJECT, SERVER, Stack, bare, clients, deploy, direct_server, instances, peers
 from benchmarks.measure import Line, scaled, table
-from isthmus.localstack.gcp import environment
-from isthmus.localstack.run import start
 from isthmus.tests.conformance.toy_models import model_folder
+from isthmus_stack.gcp import environment
+from isthmus_stack.run import start
 
 DIRECT = "the model server itself, bare client"
 PROXY = "a proxy that reads nothing, bare client"

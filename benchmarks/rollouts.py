@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 from msgspec.structs import replace
 
 from isthmus.lifecycle.rehearsal_places import Cloud, Place
-from isthmus.localstack.calls import StackCall
 from isthmus.rollouts import documents
 from isthmus.rollouts.controller import EVERY, LookResult, look
 from isthmus.rollouts.documents import Stored
@@ -38,6 +37,7 @@ from isthmus.tests.rollouts.mutants import MUTANTS, mutated
 from isthmus.tests.rollouts.scenario_files import ENDPOINT, ROLLOUT
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, Scene
 from isthmus.tests.rollouts.simulation import Weather, episode
+from isthmus_stack.calls import StackCall
 
 from .measure import Line, latencies, scaled, table
 

@@ -16,8 +16,9 @@ from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:
-    from ..localstack.faults import Fault
-    from ..localstack.run import RunningStack
+    from isthmus_stack.faults import Fault
+    from isthmus_stack.run import RunningStack
+
     from ..target import Offline
 
 
@@ -102,8 +103,9 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", type=int, help="0: any free one (default: the cloud's own).")
 @_of_the_process
 def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) -> None:
+    from isthmus_stack.run import environment_of
+
     from ..lifecycle import stack as stacks
-    from ..localstack.run import environment_of
 
     port = environment_of(cloud.cloud).PORT if port is None else port
     with stacks.up(cloud.cloud, port=port, **_process_options(options)) as running:
@@ -268,7 +270,7 @@ for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items()
 
 
 def _headline(running: RunningStack, options: Mapping[str, Any]) -> str:
-    from ..localstack.run import environment_of
+    from isthmus_stack.run import environment_of
 
     own = environment_of(running.cloud)
     return (
@@ -280,7 +282,7 @@ def _headline(running: RunningStack, options: Mapping[str, Any]) -> str:
 
 def _exports(running: RunningStack) -> Iterator[str]:
     """What to export, a block for each way in."""
-    from ..localstack.run import environment_of
+    from isthmus_stack.run import environment_of
 
     for words, variables in environment_of(running.cloud).ways(running.url):
         if words:

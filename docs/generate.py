@@ -171,14 +171,14 @@ def parity() -> str:
 
 def coverage() -> str:
     """What the AWS local stack does with every operation, and which statements of AWS's documents hold there."""
-    operations: str = import_module("isthmus.localstack.aws.coverage").page()
-    statements: str = import_module("isthmus.tests.localstack.statements").chapter()
+    operations: str = import_module("isthmus_stack.aws.coverage").page()
+    statements: str = import_module("isthmus_stack.tests.statements").chapter()
     return operations + statements
 
 
 def coverage_gcp() -> str:
     """What the GCP local stack does with every operation."""
-    page: str = import_module("isthmus.localstack.gcp.coverage").page()
+    page: str = import_module("isthmus_stack.gcp.coverage").page()
     return page
 
 

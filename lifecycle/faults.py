@@ -11,7 +11,7 @@ from ..reports.results import Rows, Shown
 from .stack_calls import asked
 
 if TYPE_CHECKING:
-    from ..localstack.faults import Fault
+    from isthmus_stack.faults import Fault
 
 __all__ = ["add", "clear", "list"]
 
@@ -35,7 +35,7 @@ def add(
 
     Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack answers.
     """
-    from ..localstack.faults import KINDS
+    from isthmus_stack.faults import KINDS
 
     if kind not in KINDS:
         raise Invalid(f"{kind} is not a fault", remedy=f"there are {', '.join(KINDS)}")

@@ -146,7 +146,7 @@ def _starter(folder: Path) -> Path:
 def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
     """What records the calls of a target that has made none yet."""
     assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
-    recording = import_module(f"...localstack.{target.adapter.offline.cloud}.recorded.recorder", __name__)
+    recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
     try:
         return recording.Recorder(target.native, folder, names=trial.names(target.profile), version=version("isthmus"))
     except FileExistsError as error:

@@ -17,7 +17,7 @@ from ..rollouts.world import START
 from ..target import Profile, Target
 
 if TYPE_CHECKING:
-    from ..localstack.client import Stack
+    from isthmus_stack.client import Stack
 
 _MINUTE = timedelta(minutes=1)
 _KEPT = "3650d"  # of the request log: the rehearsal's minutes lie in another year than the real requests that are written beside them

@@ -84,8 +84,8 @@ def _cloud(project: Project) -> Generator[Place, None, None]:
     stack = project.target.adapter.offline
     assert stack is not None  # noqa: S101  the caller has looked
     stacks.check(stack)
-    from ..localstack.client import Stack
-    from ..localstack.run import start
+    from isthmus_stack.client import Stack
+    from isthmus_stack.run import start
 
     with start(stack.cloud, clock="manual", images=stacks.images(project.folder, stack)) as running:
         options = {name: value for name, value in project.target.profile.options.items() if name != "offline"}

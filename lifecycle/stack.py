@@ -18,10 +18,11 @@ from . import faults as fault
 from .stack_calls import asked
 
 if TYPE_CHECKING:
-    from ..localstack.aws.coverage import Covered as CoveredAws
-    from ..localstack.aws.recorded.compare import Comparison
-    from ..localstack.gcp.coverage import Covered as CoveredGcp
-    from ..localstack.run import Ready, RunningStack
+    from isthmus_stack.aws.coverage import Covered as CoveredAws
+    from isthmus_stack.aws.recorded.compare import Comparison
+    from isthmus_stack.gcp.coverage import Covered as CoveredGcp
+    from isthmus_stack.run import Ready, RunningStack
+
     from ..target import Offline
 
 __all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]
@@ -38,7 +39,7 @@ def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **
     `images`: container image -> the command that it is here, beside the project's own. `options` as `localstack.run.start` has them:
     clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid, MissingDependency; Unavailable: it did not start.
     """
-    from ..localstack.run import StackFailed, start
+    from isthmus_stack.run import StackFailed, start
 
     stack = _stack_of(cloud)
     title = _without_others(stack, options)
@@ -56,7 +57,7 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 
     Invalid: the command cannot be run.
     """
-    from ..localstack.run import environment_for
+    from isthmus_stack.run import environment_for
 
     with up(cloud, **options) as running:
         try:
@@ -81,7 +82,7 @@ def status(folder: Path | None = None) -> dict[str, Ready]:
 def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
     """By operation: executes, stores only, not there. NotFound: the cloud, or the service."""
     _stack_of(cloud)
-    covered = import_module(f"...localstack.{cloud}.coverage", __name__)
+    covered = import_module(f"isthmus_stack.{cloud}.coverage")
     if service is not None and service not in covered.FAMILIES:
         raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
     operations: Sequence[CoveredAws] | Sequence[CoveredGcp] = covered.coverage(service)
@@ -99,8 +100,8 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
     `url`: another server that stands for the cloud, which is changed by it (default: a new stack, stopped afterwards).
     NotFound: no recording. Refused: a later version's. Invalid: damaged, or of a cloud whose calls cannot be asked again.
     """
-    from ..localstack.aws.recorded import form
-    from ..localstack.aws.recorded.compare import compare as again
+    from isthmus_stack.aws.recorded import form
+    from isthmus_stack.aws.recorded.compare import compare as again
 
     try:
         about, calls = form.read(folder)
@@ -129,7 +130,7 @@ def _stack_of(cloud: str) -> Offline:
 
 def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
     """Leave out what this cloud has no option for; its title. Invalid where one was asked for."""
-    from ..localstack.run import environment_of
+    from isthmus_stack.run import environment_of
 
     own = environment_of(cloud.cloud)
     for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home")):

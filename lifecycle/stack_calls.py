@@ -11,14 +11,14 @@ from .. import stacks
 from ..errors import Invalid, NotFound
 
 if TYPE_CHECKING:
-    from ..localstack.client import Stack
+    from isthmus_stack.client import Stack
 
 _Answer = TypeVar("_Answer")
 
 
 def asked(url: str | None, ask: Callable[[Stack], _Answer]) -> _Answer:
     """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from ..localstack.client import Stack
+    from isthmus_stack.client import Stack
 
     places = _places(url)
     for where in places:
@@ -33,7 +33,7 @@ def asked(url: str | None, ask: Callable[[Stack], _Answer]) -> _Answer:
 
 def _places(url: str | None) -> tuple[str, ...]:
     """Where the stack may be that was meant: as the caller says, or the environment; the project's own; where `up` starts one."""
-    from ..localstack.run import CLOUDS, environment_of
+    from isthmus_stack.run import CLOUDS, environment_of
 
     if url:
         return (url,)

@@ -87,7 +87,7 @@ def trust_home(home: Path) -> Trusted:
     Raises:
         Invalid: it is no stack's home, or one is using it.
     """
-    from ..localstack.home import NotUsable, adopt
+    from isthmus_stack.home import NotUsable, adopt
 
     try:
         adopt(home)
@@ -133,7 +133,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 def _moved_stacks(own: Path) -> Iterator[str]:
     """The clouds whose homes an older version kept in the project: they are sealed and moved; its records and logs go."""
-    from ..localstack.home import NotUsable, adopt
+    from isthmus_stack.home import NotUsable, adopt
 
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():

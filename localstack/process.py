@@ -70,7 +70,7 @@ _OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answe
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
     """Read the command line; `port` is the one that the cloud's stack has by default. SystemExit 2, with the reason, for a wrong one."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m isthmus.localstack.{cloud}", description=f"A stack for {cloud} that executes, on this machine."
+        prog=f"python -m isthmus_stack.{cloud}", description=f"A stack for {cloud} that executes, on this machine."
     )
     parser.add_argument("--port", type=int, default=port, help=f"0: any free one (default: {port})")
     parser.add_argument("--image", action="append", default=[], metavar="NAME=COMMAND", help="what a container image is here; repeatable")

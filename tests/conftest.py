@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, settings
 from isthmus.adapters.common import price_list
 from isthmus.cli import console
 from isthmus.endpoints.gateway import live_reader
-from isthmus.tests import workers
 from isthmus.tests.cli import running
-from isthmus.tests.localstack import forked as forked_stacks
 from isthmus.tests.pipelines import forked as forked_steps
+from isthmus_stack.testing import forked as forked_stacks
+from isthmus_stack.testing import workers
 
 # Hundreds of short processes are started here. Each would compile pandas, moto and the rest anew where the environment keeps Python from
 # writing bytecode, and leave it among users' files where it does not. So would every worker, for all that its tests import.

@@ -13,9 +13,6 @@ from isthmus.endpoints.gateway.background import in_background
 from isthmus.endpoints.gateway.sample import SampleFailed
 from isthmus.endpoints.peers import allowed_users
 from isthmus.errors import Invalid
-from isthmus.localstack import keys
-from isthmus.localstack.gcp import environment
-from isthmus.localstack.run import start
 from isthmus.runtime import reopen
 from isthmus.tests.endpoints import mini
 from isthmus.tests.endpoints.gateway_kit import deployed
@@ -23,6 +20,9 @@ from isthmus.tests.experiments.shop import Shop
 from isthmus.tests.other_user import USER, asked, needs_root
 from isthmus.tests.ui.drawn import serving
 from isthmus.tests.ui.test_new_experiment import DRAFT
+from isthmus_stack import keys
+from isthmus_stack.gcp import environment
+from isthmus_stack.run import start
 
 pytestmark = [pytest.mark.slow, needs_root]
 JSON = {"content-type": "application/json"}

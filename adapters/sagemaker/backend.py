@@ -84,7 +84,7 @@ def refuse_what_is_not_there(url: str, session: Any) -> None:
 
 
 def _absent(operations: list[str]) -> str:
-    return f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see localstack/README.md"
+    return f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see localstack/docs/other-servers.md"
 
 
 def _not_there(status: int, body: bytes) -> bool:

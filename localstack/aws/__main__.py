@@ -1,4 +1,4 @@
-"""`python -m isthmus.localstack.aws`: the offline AWS as a process; `--help` names its options."""
+"""`python -m isthmus_stack.aws`: the offline AWS as a process; `--help` names its options."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What `isthmus stack up aws` names; SageMaker's data planes count as sagemaker.
+# What `isthmus-stack up aws` names; SageMaker's data planes count as sagemaker.
 FAMILIES: dict[str, tuple[str, ...]] = {
     "sagemaker": ("sagemaker", "sagemaker-runtime", "sagemaker-featurestore-runtime", "sagemaker-metrics"),
     "s3": ("s3",),

@@ -101,7 +101,7 @@ def made_up(incoming: Incoming) -> AwsError | None:
 def not_there(incoming: Incoming) -> AwsError:
     return AwsError(
         "NotImplemented",
-        f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus stack coverage aws` lists what it has",
+        f"the AWS stack has no {incoming.service}:{incoming.operation}; `isthmus-stack coverage aws` lists what it has",
         501,
     )
 

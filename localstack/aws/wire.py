@@ -1,7 +1,7 @@
 """HTTP as AWS speaks it: which operation a request is, its parameters, and how an answer or an error is written.
 
 Stands on moto.core.routing, .parse and .serialize, which read botocore's models. They are private to moto: the version is pinned, and
-tests/localstack/test_front.py watches what is used of them.
+tests/test_front.py watches what is used of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m isthmus.localstack.gcp`: the offline GCP as a process; `--help` names its options."""
+"""`python -m isthmus_stack.gcp`: the offline GCP as a process; `--help` names its options."""
 
 from __future__ import annotations
 

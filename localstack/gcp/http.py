@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
             self._leave(through, host, port)
         elif not door.leads_here(host):
             tell_line("the door of the GCP stack let nobody through to a host", host)
-            self._refuse(403, f"{host} is not a host of the offline GCP; isthmus stack up gcp --allow-host {host} lets it pass")
+            self._refuse(403, f"{host} is not a host of the offline GCP; isthmus-stack up gcp --allow-host {host} lets it pass")
         elif port not in ("443", ""):
             self._transport.abort()
         else:

@@ -1,7 +1,7 @@
 """The RPCs of Google's packages, read from their generated transports: they ship no descriptors of services.
 
 A transport is made on a channel that only writes down what it is asked for: path, kind of stream, classes of request and answer. The
-REST transports hold the HTTP rules. Private names of google-cloud-* are used: tests/localstack/gcp/test_table.py watches them.
+REST transports hold the HTTP rules. Private names of google-cloud-* are used: tests/gcp/test_table.py watches them.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import time
 import boto3
 from botocore.config import Config
 
-from isthmus.localstack.client import Stack
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.client import Stack
+from isthmus_stack.testing.keys_kit import keys
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
 ROLE = "arn:aws:iam::123456789012:role/serving"

@@ -1,4 +1,4 @@
-"""Stacks of the tests that are forked from one process a cloud, which has imported and read what each would (tests/forking.py).
+"""Stacks of the tests that are forked from one process a cloud, which has imported and read what each would (testing/forking.py).
 
 The genuine start is judged by test_life.py, and by all that starts `isthmus` or a stack apart.
 """
@@ -9,8 +9,8 @@ import os
 import subprocess
 from types import SimpleNamespace
 
-from isthmus.localstack import run
-from isthmus.tests.forking import Forked
+from isthmus_stack import run
+from isthmus_stack.testing.forking import Forked
 
 MOTO = ("athena", "dynamodb", "firehose", "glue", "iam", "kinesis", "logs", "s3", "sagemaker", "sts")  # what most tests come to ask
 OURS = ("cloudwatch", "sagemaker-featurestore-runtime", "sagemaker-runtime")
@@ -37,13 +37,13 @@ def gcp():
 
 def _loaded(cloud, load):
     """The module -> what is run for it. A stack ends without waiting for its threads: see `leave`."""
-    from isthmus.localstack.process import leave
+    from isthmus_stack.process import leave
 
-    main = importlib.import_module(f"isthmus.localstack.{cloud}.__main__").main
+    main = importlib.import_module(f"isthmus_stack.{cloud}.__main__").main
     load()
     for name in FIRST_ASKED:
         importlib.import_module(name)
-    return {f"isthmus.localstack.{cloud}": lambda arguments: leave(main(arguments))}
+    return {f"isthmus_stack.{cloud}": lambda arguments: leave(main(arguments))}
 
 
 def _import_aws():
@@ -52,8 +52,8 @@ def _import_aws():
     from moto.core.routing import get_service_router
     from werkzeug.exceptions import NotFound
 
-    from isthmus.localstack.aws import front, handler_modules, http, in_process, patterns  # noqa: F401  a stack finds them imported
-    from isthmus.localstack.aws.home import keeper  # noqa: F401  likewise
+    from isthmus_stack.aws import front, handler_modules, http, in_process, patterns  # noqa: F401  a stack finds them imported
+    from isthmus_stack.aws.home import keeper  # noqa: F401  likewise
 
     handler_modules.load()
     for service in MOTO:
@@ -72,12 +72,12 @@ def _import_aws():
 
 def _import_gcp():
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as the stack itself says, before it imports Arrow
-    from isthmus.localstack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401  likewise
+    from isthmus_stack.gcp import front, handler_modules, late_packages, server, table  # noqa: F401  likewise
 
     late_packages.install(api.module for api in table.APIS if api.module)
     late_packages.install = lambda _packages: None
     for api in table.APIS:
         table.load(api)
-    importlib.import_module("isthmus.localstack.gcp.googlesql.analyzer")
+    importlib.import_module("isthmus_stack.gcp.googlesql.analyzer")
     for package in handler_modules.MODULES:
         handler_modules.load(package)

@@ -28,10 +28,10 @@ from pathlib import Path
 import msgspec
 
 TEMPLATES = {  # kind -> the function that imports, and says what is run for each module; it is called in the template
-    "aws": "isthmus.tests.localstack.forked:aws",
-    "gcp": "isthmus.tests.localstack.forked:gcp",
+    "aws": "isthmus_stack.testing.forked:aws",
+    "gcp": "isthmus_stack.testing.forked:gcp",
     "steps": "isthmus.tests.pipelines.forked:steps",
-    "workers": "isthmus.tests.workers:worker",
+    "workers": "isthmus_stack.testing.workers:worker",
 }
 AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "ARROW_")  # what an interpreter or a library reads once: variables that begin so
 UNBUFFERED = "PYTHONUNBUFFERED"
@@ -148,7 +148,7 @@ class _Template:
             listening.bind(self._address)
             listening.listen()
             number = str(listening.fileno())
-            command = [sys.executable, "-m", "isthmus.tests.forking", kind, number, str(place)]
+            command = [sys.executable, "-m", "isthmus_stack.testing.forking", kind, number, str(place)]
             self._process = subprocess.Popen(command, cwd=place.parent, pass_fds=[listening.fileno()])
             self._socket.connect(self._address)
 

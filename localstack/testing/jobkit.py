@@ -8,9 +8,9 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from isthmus.localstack.client import Stack
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.client import Stack
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.keys_kit import keys
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools/shell:1"

@@ -7,8 +7,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from isthmus.localstack.keys import of
-from isthmus.localstack.run import variables
+from isthmus_stack.keys import of
+from isthmus_stack.run import variables
 
 
 def keys(url, account=None):

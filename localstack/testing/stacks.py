@@ -5,7 +5,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from isthmus.localstack.run import start_aws
+from isthmus_stack.run import start_aws
 
 IMAGES = {
     "shell": "sh",

@@ -1,4 +1,4 @@
-"""xdist's workers are forked from one process that has imported what is large among what tests import, and our rooms (tests/forking.py).
+"""xdist's workers are forked from one process that has imported what is large among what tests import, and our rooms (testing/forking.py).
 
 By itself each would spend 20 s of CPU on it, and on a fresh clone compile it beside the others, 30 s. What pytest rewrites is not imported
 there: no test, no helper, no plugin.
@@ -12,10 +12,10 @@ import sys
 import types
 from pathlib import Path
 
-from isthmus.tests.forking import Forked
+from isthmus_stack.testing.forking import Forked
 
 LARGE = """pandas scipy.stats sklearn.linear_model sklearn.pipeline duckdb pyarrow.parquet sqlglot jinja2 boto3 awswrangler moto.s3.models
-moto.sagemaker.models moto.glue.models moto.dynamodb.models isthmus.localstack.aws.handler_modules openapi_spec_validator ir_measures
+moto.sagemaker.models moto.glue.models moto.dynamodb.models isthmus_stack.aws.handler_modules openapi_spec_validator ir_measures
 hera.workflows opentelemetry.sdk.trace uvicorn google.cloud.bigquery google.cloud.logging_v2 google.cloud.firestore_admin_v1
 google.cloud.storage"""
 LARGEST = """google.cloud.aiplatform_v1 google.cloud.resourcemanager_v3 google.cloud.monitoring_v3 google.cloud.firestore
@@ -47,7 +47,7 @@ def worker():
 @contextlib.contextmanager
 def _compiled(names):
     """At the end these are, by a process beside this one, on a fresh clone: there nothing of pandas is kept yet."""
-    code = f"from isthmus.tests.workers import _import; _import({names!r})"
+    code = f"from isthmus_stack.testing.workers import _import; _import({names!r})"
     fresh = not Path(importlib.util.cache_from_source(importlib.util.find_spec("pandas").origin)).exists()
     process = subprocess.Popen([sys.executable, "-c", code]) if fresh else None
     yield

@@ -10,8 +10,8 @@ from itertools import count
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack import jobkit
-from isthmus.tests.localstack.jobkit import ROLE, channel, training_request, until
+from isthmus_stack.testing import jobkit
+from isthmus_stack.testing.jobkit import ROLE, channel, training_request, until
 
 TOY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/toy:1"
 CHANGING = ("Creating", "Updating", "RollingBack", "SystemUpdating")

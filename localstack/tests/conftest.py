@@ -4,13 +4,13 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from isthmus.localstack.client import Stack
-from isthmus.localstack.run import start_aws
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.jobkit import Aws
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.client import Stack
+from isthmus_stack.run import start_aws
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.jobkit import Aws
+from isthmus_stack.testing.keys_kit import keys
 
-EXAMPLES = "isthmus.tests.localstack.example_handlers"
+EXAMPLES = "isthmus_stack.tests.example_handlers"
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from isthmus.localstack.client import Stack
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.client import Stack
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.keys_kit import keys
 
 BUCKET = "data-bucket"
 ROLE = "arn:aws:iam::123456789012:role/DataRole"

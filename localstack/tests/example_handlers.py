@@ -1,6 +1,6 @@
-"""Handlers of a test's own, for operations that the stack has none for. Loaded by name: `--handlers isthmus.tests.localstack...`."""
+"""Handlers of a test's own, for operations that the stack has none for. Loaded by name: `--handlers isthmus_stack.tests...`."""
 
-from isthmus.localstack.aws.registry import AwsError, handles
+from isthmus_stack.aws.registry import AwsError, handles
 
 
 class Hubs:

@@ -3,7 +3,7 @@
 A call is (service, method, arguments). `"@3.Name"` as a value is the member Name of the answer to the scenario's call number 3 (from 0).
 """
 
-from isthmus.tests.localstack.moto_requests import (
+from isthmus_stack.tests.moto_requests import (
     ARN,
     AUTOML,
     CARD,

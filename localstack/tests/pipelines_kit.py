@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.jobkit import ROLE, definition, step
+from isthmus_stack.testing.jobkit import ROLE, definition, step
 
 OUT = {"Std:Join": {"On": "/", "Values": ["s3://bucket/runs", {"Get": "Execution.PipelineExecutionId"}, "metrics"]}}
 METRICS = [{"PropertyFileName": "metrics", "OutputName": "out", "FilePath": "metrics.json"}]

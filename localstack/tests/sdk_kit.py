@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from isthmus.localstack.run import environment_for
+from isthmus_stack.run import environment_for
 
 QUIET = "SchemaVersion: '1.0'\nSageMaker:\n  PythonSDK:\n    Modules:\n      TelemetryOptOut: true\n"
 

@@ -71,7 +71,7 @@ def promises(text, page, *, clock="instant", differs=""):
 
 def statements():
     for subject in SUBJECTS:
-        import_module(f"isthmus.tests.localstack.aws_pages.{subject}")
+        import_module(f"isthmus_stack.tests.aws_pages.{subject}")
     return tuple(sorted(_statements, key=lambda statement: list(SUBJECTS).index(statement.subject)))
 
 
@@ -94,7 +94,7 @@ def chapter():
         "",
         "## Statements of AWS's documents",
         "",
-        f"{len(table)} statements from {pages} pages of docs.aws.amazon.com, in our words. tests/localstack/statements.py asks each",
+        f"{len(table)} statements from {pages} pages of docs.aws.amazon.com, in our words. tests/statements.py asks each",
         f"of a stack, by boto3: {holding} hold, {len(table) - holding} do not, and the reason is beside them.",
     ]
     for subject, heading in SUBJECTS.items():

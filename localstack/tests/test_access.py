@@ -6,8 +6,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws.access import is_allowed
-from isthmus.localstack.aws.policy import AccessRequest, grants
+from isthmus_stack.aws.access import is_allowed
+from isthmus_stack.aws.policy import AccessRequest, grants
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 TAGS = [{"Key": "k", "Value": "v"}]

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws.cloudwatch.queues import Level, _samples
-from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus_stack.aws.cloudwatch.queues import Level, _samples
+from isthmus_stack.testing import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 OUTPUT = {"S3OutputPath": "s3://models/answers/", "S3FailurePath": "s3://models/failures"}

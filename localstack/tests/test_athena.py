@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved, table_input
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process, manual_process, moved, table_input
 
 CSV = "org.apache.hadoop.hive.serde2.OpenCSVSerde"
 

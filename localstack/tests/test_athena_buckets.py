@@ -5,8 +5,8 @@ from datetime import date
 
 import pytest
 
-from isthmus.localstack.aws.hive.buckets import bucket
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
+from isthmus_stack.aws.hive.buckets import bucket
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process
 
 
 @pytest.mark.parametrize(

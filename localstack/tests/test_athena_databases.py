@@ -5,8 +5,8 @@ import shutil
 import duckdb
 import pytest
 
-from isthmus.localstack.aws.athena import databases
-from isthmus.localstack.aws.athena.databases import Databases
+from isthmus_stack.aws.athena import databases
+from isthmus_stack.aws.athena.databases import Databases
 
 LEAVES = """SELECT (SELECT count(*) FROM duckdb_tables()), (SELECT count(*) FROM duckdb_views() WHERE NOT internal),
  current_setting('TimeZone'), current_setting('integer_division'), current_setting('enable_external_access'), 7 / 2, trino_divide(1, 2)"""

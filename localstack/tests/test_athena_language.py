@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pytest
 
-from isthmus.localstack.aws.athena.databases import Databases
-from isthmus.localstack.aws.athena.language import allowed, check, functions, parameters, rules, statements, translate
-from isthmus.localstack.aws.athena.language.errors import Malformed
-from isthmus.localstack.aws.hive import types
-from isthmus.localstack.aws.hive.errors import NotRun, QueryFailed
+from isthmus_stack.aws.athena.databases import Databases
+from isthmus_stack.aws.athena.language import allowed, check, functions, parameters, rules, statements, translate
+from isthmus_stack.aws.athena.language.errors import Malformed
+from isthmus_stack.aws.hive import types
+from isthmus_stack.aws.hive.errors import NotRun, QueryFailed
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, 123456, UTC)
 FOLDER = TemporaryDirectory()

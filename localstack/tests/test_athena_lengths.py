@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus.localstack.aws.athena.language import check, translate
-from isthmus.localstack.aws.athena.language.lengths import Lengths
-from isthmus.localstack.aws.hive.catalog import Column, Table
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
+from isthmus_stack.aws.athena.language import check, translate
+from isthmus_stack.aws.athena.language.lengths import Lengths
+from isthmus_stack.aws.hive.catalog import Column, Table
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process
 
 TABLE = Table(
     database="db",

@@ -9,16 +9,16 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from isthmus.localstack.aws.athena.execution import _finish, cancel
-from isthmus.localstack.aws.athena.running import Cancelled, Running, TimedOut
-from isthmus.localstack.aws.hive import writes
-from isthmus.localstack.aws.hive.errors import QueryFailed
-from isthmus.localstack.aws.hive.result import Result
-from isthmus.localstack.run import start_aws
-from isthmus.tests.localstack.data_kit import BUCKET, made, table_input
+from isthmus_stack.aws.athena.execution import _finish, cancel
+from isthmus_stack.aws.athena.running import Cancelled, Running, TimedOut
+from isthmus_stack.aws.hive import writes
+from isthmus_stack.aws.hive.errors import QueryFailed
+from isthmus_stack.aws.hive.result import Result
+from isthmus_stack.run import start_aws
+from isthmus_stack.tests.data_kit import BUCKET, made, table_input
 
 MB = 1 << 20
-IMPATIENT = "isthmus.tests.localstack.impatient"
+IMPATIENT = "isthmus_stack.tests.impatient"
 NUMBERS = "UNNEST(sequence(1, 10000))"
 HUGE = f"SELECT a, b, c FROM {NUMBERS} AS t (a) CROSS JOIN {NUMBERS} AS u (b) CROSS JOIN {NUMBERS} AS v (c)"  # 24 TB
 ENDLESS = f"SELECT sum((a * b + c) % 7) AS n FROM ({HUGE})"  # holds nothing, takes hours
@@ -164,7 +164,7 @@ def test_a_stack_that_is_told_to_end_does_not_wait_for_its_queries(tmp_path):
 def test_a_size_that_is_none_is_refused_by_name():
     import sys
 
-    command = [sys.executable, "-m", "isthmus.localstack.aws", "--query-memory", "lots"]
+    command = [sys.executable, "-m", "isthmus_stack.aws", "--query-memory", "lots"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "lots is not a size: write 256MB or 2GB" in done.stderr

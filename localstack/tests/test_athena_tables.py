@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import orc, parquet
 
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process
 
 TEXT = "ROW FORMAT DELIMITED FIELDS TERMINATED BY ','"
 

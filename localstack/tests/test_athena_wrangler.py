@@ -7,8 +7,8 @@ import boto3
 import pandas as pd
 import pytest
 
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, manual_process, moved
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.testing.keys_kit import keys
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process, manual_process, moved
 
 FRAME = pd.DataFrame(
     {

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws.autoscaling.activities import Activity
-from isthmus.localstack.aws.autoscaling.deciding import adjusted_count, scale
-from isthmus.localstack.aws.autoscaling.records import Policy, Scaling, Target
-from isthmus.localstack.aws.cloudwatch.alarms import Firing
-from isthmus.localstack.aws.endpoints.records import Endpoints
-from isthmus.localstack.minutes import Minute
-from isthmus.tests.localstack import endpoints_kit, stacks
-from isthmus.tests.localstack.test_asynchronous import OUTPUT
+from isthmus_stack.aws.autoscaling.activities import Activity
+from isthmus_stack.aws.autoscaling.deciding import adjusted_count, scale
+from isthmus_stack.aws.autoscaling.records import Policy, Scaling, Target
+from isthmus_stack.aws.cloudwatch.alarms import Firing
+from isthmus_stack.aws.endpoints.records import Endpoints
+from isthmus_stack.minutes import Minute
+from isthmus_stack.testing import endpoints_kit, stacks
+from isthmus_stack.tests.test_asynchronous import OUTPUT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RESOURCE = "endpoint/ranker/variant/red"
@@ -90,7 +90,7 @@ def policy(kind, *, name="p", **settings):
 
 @pytest.fixture
 def all_alarms(monkeypatch):
-    monkeypatch.setattr("isthmus.localstack.aws.autoscaling.deciding.states", lambda _: {"high": "ALARM", "low": "ALARM"})
+    monkeypatch.setattr("isthmus_stack.aws.autoscaling.deciding.states", lambda _: {"high": "ALARM", "low": "ALARM"})
 
 
 def test_a_target_is_tracked_within_its_limits_and_cooldowns(all_alarms):

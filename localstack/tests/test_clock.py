@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.clock import Clock
+from isthmus_stack.clock import Clock
 
 
 def test_a_manual_clock_stands_still_until_it_is_moved():

@@ -8,9 +8,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process
-from isthmus.tests.localstack.endpoints_kit import IMAGE, ROLE, Kit
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.endpoints_kit import IMAGE, ROLE, Kit
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process
 
 GROUP = {"Type": "AWS::SageMaker::ModelPackageGroup", "Properties": {"ModelPackageGroupName": "group"}}
 

@@ -8,8 +8,8 @@ from statistics import mean
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.minutes import Minute
-from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus_stack.minutes import Minute
+from isthmus_stack.testing import endpoints_kit, stacks
 
 
 @pytest.fixture(scope="module")

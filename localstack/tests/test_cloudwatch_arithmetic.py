@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.cloudwatch.evaluation import evaluate
-from isthmus.localstack.aws.cloudwatch.expressions import Refused
-from isthmus.localstack.aws.cloudwatch.expressions import evaluate as computed
-from isthmus.localstack.aws.cloudwatch.statistics import Datapoints, Summary, floor, periods, statistic
+from isthmus_stack.aws.cloudwatch.evaluation import evaluate
+from isthmus_stack.aws.cloudwatch.expressions import Refused
+from isthmus_stack.aws.cloudwatch.expressions import evaluate as computed
+from isthmus_stack.aws.cloudwatch.statistics import Datapoints, Summary, floor, periods, statistic
 
 VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50)
 

@@ -5,11 +5,11 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws import handler_modules
-from isthmus.localstack.aws.in_process import operation_model
-from isthmus.localstack.aws.patterns import compile_pattern
-from isthmus.localstack.aws.registry import OPERATIONS
-from isthmus.tests.localstack.jobkit import ROLE, definition, processing_request, step, training_request
+from isthmus_stack.aws import handler_modules
+from isthmus_stack.aws.in_process import operation_model
+from isthmus_stack.aws.patterns import compile_pattern
+from isthmus_stack.aws.registry import OPERATIONS
+from isthmus_stack.testing.jobkit import ROLE, definition, processing_request, step, training_request
 
 NAME = "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 CONTAINER = {"Image": "shell"}

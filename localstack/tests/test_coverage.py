@@ -3,7 +3,7 @@ import re
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws import coverage
+from isthmus_stack.aws import coverage
 
 
 @pytest.mark.parametrize("service", sorted(coverage.MOTO_EXECUTES))

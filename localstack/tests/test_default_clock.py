@@ -6,10 +6,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from isthmus.localstack.aws import coverage
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, processing_request, step, training_request
-from isthmus.tests.localstack.keys_kit import control
+from isthmus_stack.aws import coverage
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.jobkit import ROLE, Aws, definition, processing_request, step, training_request
+from isthmus_stack.testing.keys_kit import control
 
 NOBODYS = "683313688378.dkr.ecr.us-east-1.amazonaws.com/nobodys:1"
 

@@ -12,11 +12,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from isthmus.localstack import keys as stack_keys
-from isthmus.localstack import peers
-from isthmus.localstack.run import start_aws
 from isthmus.storage import wait
-from isthmus.tests.localstack.keys_kit import fetched, keys, signed
+from isthmus_stack import keys as stack_keys
+from isthmus_stack import peers
+from isthmus_stack.run import start_aws
+from isthmus_stack.testing.keys_kit import fetched, keys, signed
 
 REGION = "us-east-1"
 

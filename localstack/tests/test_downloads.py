@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack import downloads
-from isthmus.localstack.aws.jobs import s3
-from isthmus.localstack.downloads import Refused, arrive, unpack
+from isthmus_stack import downloads
+from isthmus_stack.aws.jobs import s3
+from isthmus_stack.downloads import Refused, arrive, unpack
 
 PARTS = st.sampled_from(["..", ".", "", "a", "b", "...", "..a", "etc", "\0", "a\0", "~", "x" * 256, "é" * 128, "\ud800", "C:", "\\..\\b"])
 NAMES = st.one_of(st.lists(PARTS, max_size=6).map("/".join), st.text(max_size=40))

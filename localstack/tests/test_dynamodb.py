@@ -8,9 +8,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.client import Stack
 from isthmus.tests.conformance import places
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.client import Stack
+from isthmus_stack.testing.keys_kit import keys
 
 KEY = {"AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}]}
 RANGED = {

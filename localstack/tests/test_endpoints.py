@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from isthmus.storage import wait
-from isthmus.tests.localstack import endpoints_kit, stacks
-from isthmus.tests.localstack.jobkit import alive
+from isthmus_stack.testing import endpoints_kit, stacks
+from isthmus_stack.testing.jobkit import alive
 
 pytestmark = pytest.mark.slow
 

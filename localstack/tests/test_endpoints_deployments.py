@@ -8,9 +8,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.endpoints.plan import plan
-from isthmus.localstack.serving.weights import choice, shares, two_fleets
-from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus_stack.aws.endpoints.plan import plan
+from isthmus_stack.serving.weights import choice, shares, two_fleets
+from isthmus_stack.testing import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 
@@ -265,7 +265,7 @@ def test_an_update_is_refused_while_one_runs_or_when_its_deployment_does_not_fit
     ],
 )
 def test_a_deployment_config_that_sagemaker_refuses_is_refused(config, words):
-    from isthmus.localstack.aws.registry import AwsError
+    from isthmus_stack.aws.registry import AwsError
 
     with pytest.raises(AwsError, match=words.replace("(", r"\(")):
         plan(config, 4)

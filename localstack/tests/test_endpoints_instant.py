@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus_stack.testing import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 

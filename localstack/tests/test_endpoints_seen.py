@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus_stack.testing import endpoints_kit, stacks
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.calls import is_mutating, names
-from isthmus.localstack.faults import KINDS, Fault, Faults
 from isthmus.storage import wait
+from isthmus_stack.calls import is_mutating, names
+from isthmus_stack.faults import KINDS, Fault, Faults
 
 
 def hubs(client):

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
+from isthmus_stack.tests.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
 
 NUMBERS = itertools.count()
 FEATURES = [

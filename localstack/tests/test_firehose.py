@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.firehose import delivery, jq, prefix
-from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved, table_input
-from isthmus.tests.localstack.keys_kit import fetched
+from isthmus_stack.aws.firehose import delivery, jq, prefix
+from isthmus_stack.testing.keys_kit import fetched
+from isthmus_stack.tests.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved, table_input
 
 COLUMNS = [("event_id", "string"), ("event_time", "timestamp"), ("n", "bigint")]
 

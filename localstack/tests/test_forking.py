@@ -1,4 +1,4 @@
-"""Processes that are forked from a template end, fail and are interrupted as genuine ones would (tests/forking.py)."""
+"""Processes that are forked from a template end, fail and are interrupted as genuine ones would (testing/forking.py)."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from isthmus.tests import forking
+from isthmus_stack.testing import forking
 
 pytestmark = pytest.mark.slow
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 TEMPLATE = """
 import os, socket, sys
 from pathlib import Path
-from isthmus.tests import forking
+from isthmus_stack.testing import forking
 
 def toy(arguments):
     print(os.getpid(), *arguments, os.environ["TOLD"], os.getcwd(), os.getsid(0) == os.getpid(), flush=True)

@@ -10,8 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws import registry
-from isthmus.localstack.aws.registry import handles
+from isthmus_stack.aws import registry
+from isthmus_stack.aws.registry import handles
 
 
 def refused(call, **arguments):
@@ -183,7 +183,7 @@ def test_two_handlers_for_one_operation_are_refused(monkeypatch):
 
 def test_the_stack_ends_with_the_process_that_started_it():
     code = (
-        "from isthmus.localstack.run import start_aws\n"
+        "from isthmus_stack.run import start_aws\n"
         "running = start_aws()\nprint(running.url, running.pid, flush=True)\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -4,7 +4,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.data_kit import BUCKET, aws, instant_process, table_input
+from isthmus_stack.tests.data_kit import BUCKET, aws, instant_process, table_input
 
 TABLES = {
     "customer-link": {"classification": "parquet"},

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from isthmus.localstack.run import start
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.run import start
+from isthmus_stack.testing.keys_kit import keys
 
 pytestmark = pytest.mark.slow
 HALVES = [b"", b"PUT /b/k HTTP/1.1\r\nho", b"PUT /b/k HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\nhalf"]

@@ -9,14 +9,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.run import start_aws
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.endpoints_kit import IMAGE, ROLE, Kit
-from isthmus.tests.localstack.jobkit import Aws, alive, definition, step, training_request, until
-from isthmus.tests.localstack.keys_kit import control
-from isthmus.tests.localstack.stacks import IMAGES
-from isthmus.tests.localstack.test_cloudformation import serving
-from isthmus.tests.localstack.test_tuning import tuning_request
+from isthmus_stack.run import start_aws
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.endpoints_kit import IMAGE, ROLE, Kit
+from isthmus_stack.testing.jobkit import Aws, alive, definition, step, training_request, until
+from isthmus_stack.testing.keys_kit import control
+from isthmus_stack.testing.stacks import IMAGES
+from isthmus_stack.tests.test_cloudformation import serving
+from isthmus_stack.tests.test_tuning import tuning_request
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each test starts two stacks
 

@@ -12,17 +12,17 @@ from types import SimpleNamespace
 import pytest
 from moto.s3.models import s3_backends
 
-from isthmus.localstack.aws import handler_modules, wire
-from isthmus.localstack.aws.features.store import Groups
-from isthmus.localstack.aws.front import Front
-from isthmus.localstack.aws.home import stores
-from isthmus.localstack.aws.home.keeper import Keeper
-from isthmus.localstack.aws.home.objects import Objects
-from isthmus.localstack.aws.jobs.record import Jobs
-from isthmus.localstack.clock import Clock
-from isthmus.localstack.frozen import Changed, freeze, thaw
-from isthmus.localstack.home import Home
-from isthmus.localstack.state import State
+from isthmus_stack.aws import handler_modules, wire
+from isthmus_stack.aws.features.store import Groups
+from isthmus_stack.aws.front import Front
+from isthmus_stack.aws.home import stores
+from isthmus_stack.aws.home.keeper import Keeper
+from isthmus_stack.aws.home.objects import Objects
+from isthmus_stack.aws.jobs.record import Jobs
+from isthmus_stack.clock import Clock
+from isthmus_stack.frozen import Changed, freeze, thaw
+from isthmus_stack.home import Home
+from isthmus_stack.state import State
 
 
 def test_a_record_of_a_module_that_is_gone_is_named(tmp_path):
@@ -37,7 +37,7 @@ def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():
     kinds = {
         getattr(sys.modules[name], kind)
         for name in list(sys.modules)
-        if name.startswith("isthmus.localstack.aws.")
+        if name.startswith("isthmus_stack.aws.")
         for kind in re.findall(r"ctx\.store\((\w+)\)", Path(sys.modules[name].__file__).read_text())
     }
     assert len(kinds) > 10

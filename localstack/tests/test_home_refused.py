@@ -8,11 +8,11 @@ from importlib.metadata import version
 
 import pytest
 
-from isthmus.localstack import seals
-from isthmus.localstack.frozen import sealed, unsealed
-from isthmus.localstack.home import FORMAT, Home, NotUsable, adopt
-from isthmus.localstack.run import StackFailed, start_aws
-from isthmus.tests.localstack.jobkit import Aws
+from isthmus_stack import seals
+from isthmus_stack.frozen import sealed, unsealed
+from isthmus_stack.home import FORMAT, Home, NotUsable, adopt
+from isthmus_stack.run import StackFailed, start_aws
+from isthmus_stack.testing.jobkit import Aws
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def test_a_home_of_classes_that_have_changed_since_is_refused_and_left_alone(tmp
     home = shutil.copytree(written, tmp_path / "home")
     record = next((home / "stores" / "model_packages.Registry").iterdir())
     classes, payload = pickle.loads(unsealed(record.read_bytes()))
-    name = ("isthmus.localstack.aws.model_packages", "Registry")
+    name = ("isthmus_stack.aws.model_packages", "Registry")
     record.write_bytes(sealed(pickle.dumps((classes | {name: (*classes[name], "more")}, payload))))
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     with pytest.raises(StackFailed, match=r"model_packages\.Registry has changed since this was written"):
@@ -86,7 +86,7 @@ def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path):
     assert "Traceback" not in str(error.value)
 
 
-@pytest.mark.parametrize("text", [sealed(b""), sealed(b"nonsense"), sealed(pickle.dumps(({("isthmus.localstack.gone", "Gone"): ()}, b"")))])
+@pytest.mark.parametrize("text", [sealed(b""), sealed(b"nonsense"), sealed(pickle.dumps(({("isthmus_stack.gone", "Gone"): ()}, b"")))])
 def test_a_record_that_cannot_be_read_is_named_and_left_alone(tmp_path, text):
     home = tmp_path / "home"
     record = home / "stores" / "model_packages.Registry" / "123456789012.us-east-1"

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.jobkit import ROLE, channel, processing_request, running, training_request
+from isthmus_stack.testing.jobkit import ROLE, channel, processing_request, running, training_request
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pytest
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
-from isthmus.localstack.aws import json_wire
+from isthmus_stack.aws import json_wire
 
 _VALUES = {"string": "text é\n", "integer": 3, "long": 1 << 40, "boolean": True, "float": 0.25, "double": 1.0}
 _PROTOCOLS = {"sagemaker-featurestore-runtime": "rest-json", "kinesis": "json", "athena": "json", "sagemaker": "json"}

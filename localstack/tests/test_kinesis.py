@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.data_kit import manual_process, moved
+from isthmus_stack.tests.data_kit import manual_process, moved
 
 FIRST = "shardId-000000000000"
 

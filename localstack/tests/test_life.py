@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.localstack import run
-from isthmus.localstack.folders import Owned, Taken, sweep
-from isthmus.localstack.jobs import bound
-from isthmus.localstack.run import start_aws
-from isthmus.tests.localstack.jobkit import Aws, alive, processing_request, training_request, until
+from isthmus_stack import run
+from isthmus_stack.folders import Owned, Taken, sweep
+from isthmus_stack.jobs import bound
+from isthmus_stack.run import start_aws
+from isthmus_stack.testing.jobkit import Aws, alive, processing_request, training_request, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -165,8 +165,7 @@ def test_what_left_a_commands_process_group_ends_with_it_and_its_neighbours_do_n
 
 def test_a_stack_ends_with_the_process_that_started_it(tmp_path):
     code = (
-        "import os, signal; from isthmus.localstack.run import start; "
-        "print(start('aws').pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal; from isthmus_stack.run import start; print(start('aws').pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL

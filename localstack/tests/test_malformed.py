@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.tests.localstack.keys_kit import fetched, signed
+from isthmus_stack.testing.keys_kit import fetched, signed
 
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
 DEEP = b'{"a":' * 20_000

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from isthmus.localstack.jobs import bound
-from isthmus.localstack.serving import model_server as serving
-from isthmus.localstack.serving.connections import Connections, NotReached
-from isthmus.localstack.serving.model_server import Contract, ModelServer, Program
-from isthmus.localstack.state import State
+from isthmus_stack.jobs import bound
+from isthmus_stack.serving import model_server as serving
+from isthmus_stack.serving.connections import Connections, NotReached
+from isthmus_stack.serving.model_server import Contract, ModelServer, Program
+from isthmus_stack.state import State
 
 CONTRACT = Contract(
     mount="/opt/served",

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack.aws import model_packages
-from isthmus.tests.localstack.jobkit import ROLE
+from isthmus_stack.aws import model_packages
+from isthmus_stack.testing.jobkit import ROLE
 
 CONTAINER = {
     "Image": "image",

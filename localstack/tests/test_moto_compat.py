@@ -19,11 +19,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.response import StreamingBody
 
-from isthmus.localstack.aws.coverage import moto_has
-from isthmus.localstack.client import Stack
-from isthmus.localstack.ports import free_port
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.moto_scenarios import SCENARIOS
+from isthmus_stack.aws.coverage import moto_has
+from isthmus_stack.client import Stack
+from isthmus_stack.ports import free_port
+from isthmus_stack.testing import stacks
+from isthmus_stack.tests.moto_scenarios import SCENARIOS
 
 pytestmark = pytest.mark.slow
 

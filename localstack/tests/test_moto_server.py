@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from moto.iam.models import iam_backends
 
-from isthmus.localstack.aws import managed_policies, moto_server
-from isthmus.localstack.wsgi import Answer
+from isthmus_stack.aws import managed_policies, moto_server
+from isthmus_stack.wsgi import Answer
 
 PATIENCE = 120  # seconds, for a busy machine
 

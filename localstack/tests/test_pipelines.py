@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from isthmus.tests.localstack.jobkit import ROLE, channel, definition, running, step
-from isthmus.tests.localstack.pipelines_kit import auc_at_least, create, evaluate, fail, gate, refusal, run, start
+from isthmus_stack.testing.jobkit import ROLE, channel, definition, running, step
+from isthmus_stack.tests.pipelines_kit import auc_at_least, create, evaluate, fail, gate, refusal, run, start
 
 pytestmark = pytest.mark.slow
 

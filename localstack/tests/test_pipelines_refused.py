@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from isthmus.tests.localstack.jobkit import ROLE, definition, step
-from isthmus.tests.localstack.pipelines_kit import auc_at_least, create, gate, refusal, run, start
+from isthmus_stack.testing.jobkit import ROLE, definition, step
+from isthmus_stack.tests.pipelines_kit import auc_at_least, create, gate, refusal, run, start
 
 pytestmark = pytest.mark.slow
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.jobs.s3 import relative
-from isthmus.localstack.aws.pipelines import paths
-from isthmus.localstack.aws.pipelines.conditions import holds
-from isthmus.localstack.aws.pipelines.definition import duration, parse
-from isthmus.localstack.aws.pipelines.expressions import ExpressionError, Scope, resolve
-from isthmus.localstack.aws.pipelines.graph import cycle, readiness
-from isthmus.localstack.aws.pipelines.references import reference
-from isthmus.localstack.aws.pipelines.retries import Retries, StepFailed
-from isthmus.localstack.jobs.images import command_of
-from isthmus.tests.localstack.jobkit import definition, step
+from isthmus_stack.aws.jobs.s3 import relative
+from isthmus_stack.aws.pipelines import paths
+from isthmus_stack.aws.pipelines.conditions import holds
+from isthmus_stack.aws.pipelines.definition import duration, parse
+from isthmus_stack.aws.pipelines.expressions import ExpressionError, Scope, resolve
+from isthmus_stack.aws.pipelines.graph import cycle, readiness
+from isthmus_stack.aws.pipelines.references import reference
+from isthmus_stack.aws.pipelines.retries import Retries, StepFailed
+from isthmus_stack.jobs.images import command_of
+from isthmus_stack.testing.jobkit import definition, step
 
 EDGES = st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"), max_size=3), max_size=6)
 

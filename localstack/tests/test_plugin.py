@@ -63,8 +63,8 @@ def test_the_fixture_gives_an_empty_aws_to_boto3_here_and_in_subprocesses(tmp_pa
 def test_a_suite_that_does_not_use_it_loads_nothing_of_it(tmp_path):
     suite = (
         "import sys\ndef test_it():\n"
-        "    assert not {m for m in ('moto', 'boto3', 'msgspec', 'isthmus.localstack.run', 'isthmus.localstack.aws') if m in sys.modules}\n"
-        "    assert 'isthmus.localstack.pytest_plugin' in sys.modules"
+        "    assert not {m for m in ('moto', 'boto3', 'msgspec', 'isthmus_stack.run', 'isthmus_stack.aws') if m in sys.modules}\n"
+        "    assert 'isthmus_stack.pytest_plugin' in sys.modules"
     )
     done = run(tmp_path, suite)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -79,7 +79,7 @@ from freezegun import freeze_time
 def test_it():
     assert datetime.date.today() == datetime.date(2020, 1, 1)
     ours = {{name for name in sys.modules if name.split(".")[0] == "isthmus"}}
-    assert ours == {{"isthmus", "isthmus.localstack", "isthmus.localstack.pytest_plugin"}}
+    assert ours == {{"isthmus", "isthmus_stack", "isthmus_stack.pytest_plugin"}}
     assert not {{"pandas", "pyarrow", "numpy", "duckdb"}} & set(sys.modules)
 """
 

@@ -5,7 +5,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.aws.policy import AccessRequest, document, grants, narrowed
+from isthmus_stack.aws.policy import AccessRequest, document, grants, narrowed
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.localstack import ports
+from isthmus_stack import ports
 
 
 @pytest.fixture

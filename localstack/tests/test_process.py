@@ -1,4 +1,4 @@
-"""A stack's own command line, as `python -m isthmus.localstack.aws` and `.gcp` read it."""
+"""A stack's own command line, as `python -m isthmus_stack.aws` and `.gcp` read it."""
 
 import os
 import socket
@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from isthmus.localstack.process import options
-from isthmus.tests import forking
 from isthmus.tests.cli.running import shared
+from isthmus_stack.process import options
+from isthmus_stack.testing import forking
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_the_process_that_forks_the_stacks_outlives_a_worker_that_is_killed_befo
     with Path(os.devnull).open("r+b") as nothing, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as worker:
         worker.connect(str(shared() / "aws.socket"))
         worker.shutdown(socket.SHUT_RD)
-        start = msgspec.json.encode(forking.Start("isthmus.localstack.aws", ["--help"], dict(os.environ), str(Path.cwd())))
+        start = msgspec.json.encode(forking.Start("isthmus_stack.aws", ["--help"], dict(os.environ), str(Path.cwd())))
         ended, ending = os.pipe()
         socket.send_fds(worker, [start], [*[nothing.fileno()] * 3, ending])
         os.close(ending)
         with os.fdopen(ended, "rb") as code:
             assert code.read() == bytes(4), "its stack has ended, and the end was told"
-        command = [sys.executable, "-m", "isthmus.localstack.aws", "--help"]
+        command = [sys.executable, "-m", "isthmus_stack.aws", "--help"]
         stack = forking.Forked("aws", command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=os.environ)
         with stack.stdin:
             assert stack.wait(60) == 0

@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from isthmus.localstack.aws import proxy
-from isthmus.localstack.run import environment_for
-from isthmus.localstack.tunnel import end_tls
-from isthmus.tests.localstack.jobkit import until
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.aws import proxy
+from isthmus_stack.run import environment_for
+from isthmus_stack.testing.jobkit import until
+from isthmus_stack.testing.keys_kit import keys
+from isthmus_stack.tunnel import end_tls
 
 SET = ("HTTPS_PROXY", "https_proxy", "AWS_CA_BUNDLE")
 

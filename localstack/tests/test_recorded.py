@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 
-from isthmus.localstack.aws.recorded import form
-from isthmus.localstack.aws.recorded.compare import _last_looks, compare, kind, on_its_way
-from isthmus.localstack.aws.recorded.form import About, Call
-from isthmus.localstack.aws.recorded.recorder import Recorder
-from isthmus.localstack.aws.recorded.scrub import Scrubber
-from isthmus.localstack.client import Stack
 from isthmus.tests.conformance.places import aws_stack
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.aws.recorded import form
+from isthmus_stack.aws.recorded.compare import _last_looks, compare, kind, on_its_way
+from isthmus_stack.aws.recorded.form import About, Call
+from isthmus_stack.aws.recorded.recorder import Recorder
+from isthmus_stack.aws.recorded.scrub import Scrubber
+from isthmus_stack.client import Stack
+from isthmus_stack.testing.keys_kit import keys
 
 NAMES = {"secret-bucket": "example-bucket", "999988887777": "123456789012"}
 

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from isthmus.localstack.aws.autoscaling import schedules
-from isthmus.tests.localstack.test_autoscaling import RESOURCE, kit, process, serve, until
+from isthmus_stack.aws.autoscaling import schedules
+from isthmus_stack.tests.test_autoscaling import RESOURCE, kit, process, serve, until
 
 NOW = datetime(2026, 1, 1, 12, 30, 5, tzinfo=UTC)  # a Thursday
 DUE = [

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.localstack.client import Stack
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.sdk_kit import seen_by
+from isthmus_stack.client import Stack
+from isthmus_stack.testing import stacks
+from isthmus_stack.tests.sdk_kit import seen_by
 
 pytest.importorskip("importlib.metadata").version("sagemaker")
 CLIENT = Path(__file__).with_name("sdk_features_client.py")

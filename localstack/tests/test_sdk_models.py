@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.tests.localstack import endpoints_kit, stacks
-from isthmus.tests.localstack.sdk_kit import seen_by
+from isthmus_stack.testing import endpoints_kit, stacks
+from isthmus_stack.tests.sdk_kit import seen_by
 
 pytestmark = pytest.mark.slow
 

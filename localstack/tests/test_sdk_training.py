@@ -8,10 +8,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from isthmus.localstack.client import Stack
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.keys_kit import keys
-from isthmus.tests.localstack.sdk_kit import seen_by
+from isthmus_stack.client import Stack
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.keys_kit import keys
+from isthmus_stack.tests.sdk_kit import seen_by
 
 pytestmark = pytest.mark.slow
 

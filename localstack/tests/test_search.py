@@ -3,8 +3,8 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.endpoints_kit import ROLE, Kit
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.endpoints_kit import ROLE, Kit
 
 DEFINITION = '{"Version": "2020-12-01", "Steps": [{"Name": "no", "Type": "Fail", "Arguments": {"ErrorMessage": "no"}}]}'
 

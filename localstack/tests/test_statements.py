@@ -3,9 +3,9 @@
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.account import Account
-from isthmus.tests.localstack.statements import statements
+from isthmus_stack.testing import stacks
+from isthmus_stack.tests.account import Account
+from isthmus_stack.tests.statements import statements
 
 pytestmark = pytest.mark.slow
 

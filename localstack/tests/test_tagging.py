@@ -4,7 +4,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.localstack.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
+from isthmus_stack.tests.data_kit import BUCKET, ROLE, aws, instant_process, manual_process, moved
 
 TAGS = [{"Key": "isthmus:project", "Value": "shop"}, {"Key": "team", "Value": "ranking"}]
 AS_MAP = {tag["Key"]: tag["Value"] for tag in TAGS}

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from isthmus.localstack.aws.transform.asking import Asker
-from isthmus.localstack.aws.transform.records import BadRecord, assemble, batches, filters, lines, select
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.endpoints_kit import Kit
-from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, until
-from isthmus.tests.localstack.test_jobs import refusal
+from isthmus_stack.aws.transform.asking import Asker
+from isthmus_stack.aws.transform.records import BadRecord, assemble, batches, filters, lines, select
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.endpoints_kit import Kit
+from isthmus_stack.testing.jobkit import ROLE, Aws, definition, until
+from isthmus_stack.tests.test_jobs import refusal
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/batch:1"
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from isthmus.tests.localstack import stacks
-from isthmus.tests.localstack.jobkit import ROLE, Aws, definition, until
-from isthmus.tests.localstack.test_jobs import refusal
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.jobkit import ROLE, Aws, definition, until
+from isthmus_stack.tests.test_jobs import refusal
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from isthmus.localstack.aws.jobs.logs import Metrics, metric_definitions
-from isthmus.localstack.aws.tuning.proposals import propose
-from isthmus.localstack.aws.tuning.ranges import Categorical, RangeError, Trial, grid, parse, sample, size_of_grid
+from isthmus_stack.aws.jobs.logs import Metrics, metric_definitions
+from isthmus_stack.aws.tuning.proposals import propose
+from isthmus_stack.aws.tuning.ranges import Categorical, RangeError, Trial, grid, parse, sample, size_of_grid
 
 
 def numeric(kind="Continuous", low="0", high="1", scaling="Linear", name="x"):

@@ -7,8 +7,8 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.errors import Conflict, OutcomeUnknown, Refused, Throttled, Unavailable
-from isthmus.localstack.client import Stack
 from isthmus.tests.conformance.places import fresh
+from isthmus_stack.client import Stack
 
 KINDS = ["cut-before", "cut-after", "throttle", "error"]
 

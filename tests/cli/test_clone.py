@@ -46,7 +46,7 @@ class Trap:
         self.outside = folder / "outside"
         self.outside.mkdir()
         # it looks like a stack: its words are what a stack's process is known by
-        words = [sys.executable, "-c", "import time; time.sleep(9000)", "isthmus.localstack.aws"]
+        words = [sys.executable, "-c", "import time; time.sleep(9000)", "isthmus_stack.aws"]
         self.process = subprocess.Popen(words, start_new_session=True)
         self.port = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.number = self.port.getsockname()[1]

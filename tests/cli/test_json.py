@@ -88,7 +88,7 @@ def every_command():
 
 
 def test_no_command_is_left_out():
-    commands = {name for name in every_command() if name.split()[0] != "stack"}  # emulators run until they are stopped: tests/localstack
+    commands = {name for name in every_command() if name.split()[0] != "stack"}  # emulators run until they are stopped: localstack/tests
     assert sorted(commands - set(READS) - set(ELSEWHERE)) == []
 
 

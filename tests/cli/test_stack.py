@@ -8,13 +8,13 @@ from unittest.mock import patch
 
 import pytest
 
-from isthmus.localstack.aws import coverage
-from isthmus.localstack.jobs.images import anchored
-from isthmus.localstack.keys import of
-from isthmus.localstack.run import environment_for
 from isthmus.tests.cli import running
 from isthmus.tests.cli.running import at_terminal, too_wide
 from isthmus.tests.shown import block_of
+from isthmus_stack.aws import coverage
+from isthmus_stack.jobs.images import anchored
+from isthmus_stack.keys import of
+from isthmus_stack.run import environment_for
 
 pytestmark = pytest.mark.slow
 

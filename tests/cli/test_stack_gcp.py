@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from isthmus.localstack.run import start
+from isthmus_stack.run import start
 
 pytestmark = pytest.mark.slow
 

@@ -40,7 +40,7 @@ def test_a_room_has_no_other_name(room):
 
 
 # what is told by others' structs, which know no page: a port's, the description's, a stack's
-ELSEWHERE = ("isthmus.endpoints.port", "isthmus.pipelines.port", "isthmus.project", "isthmus.localstack", "isthmus.events.port")
+ELSEWHERE = ("isthmus.endpoints.port", "isthmus.pipelines.port", "isthmus.project", "isthmus_stack", "isthmus.events.port")
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not inspect.isclass(verb_of(command))])

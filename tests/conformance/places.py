@@ -58,8 +58,8 @@ def aws(_folder):
 
 
 def gcp(_folder):
-    from isthmus.localstack.client import Stack
-    from isthmus.localstack.gcp.environment import of
+    from isthmus_stack.client import Stack
+    from isthmus_stack.gcp.environment import of
 
     url = gcp_stack().url
     Stack(url, "gcp").reset()
@@ -70,7 +70,7 @@ def gcp(_folder):
 def _empty(url):
     """Unsupported for a server that cannot be emptied: tests do not share what they leave."""
     from isthmus.adapters.sagemaker import backend
-    from isthmus.localstack.client import Stack
+    from isthmus_stack.client import Stack
 
     server = backend.server(url)
     if server == backend.OURS:
@@ -123,7 +123,7 @@ def stack(cloud, clock="instant"):
 
     On the instant clock nothing waits for the minutes that the cloud would take.
     """
-    from isthmus.localstack.run import start
+    from isthmus_stack.run import start
 
     running = start(
         cloud,

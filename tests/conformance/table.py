@@ -1,4 +1,4 @@
-"""`python -m isthmus.tests.conformance.table [PORT ...]`: how many of SageMaker's tests pass on which server, for localstack/README.md.
+"""`python -m isthmus.tests.conformance.table [PORT ...]`: how many of SageMaker's tests pass on which server, for localstack/docs/other-servers.md.
 
 Each port (default: all) is run on our stack and on moto's server; rows of other ports stay. It takes some ten minutes.
 """
@@ -34,7 +34,7 @@ def passes(port, url=None):
 
 
 def published():
-    """Port -> its cells in localstack/README.md."""
+    """Port -> its cells in localstack/docs/other-servers.md."""
     table = README.read_text().partition(HEADER)[2].partition("\n\n")[0]
     return {cells[0]: cells[1:] for row in table.splitlines() if (cells := re.findall(r"\| ([^|]+?) (?=\|)", row))}
 

@@ -11,8 +11,8 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from isthmus.localstack.run import environment_for
-from isthmus.tests.localstack import endpoints_kit, stacks
+from isthmus_stack.run import environment_for
+from isthmus_stack.testing import endpoints_kit, stacks
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "shift_sagemaker.py"
 

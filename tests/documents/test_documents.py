@@ -12,8 +12,8 @@ import pytest
 from isthmus import formats
 from isthmus.adapters.local.home import FORMAT
 from isthmus.errors import Invalid, Refused
-from isthmus.localstack.run import Ready
 from isthmus.tests.test_architecture import FILES, ROOT
+from isthmus_stack.run import Ready
 
 HERE = Path(__file__).parent
 KINDS = {  # the file in each release's folder -> what reads it

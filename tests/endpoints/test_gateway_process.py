@@ -24,12 +24,12 @@ import yaml
 
 from isthmus.endpoints.gateway.live_document import LIVE
 from isthmus.endpoints.gateway.streams import STREAMS
-from isthmus.localstack.ports import free_port
 from isthmus.tests.cli.running import CHILD
 from isthmus.tests.conformance.toy_models import until
 from isthmus.tests.endpoints import mini, shop
 from isthmus.tests.endpoints.gateway_kit import deployed
 from isthmus.tests.ui.chromium import MISSING, PROGRAM
+from isthmus_stack.ports import free_port
 
 pytestmark = pytest.mark.slow
 

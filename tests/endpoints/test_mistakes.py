@@ -3,7 +3,7 @@
 import pytest
 
 from isthmus.endpoints import mistakes
-from isthmus.localstack import mistakes as of_stacks
+from isthmus_stack import mistakes as of_stacks
 
 
 @pytest.fixture(params=[mistakes, of_stacks], ids=["endpoints", "stacks"])

@@ -16,10 +16,10 @@ import pytest
 import isthmus
 from isthmus import logs
 from isthmus.endpoints import server
-from isthmus.localstack.ports import free_port
 from isthmus.pipelines.models import predictor
 from isthmus.tests.conformance.toy_models import model_folder, until
 from isthmus.tests.endpoints.served import PING, Caller, loaded, post, running
+from isthmus_stack.ports import free_port
 
 
 @pytest.fixture(scope="module")

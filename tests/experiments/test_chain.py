@@ -17,9 +17,9 @@ from isthmus.events.ingest import ingest
 from isthmus.experiments import experiment
 from isthmus.experiments.audit import audit
 from isthmus.experiments.comparing import results
-from isthmus.localstack.aws.environment import STRAY
-from isthmus.localstack.client import Stack
-from isthmus.localstack.gcp.environment import stray
+from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.client import Stack
+from isthmus_stack.gcp.environment import stray
 
 from ..conformance.places import aws_stack, gcp_stack
 from .shop import DAY, PROJECT, START, Shop

@@ -118,7 +118,7 @@ def _local(folder):
 
 @contextmanager
 def _home(folder):
-    from isthmus.localstack.home import Home
+    from isthmus_stack.home import Home
 
     home = Home(folder / "stack" / "home", "aws", {}, moto_answers=False)
     try:

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.localstack import run
 from isthmus.tests.cli.running import CHILD, create, isthmus
 from isthmus.tests.faults.acknowledged import STORES
 from isthmus.tests.faults.power_cut import MUTANT, Commands, Kept, Verb, lose
 from isthmus.tests.faults.preloaded import COMPILER
 from isthmus.tests.faults.unsynced import MUTANTS
-from isthmus.tests.localstack.jobkit import Aws
+from isthmus_stack import run
+from isthmus_stack.testing.jobkit import Aws
 
 pytestmark = [
     pytest.mark.slow,

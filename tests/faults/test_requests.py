@@ -8,9 +8,9 @@ import urllib.request
 
 import pytest
 
-from isthmus.localstack.ports import free_port
 from isthmus.tests.cli.running import isthmus, start
 from isthmus.tests.conformance.toy_models import until
+from isthmus_stack.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -13,11 +13,11 @@ import pytest
 import isthmus as im
 from isthmus.errors import Conflict, IsthmusError
 from isthmus.lifecycle.plan import plan
-from isthmus.localstack.client import Stack
-from isthmus.localstack.gcp.environment import stray
 from isthmus.tests.cli.running import create, edit
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.faults.flow import RELATIONS, digest, insisted
+from isthmus_stack.client import Stack
+from isthmus_stack.gcp.environment import stray
 
 pytestmark = pytest.mark.slow
 

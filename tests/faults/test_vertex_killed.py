@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from isthmus import stacks
-from isthmus.localstack.client import Stack
-from isthmus.localstack.gcp.environment import stray
 from isthmus.tests.cli.running import create, edit, isthmus
+from isthmus_stack.client import Stack
+from isthmus_stack.gcp.environment import stray
 
 pytestmark = [
     pytest.mark.slow,

@@ -193,7 +193,7 @@ def _never_synced(synced):
 
 
 def _dropped(_):
-    from isthmus.localstack.home import Home
+    from isthmus_stack.home import Home
 
     return Home.drop
 

@@ -8,10 +8,10 @@ import pytest
 import isthmus as im
 from isthmus.errors import AlreadyExists, IsthmusError, Unsupported
 from isthmus.lifecycle import first_account
-from isthmus.localstack.aws.recorded import form
-from isthmus.localstack.client import Stack
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import aws_stack
+from isthmus_stack.aws.recorded import form
+from isthmus_stack.client import Stack
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from isthmus.adapters import targets
 from isthmus.errors import Denied, Refused
 from isthmus.feature_store.as_known import check_as_known
 from isthmus.lifecycle.plan import plan
-from isthmus.localstack.aws.environment import STRAY
-from isthmus.localstack.client import Stack
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import aws_stack
+from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.client import Stack
 
 pytestmark = pytest.mark.slow
 

@@ -9,14 +9,14 @@ import isthmus as im
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import counters
 from isthmus.errors import Denied
-from isthmus.localstack.aws.environment import STRAY
-from isthmus.localstack.client import Stack
 from isthmus.project.load import load
 from isthmus.runtime import Project
 from isthmus.target import Profile
 from isthmus.tests.cli.running import create
 from isthmus.tests.conformance.places import aws_stack
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.client import Stack
+from isthmus_stack.testing.keys_kit import keys
 
 ACCOUNT = "123456789012"
 BUCKET = "example-ranker"

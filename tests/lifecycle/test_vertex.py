@@ -13,13 +13,13 @@ import isthmus as im
 from isthmus import stacks
 from isthmus.errors import Refused
 from isthmus.lifecycle.plan import plan
-from isthmus.localstack.client import Stack
-from isthmus.localstack.gcp.environment import stray
-from isthmus.localstack.run import environment_for, read_ready
 from isthmus.tests.cli.running import create, edit, isthmus
 from isthmus.tests.conformance.places import gcp_stack
 from isthmus.tests.conformance.toy_models import until
 from isthmus.user_state import kept_for, known_id
+from isthmus_stack.client import Stack
+from isthmus_stack.gcp.environment import stray
+from isthmus_stack.run import environment_for, read_ready
 
 pytestmark = pytest.mark.slow
 

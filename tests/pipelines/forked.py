@@ -1,4 +1,4 @@
-"""Runners and steps of the laptop that are forked from one process, which has imported what each would (tests/forking.py).
+"""Runners and steps of the laptop that are forked from one process, which has imported what each would (localstack/testing/forking.py).
 
 Genuine ones are started by test_step.py, and by all that runs `isthmus` in a process of its own: tests/faults/flow.py trains so.
 """
@@ -9,7 +9,7 @@ import subprocess
 from types import SimpleNamespace
 
 from isthmus.adapters.local.pipelines import engine
-from isthmus.tests.forking import starter
+from isthmus_stack.testing.forking import starter
 
 RUNNER, STEP = "isthmus.adapters.local.pipelines.runner", "isthmus.pipelines.step"
 USED = """duckdb numpy pandas pyarrow.compute pyarrow.csv pyarrow.json pyarrow.pandas_compat pyarrow.parquet sklearn.linear_model

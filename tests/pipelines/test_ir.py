@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.pipelines import expressions, reading
 from isthmus.pipelines.conditions import holds
 from isthmus.pipelines.ir import RUN_URI, Resources, Settings, document, task_name
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
+from isthmus_stack.gcp.pipelines import expressions, reading
 
 SETTINGS = Settings(
     name="shop-train",

@@ -19,7 +19,7 @@ def laptop(folder):
 
 
 def sagemaker(_folder=None):
-    from isthmus.localstack.client import Stack
+    from isthmus_stack.client import Stack
 
     stack = Stack(places.stack("aws", "manual").url)
     stack.reset()
@@ -28,8 +28,8 @@ def sagemaker(_folder=None):
 
 
 def vertex(_folder=None):
-    from isthmus.localstack.client import Stack
-    from isthmus.localstack.gcp.environment import of
+    from isthmus_stack.client import Stack
+    from isthmus_stack.gcp.environment import of
 
     stack = Stack(places.stack("gcp", "manual").url, "gcp")
     stack.reset()

@@ -45,7 +45,7 @@ with isthmus.open("project.yaml") as project:
 FETCH = """
 import json, sys
 import boto3
-from isthmus.localstack.run import variables
+from isthmus_stack.run import variables
 url = json.load(open(".isthmus/stack/aws.json"))["url"]
 pair = {name.lower(): value for name, value in variables("aws", url).items() if "_KEY" in name}
 session = dict(endpoint_url=url, region_name="ap-northeast-1", **pair)

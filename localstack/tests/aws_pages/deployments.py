@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from isthmus.tests.localstack.account import archive, refusal, variant
-from isthmus.tests.localstack.jobkit import until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import until
+from isthmus_stack.tests.account import archive, refusal, variant
+from isthmus_stack.tests.statements import guide, promises, reference
 
 BLUE_GREEN = guide("Blue/Green deployments", "deployment-guardrails-blue-green")
 ALL_AT_ONCE = guide("Use all at once traffic shifting", "deployment-guardrails-blue-green-all-at-once")

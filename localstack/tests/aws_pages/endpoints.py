@@ -2,9 +2,9 @@
 
 import pytest
 
-from isthmus.tests.localstack.account import TOY, archive, refusal, variant
-from isthmus.tests.localstack.jobkit import ROLE, until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import ROLE, until
+from isthmus_stack.tests.account import TOY, archive, refusal, variant
+from isthmus_stack.tests.statements import guide, promises, reference
 
 TESTING = guide("Testing models with production variants", "model-ab-testing")
 HOSTING = guide("Custom inference code with hosting services", "your-algorithms-inference-code")

@@ -5,9 +5,9 @@ from functools import cache
 
 import pyarrow.parquet as pq
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import ROLE, until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import ROLE, until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import guide, promises, reference
 
 QUOTAS = guide("Quotas, naming rules and data types", "feature-store-quotas")
 OFFLINE = guide("Feature Store offline store data format", "feature-store-offline")

@@ -1,7 +1,7 @@
 """The Glue data catalog."""
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.statements import Page, promises
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import Page, promises
 
 
 def api(name):

@@ -5,9 +5,9 @@ import json
 import boto3
 from botocore.config import Config
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import ROLE
-from isthmus.tests.localstack.statements import Page, promises, reference
+from isthmus_stack.testing.jobkit import ROLE
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import Page, promises, reference
 
 
 def sts(name):

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal, variant
-from isthmus.tests.localstack.statements import Page, guide, promises
+from isthmus_stack.tests.account import refusal, variant
+from isthmus_stack.tests.statements import Page, guide, promises
 
 ENDPOINT = guide("Amazon SageMaker AI metrics in Amazon CloudWatch", "monitoring-cloudwatch")
 GUARDRAILS = guide("Auto-rollback configuration and monitoring", "deployment-guardrails-configuration")

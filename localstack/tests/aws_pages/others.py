@@ -2,9 +2,9 @@
 
 import json
 
-from isthmus.tests.localstack.account import TOY
-from isthmus.tests.localstack.jobkit import ROLE
-from isthmus.tests.localstack.statements import Page, guide, promises
+from isthmus_stack.testing.jobkit import ROLE
+from isthmus_stack.tests.account import TOY
+from isthmus_stack.tests.statements import Page, guide, promises
 
 TEMPLATE = {
     "Resources": {

@@ -3,9 +3,9 @@
 import json
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import ROLE, channel, definition, step, until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import ROLE, channel, definition, step, until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import guide, promises, reference
 
 STEPS = guide("Add a step", "build-and-manage-steps")
 PARAMETERS = guide("Pipeline parameters", "build-and-manage-parameters")

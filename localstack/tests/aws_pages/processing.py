@@ -3,9 +3,9 @@
 import json
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import processing_request, until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import processing_request, until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import guide, promises, reference
 
 OWN = guide("Build your own processing container", "build-your-own-processing-container")
 LOGS = guide("Log groups and streams", "logging-cloudwatch")

@@ -1,8 +1,8 @@
 """The model registry."""
 
-from isthmus.tests.localstack.account import TOY, refusal, variant
-from isthmus.tests.localstack.jobkit import ROLE
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import ROLE
+from isthmus_stack.tests.account import TOY, refusal, variant
+from isthmus_stack.tests.statements import guide, promises, reference
 
 VERSION = guide("Register a model version", "model-registry-version")
 APPROVE = guide("Update the approval status of a model", "model-registry-approve")

@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import ROLE
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import ROLE
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import guide, promises, reference
 
 SEARCH = reference("Search")
 FILTER = reference("Filter")

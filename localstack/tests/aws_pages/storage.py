@@ -5,9 +5,9 @@ import hashlib
 import botocore.exceptions
 import pytest
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.keys_kit import fetched
-from isthmus.tests.localstack.statements import Page, promises
+from isthmus_stack.testing.keys_kit import fetched
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import Page, promises
 
 
 def api(name):

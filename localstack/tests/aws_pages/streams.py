@@ -5,9 +5,9 @@ import json
 from datetime import timedelta
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import ROLE, until
-from isthmus.tests.localstack.statements import Page, promises
+from isthmus_stack.testing.jobkit import ROLE, until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import Page, promises
 
 PREFIXES = Page("Understand custom prefixes for Amazon S3 objects", "firehose/latest/dev/s3-prefixes")
 DYNAMIC = Page("Partition streaming data in Amazon Data Firehose", "firehose/latest/dev/dynamic-partitioning")

@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import until
-from isthmus.tests.localstack.statements import Page, promises
+from isthmus_stack.testing.jobkit import until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import Page, promises
 
 
 def api(name):

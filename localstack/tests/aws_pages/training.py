@@ -2,9 +2,9 @@
 
 import json
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import channel, training_request, until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import channel, training_request, until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import guide, promises, reference
 
 INFORMATION = guide("How Amazon SageMaker AI provides training information", "your-algorithms-training-algo-running-container")
 OUTPUT = guide("How Amazon SageMaker AI processes training output", "your-algorithms-training-algo-output")

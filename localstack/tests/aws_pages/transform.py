@@ -3,9 +3,9 @@
 import json
 from functools import cache
 
-from isthmus.tests.localstack.account import archive, refusal
-from isthmus.tests.localstack.jobkit import until
-from isthmus.tests.localstack.statements import guide, promises, reference
+from isthmus_stack.testing.jobkit import until
+from isthmus_stack.tests.account import archive, refusal
+from isthmus_stack.tests.statements import guide, promises, reference
 
 BATCH = guide("Batch transform for inference", "batch-transform")
 JOINING = guide("Associate prediction results with input records", "batch-transform-data-processing")

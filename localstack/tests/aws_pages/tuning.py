@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from isthmus.tests.localstack.account import refusal
-from isthmus.tests.localstack.jobkit import until
-from isthmus.tests.localstack.statements import guide, promises, reference
-from isthmus.tests.localstack.test_tuning import ECHO, tuning_request
+from isthmus_stack.testing.jobkit import until
+from isthmus_stack.tests.account import refusal
+from isthmus_stack.tests.statements import guide, promises, reference
+from isthmus_stack.tests.test_tuning import ECHO, tuning_request
 
 HOW = guide("Understand the hyperparameter tuning strategies available", "automatic-model-tuning-how-it-works")
 RANGES = guide("Define hyperparameter ranges", "automatic-model-tuning-define-ranges")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.localstack.client import Stack
-from isthmus.localstack.gcp import environment
-from isthmus.localstack.run import environment_for, start
+from isthmus_stack.client import Stack
+from isthmus_stack.gcp import environment
+from isthmus_stack.run import environment_for, start
 
 PROJECT, LOCATION = "shop-project", "us-central1"
 PARENT = f"projects/{PROJECT}/locations/{LOCATION}"

@@ -18,12 +18,12 @@ from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud import pubsub_v1
 from google.oauth2 import service_account
 
-from isthmus.localstack import peers
-from isthmus.localstack.gcp import environment
-from isthmus.localstack.gcp.callers import Callers, peer_of
-from isthmus.localstack.gcp.keys import Keys
-from isthmus.localstack.gcp.registry import HttpRequest
-from isthmus.localstack.state import Stack
+from isthmus_stack import peers
+from isthmus_stack.gcp import environment
+from isthmus_stack.gcp.callers import Callers, peer_of
+from isthmus_stack.gcp.keys import Keys
+from isthmus_stack.gcp.registry import HttpRequest
+from isthmus_stack.state import Stack
 
 from .conftest import PARENT, PROJECT
 
@@ -186,7 +186,7 @@ def assertion(keys, **claims):
 )
 def test_a_jwt_whose_time_or_account_is_wrong_is_none(callers, keys, claims, words, monkeypatch):
     now = 1_800_000_000.0
-    monkeypatch.setattr("isthmus.localstack.gcp.callers.time.time", lambda: now)
+    monkeypatch.setattr("isthmus_stack.gcp.callers.time.time", lambda: now)
     jwt = assertion(keys, **{name: value + now if isinstance(value, int) else value for name, value in claims.items()})
     answer = callers.token(form(jwt))
     assert answer.status == 400
@@ -197,7 +197,7 @@ def test_a_jwt_whose_time_or_account_is_wrong_is_none(callers, keys, claims, wor
 
 def test_a_token_is_good_for_an_hour(callers, keys, monkeypatch):
     now = [1_800_000_000.0]
-    monkeypatch.setattr("isthmus.localstack.gcp.callers.time.time", lambda: now[0])
+    monkeypatch.setattr("isthmus_stack.gcp.callers.time.time", lambda: now[0])
     jwt = assertion(keys, iat=now[0], exp=now[0] + 3600)
     token = json.loads(callers.token(form(jwt)).body)["access_token"]
     for bearer in (token, jwt):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from isthmus.localstack.gcp.filters import FilterError, matches, of_message, ordered
+from isthmus_stack.gcp.filters import FilterError, matches, of_message, ordered
 
 ROW = {
     "display_name": "ranker",

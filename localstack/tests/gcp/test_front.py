@@ -13,9 +13,9 @@ from google.cloud import aiplatform_v1
 from google.longrunning import operations_pb2
 from google.protobuf import duration_pb2
 
-from isthmus.localstack import keys
-from isthmus.localstack.gcp import table
-from isthmus.localstack.run import start
+from isthmus_stack import keys
+from isthmus_stack.gcp import table
+from isthmus_stack.run import start
 
 from .conftest import PARENT
 

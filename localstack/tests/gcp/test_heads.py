@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from isthmus.localstack.gcp import heads
-from isthmus.localstack.serving.connections import whole_answer
-from isthmus.localstack.serving.reply import Reply
+from isthmus_stack.gcp import heads
+from isthmus_stack.serving.connections import whole_answer
+from isthmus_stack.serving.reply import Reply
 
 POST = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
 

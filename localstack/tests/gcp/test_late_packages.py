@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from isthmus.localstack.gcp import late_packages
+from isthmus_stack.gcp import late_packages
 
 FILES = {
     "__init__.py": "from .services.shop import Client\nRUNS = 1\n__all__ = ['Client', 'RUNS']\n__version__ = '2'\n",

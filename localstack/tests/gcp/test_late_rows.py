@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from isthmus.localstack.gcp.late_rows import LateRows
+from isthmus_stack.gcp.late_rows import LateRows
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp import table
-from isthmus.localstack.gcp.permissions import of_call
-from isthmus.localstack.gcp.policy import Used
-from isthmus.localstack.gcp.registry import HttpRequest
-from isthmus.localstack.gcp.roles import ROLES, smallest
+from isthmus_stack.gcp import table
+from isthmus_stack.gcp.permissions import of_call
+from isthmus_stack.gcp.policy import Used
+from isthmus_stack.gcp.registry import HttpRequest
+from isthmus_stack.gcp.roles import ROLES, smallest
 
 KNOWN = sorted(frozenset().union(*(role.permissions for role in ROLES.values())))
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from isthmus.localstack.gcp.stepping import begin
-from isthmus.localstack.serving.async_connections import AsyncConnections
-from isthmus.localstack.serving.connections import TimedOut
+from isthmus_stack.gcp.stepping import begin
+from isthmus_stack.serving.async_connections import AsyncConnections
+from isthmus_stack.serving.connections import TimedOut
 
 
 def test_a_coroutine_that_is_begun_runs_to_its_first_wait_at_once_and_to_its_end_later():

@@ -6,9 +6,9 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker.endpoints import host
-from isthmus.localstack.client import Stack
 from isthmus.tests.conformance import places
 from isthmus.tests.conformance.places import aws_stack, fresh
+from isthmus_stack.client import Stack
 
 
 @pytest.fixture(autouse=True)

@@ -26,8 +26,8 @@ from isthmus.tests.adapters.adoption_kit import MODELS, PROJECT, add, killed_aft
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.cli.running import isthmus as command
 from isthmus.tests.conformance.toy_models import model_folder, settled, variant
-from isthmus.tests.localstack.keys_kit import keys
 from isthmus.tests.shown import block_of, masked, pattern
+from isthmus_stack.testing.keys_kit import keys
 
 NAME = "Prod-AB"
 ROLE = "arn:aws:iam::123456789012:role/theirs"

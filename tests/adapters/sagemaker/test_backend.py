@@ -58,7 +58,7 @@ def test_our_own_stack_is_known_and_the_first_line_says_nothing_more(profile, ta
 def test_a_moto_server_is_named_with_what_it_lacks_and_the_rest_of_it_is_used(profile):
     with moto_server() as url:
         target = opened(profile, url)
-        assert targets.where(target).endswith("this is a moto server: ListFeatureGroups is not there; see localstack/README.md")
+        assert targets.where(target).endswith("this is a moto server: ListFeatureGroups is not there; see localstack/docs/other-servers.md")
         target.blobs.put(f"{target.blobs.root}/runs/x", b"x")
         assert target.blobs.get(f"{target.blobs.root}/runs/x") == b"x"
         client = target.native.client("sagemaker")
@@ -76,7 +76,7 @@ def test_an_unknown_server_has_no_operation_that_it_answers_with_a_page_and_is_a
     target = opened(profile, page_server.url)
     line = targets.where(target)
     assert "this is an unknown server: ListBuckets, GetDatabases" in line
-    assert line.endswith("are not there; see localstack/README.md")
+    assert line.endswith("are not there; see localstack/docs/other-servers.md")
     page_server.asked.clear()
     with pytest.raises(Unsupported, match="ListEndpoints is not there"):
         target.native.client("sagemaker").list_endpoints()

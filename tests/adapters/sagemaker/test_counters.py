@@ -10,8 +10,8 @@ from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import counters as module
 from isthmus.adapters.sagemaker.session import of
 from isthmus.errors import LimitExceeded, NotFound, OutcomeUnknown, Throttled, Unavailable
-from isthmus.localstack.client import Stack
 from isthmus.tests.conformance.places import PROJECT
+from isthmus_stack.client import Stack
 
 TABLE = f"{PROJECT}-ranker-counters"
 

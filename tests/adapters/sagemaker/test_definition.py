@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.adapters.sagemaker.pipelines.definition import Settings, branch_name, definition
-from isthmus.localstack.aws.pipelines.definition import parse
 from isthmus.pipelines.conditions import all_conditions, holds
 from isthmus.pipelines.port import Condition, Output, PipelineRun, StepSpec
+from isthmus_stack.aws.pipelines.definition import parse
 
 SETTINGS = Settings(
     role="arn:aws:iam::123456789012:role/ranker",

@@ -11,10 +11,10 @@ from isthmus.endpoints.port import TrafficMinute, Window
 from isthmus.endpoints.revision import revision_of
 from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled, Unavailable
-from isthmus.localstack.client import Stack
 from isthmus.target import Profile
 from isthmus.tests.adapters.sagemaker.ml_kit import asked
 from isthmus.tests.conformance.toy_models import endpoint, register, settled, until, variant
+from isthmus_stack.client import Stack
 
 pytestmark = pytest.mark.slow
 

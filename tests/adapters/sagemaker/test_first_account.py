@@ -8,11 +8,11 @@ import pytest
 
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker.first_account import FIRST
-from isthmus.localstack.aws.environment import STRAY
-from isthmus.localstack.client import Stack
 from isthmus.target import Profile
 from isthmus.tests.conformance.places import aws_stack, moto_server
-from isthmus.tests.localstack.keys_kit import keys
+from isthmus_stack.aws.environment import STRAY
+from isthmus_stack.client import Stack
+from isthmus_stack.testing.keys_kit import keys
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ranker"

@@ -12,10 +12,10 @@ import pytest
 from isthmus.adapters import targets
 from isthmus.adapters.sagemaker import session
 from isthmus.errors import Denied, DryRun, Invalid
-from isthmus.localstack import keys
-from isthmus.localstack.client import Stack
 from isthmus.target import CallLog, Profile
 from isthmus.tests.conformance.places import aws_stack
+from isthmus_stack import keys
+from isthmus_stack.client import Stack
 
 
 def opened(profile, calls=None, **options):

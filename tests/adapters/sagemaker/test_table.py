@@ -1,4 +1,4 @@
-"""localstack/README.md's table is what a run gives."""
+"""localstack/docs/other-servers.md's table is what a run gives."""
 
 import os
 

@@ -9,9 +9,9 @@ import pytest
 
 from isthmus.adapters.sagemaker import sql as athena
 from isthmus.adapters.vertex import sql as bigquery
-from isthmus.localstack.gcp.googlesql.compiled import available
-from isthmus.localstack.gcp.googlesql.reference import Relation, evaluate
 from isthmus.tests.experiments import watched_shop
+from isthmus_stack.gcp.googlesql.compiled import available
+from isthmus_stack.gcp.googlesql.reference import Relation, evaluate
 
 from .example import texts
 from .test_reference import rows
@@ -99,7 +99,7 @@ class Tables:
         self.relations = relations
 
     def needed(self, database, name, _at=None):
-        from isthmus.localstack.aws.hive.catalog import Column, Table
+        from isthmus_stack.aws.hive.catalog import Column, Table
 
         columns = tuple(Column(name=column, type=HIVE[kind]) for column, kind in self.relations[name][0])
         empty = {"location": "", "serde": "", "serde_parameters": {}, "parameters": {}, "input": {}}
@@ -110,9 +110,9 @@ class Tables:
 def by_athena(relations, frames, tmp_path_factory):
     """The stack's engine, without the stack."""
     pytest.importorskip("moto")
-    from isthmus.localstack.aws.athena import engine
-    from isthmus.localstack.aws.athena.databases import Databases
-    from isthmus.localstack.aws.athena.language.translate import translate
+    from isthmus_stack.aws.athena import engine
+    from isthmus_stack.aws.athena.databases import Databases
+    from isthmus_stack.aws.athena.language.translate import translate
 
     def run(sql):
         translated = translate(sql, Tables(relations), "db", BEGIN)

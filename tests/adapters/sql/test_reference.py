@@ -14,10 +14,10 @@ from isthmus.errors import Invalid
 from isthmus.events.port import Column
 from isthmus.events.relations import event_columns
 from isthmus.feature_store.schema import relation_columns
-from isthmus.localstack.gcp.googlesql.compiled import available
-from isthmus.localstack.gcp.googlesql.reference import Relation, evaluate
 from isthmus.tests.experiments.fuller_shop import SHOP
 from isthmus.tests.sampled import costly
+from isthmus_stack.gcp.googlesql.compiled import available
+from isthmus_stack.gcp.googlesql.reference import Relation, evaluate
 
 from .example import VIEW, example, texts
 

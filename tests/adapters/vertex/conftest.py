@@ -3,8 +3,8 @@
 import pytest
 
 from isthmus.adapters import targets
-from isthmus.localstack.client import Stack
 from isthmus.tests.conformance.places import fresh
+from isthmus_stack.client import Stack
 
 
 @pytest.fixture

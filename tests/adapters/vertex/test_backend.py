@@ -7,8 +7,8 @@ import pytest
 
 from isthmus.adapters.vertex import backend
 from isthmus.errors import Unavailable, Unsupported
-from isthmus.localstack.gcp.environment import of
 from isthmus.tests.conformance.places import gcp_stack
+from isthmus_stack.gcp.environment import of
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from isthmus.adapters import targets
 from isthmus.adapters.vertex.machines import container_limits
 from isthmus.adapters.vertex.pipelines.run_states import run_state
 from isthmus.errors import Invalid, OutcomeUnknown
-from isthmus.localstack.client import Stack
 from isthmus.pipelines import watch
 from isthmus.pipelines.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.graph import Artifact, Pipeline, Step, Value, check
@@ -19,6 +18,7 @@ from isthmus.project.specs import Description, ProjectSpec
 from isthmus.runtime import Project
 from isthmus.storage import wait
 from isthmus.tests.conformance.places import fresh, gcp_stack
+from isthmus_stack.client import Stack
 
 slow = pytest.mark.slow
 COUNT = "import pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write('ran' + chr(10))"

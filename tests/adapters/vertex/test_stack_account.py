@@ -7,7 +7,7 @@ from google.auth.credentials import AnonymousCredentials
 
 from isthmus.adapters.vertex import backend, session, stack_account
 from isthmus.errors import Denied
-from isthmus.localstack.gcp.keys import Keys
+from isthmus_stack.gcp.keys import Keys
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ if find_spec("mlflow") is None:  # not imported here: that is 1.2 s of CPU in ea
 
 import isthmus
 from isthmus.errors import Invalid
-from isthmus.localstack.ports import free_port
 from isthmus.pipelines.document import local_path
 from isthmus.pipelines.models import predictor
 from isthmus.pipelines.run_pages import notes, records
@@ -27,6 +26,7 @@ from isthmus.pipelines.tracking import server as tracking
 from isthmus.pipelines.tracking.export import mirror
 from isthmus.pipelines.training import promotion
 from isthmus.tests.pipelines import trained
+from isthmus_stack.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -9,8 +9,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as ai
 from google.cloud import bigquery, storage
 
-from isthmus.tests.localstack.gcp.conftest import PROJECT
-from isthmus.tests.localstack.gcp.serving_kit import BAD, PARENT, Kit
+from isthmus_stack.tests.gcp.conftest import PROJECT
+from isthmus_stack.tests.gcp.serving_kit import BAD, PARENT, Kit
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from google.api_core.exceptions import BadRequest, Conflict, NotFound, Precondit
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from isthmus.localstack.gcp.projects import number_of
+from isthmus_stack.gcp.projects import number_of
 
 PROJECT = "shop-project"
 Field = bigquery.SchemaField

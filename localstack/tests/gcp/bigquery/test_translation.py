@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.clock import Clock
-from isthmus.localstack.gcp.bigquery import (
+from isthmus_stack.clock import Clock
+from isthmus_stack.gcp.bigquery import (
     analysis,
     bignumeric,
     datasets,
@@ -23,16 +23,16 @@ from isthmus.localstack.gcp.bigquery import (
     tables,
     translation,
 )
-from isthmus.localstack.gcp.bigquery import rows as single_rows
-from isthmus.localstack.gcp.bigquery.catalog import Catalog, TableRef
-from isthmus.localstack.gcp.bigquery.errors import BigQueryError
-from isthmus.localstack.gcp.bigquery.job import Job
-from isthmus.localstack.gcp.bigquery.place import Place
-from isthmus.localstack.gcp.bigquery.running import Running
-from isthmus.localstack.gcp.bigquery.types import Field, duckdb_type, quoted, schema_from_rest
-from isthmus.localstack.gcp.bigquery.warehouse import Warehouse
-from isthmus.localstack.gcp.bigquery.writing import fill_from
-from isthmus.localstack.gcp.googlesql import compiled
+from isthmus_stack.gcp.bigquery import rows as single_rows
+from isthmus_stack.gcp.bigquery.catalog import Catalog, TableRef
+from isthmus_stack.gcp.bigquery.errors import BigQueryError
+from isthmus_stack.gcp.bigquery.job import Job
+from isthmus_stack.gcp.bigquery.place import Place
+from isthmus_stack.gcp.bigquery.running import Running
+from isthmus_stack.gcp.bigquery.types import Field, duckdb_type, quoted, schema_from_rest
+from isthmus_stack.gcp.bigquery.warehouse import Warehouse
+from isthmus_stack.gcp.bigquery.writing import fill_from
+from isthmus_stack.gcp.googlesql import compiled
 
 HERE = Path(__file__).parent
 judged = pytest.mark.skipif(not compiled.available(), reason="zetasql is not installed: there is no judge")

@@ -4,7 +4,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as ai
 
-from isthmus.tests.localstack.gcp.serving_kit import ABORTED, BAD, PARENT, Kit
+from isthmus_stack.tests.gcp.serving_kit import ABORTED, BAD, PARENT, Kit
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.features.cron import next_time, parse
+from isthmus_stack.gcp.features.cron import next_time, parse
 
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata")
 

@@ -9,7 +9,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as v1
 from google.cloud import bigquery
 
-from isthmus.localstack.gcp.projects import number_of
+from isthmus_stack.gcp.projects import number_of
 
 from ..conftest import PARENT
 

@@ -6,7 +6,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as v1
 from google.cloud import bigquery
 
-from isthmus.localstack.run import start
+from isthmus_stack.run import start
 
 from ..conftest import PARENT, Gcp
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.features import values
+from isthmus_stack.gcp.features import values
 
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(-5, 5), st.none() | st.integers(-5, 5)), max_size=12)
 

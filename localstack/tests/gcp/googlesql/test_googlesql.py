@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.googlesql import compiled
-from isthmus.localstack.gcp.googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
-from isthmus.localstack.gcp.googlesql.compiled import available
-from isthmus.localstack.gcp.googlesql.reference import Parameter, Relation, evaluate
-from isthmus.localstack.gcp.googlesql.service import service
-from isthmus.localstack.gcp.googlesql.types import encoded, text_of
+from isthmus_stack.gcp.googlesql import compiled
+from isthmus_stack.gcp.googlesql.analyzer import SqlRejected, Table, analyzer_options, catalog_of, named_tables
+from isthmus_stack.gcp.googlesql.compiled import available
+from isthmus_stack.gcp.googlesql.reference import Parameter, Relation, evaluate
+from isthmus_stack.gcp.googlesql.service import service
+from isthmus_stack.gcp.googlesql.types import encoded, text_of
 
 pytestmark = pytest.mark.skipif(not available(), reason="the wheel zetasql is not installed")
 

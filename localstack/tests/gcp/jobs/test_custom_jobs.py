@@ -13,8 +13,8 @@ from google.api_core.exceptions import FailedPrecondition, GoogleAPICallError, I
 from google.cloud.aiplatform_v1 import CustomJob, JobServiceClient, JobState
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
-from isthmus.localstack.gcp.jobs import gcs_shim
-from isthmus.tests.localstack.gcp.conftest import PARENT, PROJECT
+from isthmus_stack.gcp.jobs import gcs_shim
+from isthmus_stack.tests.gcp.conftest import PARENT, PROJECT
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as ai
 from google.cloud.storage import Client
 
-from isthmus.tests.localstack.gcp.conftest import PARENT, PROJECT
+from isthmus_stack.tests.gcp.conftest import PARENT, PROJECT
 
 pytestmark = pytest.mark.slow
 

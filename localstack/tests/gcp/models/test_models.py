@@ -5,7 +5,7 @@ from google.api_core import exceptions
 from google.cloud import aiplatform_v1 as ai
 from google.protobuf import field_mask_pb2
 
-from isthmus.tests.localstack.gcp.serving_kit import ABORTED, BAD, PARENT, TAKEN, Kit
+from isthmus_stack.tests.gcp.serving_kit import ABORTED, BAD, PARENT, TAKEN, Kit
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from google.cloud import monitoring_v3 as monitoring
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.monitoring import histograms
-from isthmus.tests.localstack.gcp.serving_kit import Kit
+from isthmus_stack.gcp.monitoring import histograms
+from isthmus_stack.tests.gcp.serving_kit import Kit
 
 NAME = "projects/shop-project"
 ONLINE = "aiplatform.googleapis.com/prediction/online/"
@@ -38,7 +38,7 @@ def serving(gcp):
 
 
 def _minute(fields):
-    from isthmus.localstack.minutes import Minute
+    from isthmus_stack.minutes import Minute
 
     return Minute(**{**fields, "latencies_ms": tuple(fields["latencies_ms"])})
 

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from types import SimpleNamespace
 
-from isthmus.localstack.clock import Clock
-from isthmus.localstack.gcp.monitoring import online
-from isthmus.localstack.gcp.monitoring.descriptors import PREFIX
-from isthmus.localstack.state import State
+from isthmus_stack.clock import Clock
+from isthmus_stack.gcp.monitoring import online
+from isthmus_stack.gcp.monitoring.descriptors import PREFIX
+from isthmus_stack.state import State
 
 ENDPOINT = "projects/123456789012/locations/us-central1/endpoints/ranker"
 

@@ -16,7 +16,7 @@ from google.cloud.aiplatform_v1 import (
 from google.protobuf import json_format, struct_pb2
 from kfp import compiler, dsl
 
-from isthmus.tests.localstack.gcp.conftest import PARENT
+from isthmus_stack.tests.gcp.conftest import PARENT
 
 pytestmark = pytest.mark.slow
 

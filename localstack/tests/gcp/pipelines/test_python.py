@@ -8,7 +8,7 @@ from google.cloud.aiplatform_v1 import PipelineJob, PipelineServiceClient, Pipel
 from kfp import compiler, dsl
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
-from isthmus.tests.localstack.gcp.conftest import PARENT, PROJECT, Gcp
+from isthmus_stack.tests.gcp.conftest import PARENT, PROJECT, Gcp
 
 pytestmark = pytest.mark.slow
 

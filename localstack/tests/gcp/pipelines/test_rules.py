@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.pipelines import engine, expressions, placeholders, reading, values
-from isthmus.localstack.gcp.pipelines.expressions import BadExpression
-from isthmus.localstack.gcp.pipelines.placeholders import BadPlaceholder, Run
-from isthmus.localstack.gcp.pipelines.reading import BadSpec
-from isthmus.localstack.gcp.pipelines.record import Outcome
-from isthmus.localstack.gcp.pipelines.values import WrongType
+from isthmus_stack.gcp.pipelines import engine, expressions, placeholders, reading, values
+from isthmus_stack.gcp.pipelines.expressions import BadExpression
+from isthmus_stack.gcp.pipelines.placeholders import BadPlaceholder, Run
+from isthmus_stack.gcp.pipelines.reading import BadSpec
+from isthmus_stack.gcp.pipelines.record import Outcome
+from isthmus_stack.gcp.pipelines.values import WrongType
 
 
 def document(**changes):

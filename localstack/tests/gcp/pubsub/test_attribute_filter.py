@@ -2,7 +2,7 @@
 
 import pytest
 
-from isthmus.localstack.gcp.pubsub.attribute_filter import FilterError, parse
+from isthmus_stack.gcp.pubsub.attribute_filter import FilterError, parse
 
 MESSAGES = ({}, {"domain": "com"}, {"domain": "co.uk", "name": "_Z"}, {"name": "x", "iana.org/language_tag": "en"})
 

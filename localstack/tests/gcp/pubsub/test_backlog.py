@@ -6,8 +6,8 @@ from google.pubsub_v1.types import PubsubMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isthmus.localstack.clock import Clock
-from isthmus.localstack.gcp.pubsub.backlog import Backlog, Rules
+from isthmus_stack.clock import Clock
+from isthmus_stack.gcp.pubsub.backlog import Backlog, Rules
 
 KEYS = ("", "a", "b")
 STEPS = st.one_of(

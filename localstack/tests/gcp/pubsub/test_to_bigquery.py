@@ -11,13 +11,13 @@ from google.cloud import bigquery
 from google.pubsub_v1 import PublisherClient, SubscriberClient
 from google.pubsub_v1.types import BigQueryConfig, PubsubMessage
 
-from isthmus.localstack.clock import Clock
-from isthmus.localstack.gcp.bigquery import access
-from isthmus.localstack.gcp.late_rows import LateRows
-from isthmus.localstack.gcp.pubsub import to_bigquery
-from isthmus.localstack.gcp.pubsub.backlog import Backlog, Rules
-from isthmus.localstack.gcp.pubsub.hub import Subscription
-from isthmus.localstack.gcp.registry import GcpError
+from isthmus_stack.clock import Clock
+from isthmus_stack.gcp.bigquery import access
+from isthmus_stack.gcp.late_rows import LateRows
+from isthmus_stack.gcp.pubsub import to_bigquery
+from isthmus_stack.gcp.pubsub.backlog import Backlog, Rules
+from isthmus_stack.gcp.pubsub.hub import Subscription
+from isthmus_stack.gcp.registry import GcpError
 
 PROJECT = "projects/shop-project"
 TOPIC, DEAD, SUBSCRIPTION = f"{PROJECT}/topics/clicks", f"{PROJECT}/topics/dead", f"{PROJECT}/subscriptions/clicks-table"
@@ -162,7 +162,7 @@ def slow(monkeypatch):
 
     monkeypatch.setattr(access, "table_schema", lambda _call, _table: ())
     monkeypatch.setattr(access, "append_rows", append)
-    monkeypatch.setattr("isthmus.localstack.gcp.bigquery.decode.record", lambda row, _fields, **_: row)
+    monkeypatch.setattr("isthmus_stack.gcp.bigquery.decode.record", lambda row, _fields, **_: row)
     return slow
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.storage import shapes
+from isthmus_stack.gcp.storage import shapes
 
 ROUTES = {
     "POST /storage/v1/b?project=p": shapes.BUCKET,

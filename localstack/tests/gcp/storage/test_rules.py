@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.localstack.gcp.registry import GcpError
-from isthmus.localstack.gcp.storage import conditions, content, listing, partial, store
+from isthmus_stack.gcp.registry import GcpError
+from isthmus_stack.gcp.storage import conditions, content, listing, partial, store
 
 NAMES = ("foo/bar", "foo/baz", "foo/foobar", "foobar", "a.b", "aXb")
 
