@@ -13,7 +13,6 @@ ROOMS = [
     "experiments",
     "feature_store",
     "lifecycle",
-    "localstack",
     "pipelines",
     "project",
     "reports",

@@ -1,1 +1,4 @@
-"""Local stacks: servers that the genuine cloud SDKs talk to, and that execute. They import nothing else of Isthmus."""
+"""AWS and Google Cloud on this machine: servers that the clouds' own SDKs talk to, and that execute. They import nothing of Isthmus."""
+
+if __name__ != "isthmus_stack":  # by a second name each module would be loaded twice, with two tables of handlers
+    raise ImportError(f"{__name__} is the package isthmus_stack: import it by that name", name=__name__)

@@ -24,7 +24,7 @@ def install():
 
 def popen(command, **options):
     command = [word for word in command if word != "-P"]
-    return Forked(command[2].rpartition(".")[2], command, **options)
+    return Forked(f"{__name__}:{command[2].rpartition('.')[2]}", command, **options)
 
 
 def aws():

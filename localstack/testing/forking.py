@@ -1,6 +1,7 @@
 """Processes of the tests that are forked from one which has imported what each would import: that is most of a start's CPU.
 
-All of a run's workers share that process, a template; each kind in `TEMPLATES` has one, which takes seconds of CPU to come up.
+All of a run's workers share that process, a template, which takes seconds of CPU to come up. A template is named by the function that
+imports, and says what is run for each module: `isthmus_stack.testing.forked:aws`.
 
 What is forked is a process like `python -m MODULE`: with its own pid, arguments, environment, folder, session, streams and exit code.
 """
@@ -27,12 +28,8 @@ from pathlib import Path
 
 import msgspec
 
-TEMPLATES = {  # kind -> the function that imports, and says what is run for each module; it is called in the template
-    "aws": "isthmus_stack.testing.forked:aws",
-    "gcp": "isthmus_stack.testing.forked:gcp",
-    "steps": "isthmus.tests.pipelines.forked:steps",
-    "workers": "isthmus_stack.testing.workers:worker",
-}
+from isthmus_stack.testing.shared import shared
+
 AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "ARROW_")  # what an interpreter or a library reads once: variables that begin so
 UNBUFFERED = "PYTHONUNBUFFERED"
 _MESSAGE = 1 << 20  # bytes
@@ -50,7 +47,7 @@ class Start(msgspec.Struct, frozen=True):
 class Forked:
     """As much of subprocess.Popen as those ask for who start such processes; `command` is `python -m MODULE ARGUMENTS`."""
 
-    def __init__(self, kind, command, *, stdin=None, stdout=None, stderr=None, env=None, cwd=None, start_new_session=False):
+    def __init__(self, template, command, *, stdin=None, stdout=None, stderr=None, env=None, cwd=None, start_new_session=False):
         _, _, module, *arguments = command
         self.args = command
         self.returncode = None
@@ -59,7 +56,7 @@ class Forked:
         self._looking = threading.Lock()
         streams = [_Stream(number, wanted) for number, wanted in enumerate((stdin, stdout, stderr))]
         start = Start(module, arguments, dict(os.environ if env is None else env), str(cwd or Path.cwd()), start_new_session)
-        self.pid = _template(kind).fork(start, [*(stream.theirs for stream in streams), ending])
+        self.pid = _template(template).fork(start, [*(stream.theirs for stream in streams), ending])
         for descriptor in (ending, *(stream.theirs for stream in streams if stream.opened)):
             os.close(descriptor)
         self.stdin, self.stdout, self.stderr = (stream.ours for stream in streams)
@@ -109,14 +106,14 @@ class _Stream:
             self.theirs = wanted if isinstance(wanted, int) else wanted.fileno()
 
 
-def starter(kind, modules):
+def starter(template, modules):
     """A Popen: it forks what runs one of `modules`, unless a variable differs that is read at a start, and starts all else."""
 
     began = _at_start(os.environ)
 
     def start(command, **options):
         if command[:2] == [sys.executable, "-m"] and command[2] in modules and _at_start(options.get("env") or os.environ) == began:
-            return Forked(kind, command, **options)
+            return Forked(template, command, **options)
         return subprocess.Popen(command, **options)
 
     return start
@@ -127,28 +124,28 @@ def _at_start(environment):
 
 
 class _Template:
-    """The process from which those of a kind are forked. It ends with the last that is connected to it."""
+    """The process from which others are forked. It ends with the last that is connected to it."""
 
-    def __init__(self, kind):
+    def __init__(self, template):
         self._process = None
         self._socket = _socket()
-        place = _folder() / f"{kind}.lock"
+        place = shared() / f"{template.rpartition(':')[2]}.lock"
         self._address = _address(place)
         with place.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
                 self._socket.connect(self._address)
             except OSError:  # there is none, or it was killed
-                self._start(kind, place)
+                self._start(template, place)
         atexit.register(self._socket.close)
 
-    def _start(self, kind, place):
+    def _start(self, template, place):
         Path(self._address).unlink(missing_ok=True)
         with _socket() as listening:
             listening.bind(self._address)
             listening.listen()
             number = str(listening.fileno())
-            command = [sys.executable, "-m", "isthmus_stack.testing.forking", kind, number, str(place)]
+            command = [sys.executable, "-m", "isthmus_stack.testing.forking", template, number, str(place)]
             self._process = subprocess.Popen(command, cwd=place.parent, pass_fds=[listening.fileno()])
             self._socket.connect(self._address)
 
@@ -162,12 +159,6 @@ class _Template:
         raise RuntimeError("the process from which others are forked has ended: what it wrote to stderr says why")
 
 
-def _folder():
-    from isthmus.tests.cli.running import shared
-
-    return shared()
-
-
 def _socket():
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
@@ -179,9 +170,9 @@ def _address(place):
 _template = cache(_Template)
 
 
-def serve(kind, listening, place):
+def serve(template, listening, place):
     """Fork a process for each message of a starter, and tell it how each ended, until the last starter is gone."""
-    module, _, load = TEMPLATES[kind].partition(":")
+    module, _, load = template.partition(":")
     mains = getattr(importlib.import_module(module), load)()
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()

@@ -1,4 +1,4 @@
-"""xdist's workers are forked from one process that has imported what is large among what tests import, and our rooms (testing/forking.py).
+"""xdist's workers are forked from one process that has imported what is large among what tests import (testing/forking.py).
 
 By itself each would spend 20 s of CPU on it, and on a fresh clone compile it beside the others, 30 s. What pytest rewrites is not imported
 there: no test, no helper, no plugin.
@@ -20,27 +20,27 @@ hera.workflows opentelemetry.sdk.trace uvicorn google.cloud.bigquery google.clou
 google.cloud.storage"""
 LARGEST = """google.cloud.aiplatform_v1 google.cloud.resourcemanager_v3 google.cloud.monitoring_v3 google.cloud.firestore
 google.cloud.pubsub_v1 kfp.compiler"""
-ROOMS = "project reports events feature_store pipelines endpoints rollouts experiments adapters lifecycle cli localstack"
-LEFT_OUT = ("__main__", "pytest_plugin", "gcp")  # gcp: a stack's process says itself how Google's packages are imported
+LEFT_OUT = ("__main__", "setup", "pytest_plugin", "gcp", "testing")  # gcp: a stack's process says itself how Google's packages are imported
 
 
-def install():
+def install(template=f"{__name__}:worker"):
     """From now on the workers that this process starts are forked."""
     from execnet import gateway_base, gateway_io
 
     def start(self, command, execmodel):
-        self.popen = Forked("workers", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.popen = Forked(template, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         gateway_base.Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
 
     gateway_io.Popen2IOMaster.__init__ = start
 
 
-def worker():
+def worker(packages=()):
+    """What is run in a worker, once the stacks and `packages` are imported."""
     with _compiled(LARGEST):
         _import(LARGE)
     _import(LARGEST)
-    for room in ROOMS.split():
-        _import_all(f"isthmus.{room}")
+    for package in (*packages, "isthmus_stack"):
+        _import_all(package)
     return {"-c": _run}
 
 
@@ -48,7 +48,8 @@ def worker():
 def _compiled(names):
     """At the end these are, by a process beside this one, on a fresh clone: there nothing of pandas is kept yet."""
     code = f"from isthmus_stack.testing.workers import _import; _import({names!r})"
-    fresh = not Path(importlib.util.cache_from_source(importlib.util.find_spec("pandas").origin)).exists()
+    pandas = importlib.util.find_spec("pandas")
+    fresh = pandas is not None and not Path(importlib.util.cache_from_source(pandas.origin)).exists()
     process = subprocess.Popen([sys.executable, "-c", code]) if fresh else None
     yield
     if process:

@@ -1,14 +1,21 @@
-"""One stack process for all of this folder's tests, reset before each; the genuine SDK in this one."""
+"""One stack process for all of this folder's tests, reset before each; the genuine SDK in this one.
 
-import boto3
+Without a cloud's packages the tests of its stack are not collected.
+"""
+
+from importlib.util import find_spec
+
 import pytest
-from botocore.config import Config
 
 from isthmus_stack.client import Stack
 from isthmus_stack.run import start_aws
-from isthmus_stack.testing import stacks
-from isthmus_stack.testing.jobkit import Aws
-from isthmus_stack.testing.keys_kit import keys
+
+collect_ignore = []
+collect_ignore_glob = []
+if not (find_spec("boto3") and find_spec("awswrangler") and find_spec("moto")):
+    collect_ignore_glob += ["*"]
+if not (find_spec("grpc") and find_spec("cryptography") and find_spec("google")):
+    collect_ignore += ["gcp"]
 
 EXAMPLES = "isthmus_stack.tests.example_handlers"
 
@@ -29,6 +36,10 @@ def example_stack(example_process):
 @pytest.fixture
 def aws(example_stack):
     """aws("s3"): a client of the example stack; `attempts` with retries."""
+    import boto3
+    from botocore.config import Config
+
+    from isthmus_stack.testing.keys_kit import keys
 
     def client(service, *, attempts=1, account=None, region="us-east-1"):
         return boto3.client(
@@ -44,6 +55,9 @@ def aws(example_stack):
 
 @pytest.fixture(scope="session")
 def job_process():
+    from isthmus_stack.testing import stacks
+    from isthmus_stack.testing.jobkit import Aws
+
     return Aws(stacks.shared("real").url)
 
 

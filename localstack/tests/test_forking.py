@@ -22,9 +22,8 @@ def toy(arguments):
     print(os.getpid(), *arguments, os.environ["TOLD"], os.getcwd(), os.getsid(0) == os.getpid(), flush=True)
     return int(sys.stdin.readline())
 
-forking.TEMPLATES["toy"] = "__main__:toys"
 toys = lambda: {"toy": toy}
-forking.serve("toy", socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
+forking.serve("__main__:toys", socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
 """
 
 
@@ -37,9 +36,9 @@ def template(tmp_path, monkeypatch):
         listening.listen()
         command = [sys.executable, "-c", TEMPLATE, str(listening.fileno()), str(place)]
         process = subprocess.Popen(command, pass_fds=[listening.fileno()], process_group=0, stderr=subprocess.PIPE)
-    monkeypatch.setattr(forking, "_folder", lambda: tmp_path)
-    made = forking._Template("toy")
-    monkeypatch.setattr(forking, "_template", lambda _kind: made)
+    monkeypatch.setattr(forking, "shared", lambda: tmp_path)
+    made = forking._Template("__main__:toy")
+    monkeypatch.setattr(forking, "_template", lambda _template: made)
     yield process
     made._socket.close()
     assert process.wait(120) in (0, -signal.SIGKILL)
@@ -49,7 +48,7 @@ def template(tmp_path, monkeypatch):
 def toy(folder, *, session=False):
     command = [sys.executable, "-m", "toy", "a", "b"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    return forking.Forked("toy", command, **pipes, env={"TOLD": "yes"}, cwd=folder, start_new_session=session)
+    return forking.Forked("__main__:toys", command, **pipes, env={"TOLD": "yes"}, cwd=folder, start_new_session=session)
 
 
 @pytest.mark.parametrize("session", [False, True])

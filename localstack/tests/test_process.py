@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from isthmus.tests.cli.running import shared
 from isthmus_stack.process import options
 from isthmus_stack.testing import forking
+from isthmus_stack.testing.shared import shared
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_cloud_takes_the_options_that_it_has():
 
 @pytest.mark.slow
 def test_the_process_that_forks_the_stacks_outlives_a_worker_that_is_killed_before_it_hears_the_pid():
-    forking._template("aws")
+    forking._template("isthmus_stack.testing.forked:aws")
     with Path(os.devnull).open("r+b") as nothing, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as worker:
         worker.connect(str(shared() / "aws.socket"))
         worker.shutdown(socket.SHUT_RD)
@@ -47,6 +47,8 @@ def test_the_process_that_forks_the_stacks_outlives_a_worker_that_is_killed_befo
         with os.fdopen(ended, "rb") as code:
             assert code.read() == bytes(4), "its stack has ended, and the end was told"
         command = [sys.executable, "-m", "isthmus_stack.aws", "--help"]
-        stack = forking.Forked("aws", command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=os.environ)
+        stack = forking.Forked(
+            "isthmus_stack.testing.forked:aws", command, stdin=subprocess.PIPE, stdout=nothing, stderr=nothing, env=os.environ
+        )
         with stack.stdin:
             assert stack.wait(60) == 0

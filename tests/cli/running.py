@@ -1,6 +1,5 @@
 """Commands as a user runs them: in this process, where that is enough, or in one of their own, where signals are sent."""
 
-import atexit
 import contextlib
 import fcntl
 import hashlib
@@ -17,14 +16,13 @@ import termios
 import threading
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import NamedTuple
 
 from isthmus.cli.console import FORMAT, Console
 from isthmus.cli.main import run
 from isthmus.user_state import FOLDER, ID
+from isthmus_stack.testing.shared import shared
 
-SHARED = "ISTHMUS_TESTS_SHARED"  # the variable that names the folder of what a run's workers share
 CHILD = "from isthmus.cli.main import run; run()"
 
 
@@ -153,11 +151,3 @@ def _make(folder, *, train):
     for command in ("apply", "ingest", "materialize"):
         isthmus(folder, command)
     return folder
-
-
-def shared():
-    """Of all workers, where there are some; the process that started them removes it."""
-    if SHARED not in os.environ:
-        os.environ[SHARED] = mkdtemp(prefix="isthmus-starter-")
-        atexit.register(shutil.rmtree, os.environ[SHARED], ignore_errors=True)
-    return Path(os.environ[SHARED])

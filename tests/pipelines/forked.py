@@ -26,7 +26,7 @@ def install():
 
 
 def _subprocess():
-    popen = starter("steps", {RUNNER, STEP})
+    popen = starter(f"{__name__}:steps", {RUNNER, STEP})
     return SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL, PIPE=subprocess.PIPE)
 
 
