@@ -12,10 +12,10 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from isthmus.storage import wait
 from isthmus_stack import keys as stack_keys
 from isthmus_stack import peers
 from isthmus_stack.run import start_aws
+from isthmus_stack.testing.jobkit import until
 from isthmus_stack.testing.keys_kit import fetched, keys, signed
 
 REGION = "us-east-1"
@@ -330,7 +330,7 @@ def test_a_connection_that_its_client_has_closed_is_nobodys():
         with accepted:
             client.sendall(b"a request")
             client.close()
-            wait(lambda: peers.is_own(peer, server.getsockname()[1]), lambda own: not own, deadline=timedelta(seconds=60))
+            until(lambda: not peers.is_own(peer, server.getsockname()[1]))
             assert not peers.is_own(peer, 1), "by the list, too"
 
 

@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.tests.conformance import places
 from isthmus_stack.client import Stack
+from isthmus_stack.testing import stacks
 from isthmus_stack.testing.keys_kit import keys
 
 KEY = {"AttributeDefinitions": [{"AttributeName": "k", "AttributeType": "S"}], "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}]}
@@ -160,7 +160,7 @@ def test_a_table_that_is_being_made_takes_no_items_and_cannot_be_deleted(still_s
 
 @pytest.fixture(scope="module")
 def still_stack():
-    return places.stack("aws", "manual")
+    return stacks.shared("manual")
 
 
 def test_its_tags_are_found_by_the_tagging_api_and_the_call_is_in_the_log(aws, example_stack):

@@ -6,14 +6,12 @@ import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError
 
-from isthmus.storage import wait
 from isthmus_stack.testing import endpoints_kit, stacks
-from isthmus_stack.testing.jobkit import alive
+from isthmus_stack.testing.jobkit import alive, until
 
 pytestmark = pytest.mark.slow
 
@@ -313,7 +311,7 @@ def test_no_call_fails_while_four_threads_call_and_weights_and_fleets_change(kit
         kit.stack.advance(120)
         assert kit.describe()["EndpointConfigName"] == "ranker-2"
         last = max(len(answered), 80)
-        wait(lambda: failures or len(answered) > last + 20, bool, deadline=timedelta(seconds=60))  # some calls after the last change
+        until(lambda: failures or len(answered) > last + 20)  # some calls after the last change
     finally:
         stop.set()
         for thread in threads:

@@ -1,15 +1,14 @@
 import re
 import time
-from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.storage import wait
 from isthmus_stack.calls import is_mutating, names
 from isthmus_stack.faults import KINDS, Fault, Faults
+from isthmus_stack.testing.jobkit import until
 
 
 def hubs(client):
@@ -73,7 +72,7 @@ def test_latency_is_added_to_one_call(aws, example_stack):
     example_stack.fault(kind="latency", operation="ListHubs", seconds=0.3)
     client = aws("sagemaker")
     assert _seconds(client.list_hubs) >= 0.3
-    wait(lambda: _seconds(client.list_hubs), lambda seconds: seconds < 0.3, deadline=timedelta(seconds=60))
+    until(lambda: _seconds(client.list_hubs) < 0.3)
 
 
 def _seconds(call):

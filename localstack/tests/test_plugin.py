@@ -73,44 +73,20 @@ def test_a_suite_that_does_not_use_it_loads_nothing_of_it(tmp_path):
 FROZEN = """
 import datetime, sys
 from freezegun import freeze_time
-{more}
 
 @freeze_time("2020-01-01")
 def test_it():
     assert datetime.date.today() == datetime.date(2020, 1, 1)
-    ours = {{name for name in sys.modules if name.split(".")[0] == "isthmus"}}
-    assert ours == {{"isthmus", "isthmus_stack", "isthmus_stack.pytest_plugin"}}
-    assert not {{"pandas", "pyarrow", "numpy", "duckdb"}} & set(sys.modules)
+    ours = {name for name in sys.modules if name.split(".")[0] == "isthmus_stack"}
+    assert ours == {"isthmus_stack", "isthmus_stack.pytest_plugin"}
+    assert not {"pandas", "pyarrow", "numpy", "duckdb"} & set(sys.modules)
 """
 
 
-@pytest.mark.parametrize("more", ["", "import isthmus"], ids=["installed", "imported"])
-def test_time_can_be_frozen_where_the_package_is_and_nothing_is_loaded_by_it(tmp_path, more):
-    done = run(tmp_path, FROZEN.format(more=more))
+def test_time_can_be_frozen_where_the_package_is_and_nothing_is_loaded_by_it(tmp_path):
+    done = run(tmp_path, FROZEN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
-
-
-def test_time_can_be_frozen_after_verbs_were_used(tmp_path):
-    suite = """
-import isthmus, sys
-isthmus.plan
-from freezegun import freeze_time
-
-@freeze_time("2020-01-01")
-def test_it():
-    assert "plan" in dir(isthmus)
-    assert "isthmus.endpoints.gateway.gateway" not in sys.modules
-"""
-    done = run(tmp_path, suite)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_whoever_types_is_offered_every_name():
-    code = (
-        "import sys; sys.ps1 = '>>> '; import isthmus; assert dir(isthmus) == sorted(isthmus.__all__); assert 'pyarrow' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_line_that_is_no_image_is_said(tmp_path):

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 
-from isthmus.tests.conformance.places import aws_stack
 from isthmus_stack.aws.recorded import form
 from isthmus_stack.aws.recorded.compare import _last_looks, compare, kind, on_its_way
 from isthmus_stack.aws.recorded.form import About, Call
 from isthmus_stack.aws.recorded.recorder import Recorder
 from isthmus_stack.aws.recorded.scrub import Scrubber
 from isthmus_stack.client import Stack
+from isthmus_stack.testing import stacks
 from isthmus_stack.testing.keys_kit import keys
 
 NAMES = {"secret-bucket": "example-bucket", "999988887777": "123456789012"}
@@ -21,7 +21,7 @@ NAMES = {"secret-bucket": "example-bucket", "999988887777": "123456789012"}
 
 @pytest.fixture
 def url():
-    url = aws_stack().url
+    url = stacks.shared("instant").url
     Stack(url).reset()
     return url
 
