@@ -26,7 +26,7 @@ from .errors import Denied, Invalid, Unavailable, Unsupported
 from .formats import refuse_newer, schema, schema_of
 from .installed import adapter, adapters
 from .project.options import on_this_machine
-from .target import Offline, attribute, require
+from .target import STACK_PACKAGE, Offline, Packages, attribute, require
 from .user_state import FOLDER, kept_for, known_id, make
 
 if TYPE_CHECKING:
@@ -116,9 +116,11 @@ def _listens(url: str) -> bool:
 
 def _own(folder: Path, url: str) -> Path | None:
     """The record of the project's own stack that listened there."""
+    if not (files := _records(folder)):
+        return None
     from isthmus_stack.run import read_ready
 
-    return next((file for file in _records(folder) if (stack := read_ready(file)) and stack.url == url), None)
+    return next((file for file in files if (stack := read_ready(file)) and stack.url == url), None)
 
 
 def _told(ready: Path) -> str | None:
@@ -172,11 +174,12 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
     """End the project's own stacks; with `forget` what they held goes, too. False when none runs. Unavailable when one cannot be ended."""
-    from isthmus_stack.apart import NoAnswer, stop_apart
-
     place = _known_record_folder(folder)
     if place is None or not place.exists():
         return False
+    require_package()
+    from isthmus_stack.apart import NoAnswer, stop_apart
+
     with _one_at_a_time(place):  # one that is being started has no record yet
         try:
             stopped = [stop_apart(ready) for ready in _records(folder)]
@@ -223,9 +226,11 @@ def homes(folder: Path) -> tuple[Path, ...]:
 
 def running(folder: Path) -> dict[str, Ready]:
     """Cloud -> the project's own stack that runs."""
+    if not (files := _records(folder)):
+        return {}
     from isthmus_stack.apart import running
 
-    return {file.stem: stack for file in _records(folder) if (stack := running(file))}
+    return {file.stem: stack for file in files if (stack := running(file))}
 
 
 def running_urls(folder: Path) -> tuple[str, ...]:
@@ -266,11 +271,17 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 
 def check(stack: Offline) -> None:
     """Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the stack's packages are absent."""
+    require_package()
     from isthmus_stack.run import CLOUDS
 
     if stack.cloud not in CLOUDS:
         raise Unsupported(f"there is no offline stack of {stack.cloud} in this version", capability="offline")
     require(stack.needs, "the offline stack")
+
+
+def require_package() -> None:
+    """Raise MissingDependency, with the line that installs it, where the package of the offline stacks is not installed."""
+    require(Packages(modules=("isthmus_stack",), install=STACK_PACKAGE.format("aws,gcp")), "an offline stack")
 
 
 def _stacks() -> list[Offline]:
@@ -286,6 +297,8 @@ def _records(folder: Path) -> list[Path]:
     """Refused: one that a later version wrote."""
     place = _known_record_folder(folder)
     ready = [] if place is None else sorted(place.glob("*.json"))
+    if ready:
+        require_package()
     for file in ready:
         _refuse_newer(file)
     return ready

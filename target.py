@@ -60,6 +60,10 @@ class Packages(msgspec.Struct, frozen=True, kw_only=True):
     install: str = ""  # isthmus[sagemaker]
 
 
+# What pip installs for an offline stack. The name is in no index, so the line says where it is.
+STACK_PACKAGE = "isthmus-stack[{}] @ git+https://github.com/example/isthmus#subdirectory=localstack"
+
+
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """The SQL engine of a warehouse, and the module that says neutral SQL in its words (`check` and `render`: targets.Dialect)."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,6 @@ from .console import Console
 from .tables import grid
 
 if TYPE_CHECKING:
-    from isthmus_stack.faults import Fault
-    from isthmus_stack.run import RunningStack
-
     from ..target import Offline
 
 
@@ -103,18 +99,20 @@ def _url(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--port", type=int, help="0: any free one (default: the cloud's own).")
 @_of_the_process
 def up(console: Console, *, cloud: Offline, port: int | None, **options: Any) -> None:
-    from isthmus_stack.run import environment_of
-
     from ..lifecycle import stack as stacks
 
+    process = _process_options(options)
+    from isthmus_stack import texts
+    from isthmus_stack.run import environment_of
+
     port = environment_of(cloud.cloud).PORT if port is None else port
-    with stacks.up(cloud.cloud, port=port, **_process_options(options)) as running:
+    with stacks.up(cloud.cloud, port=port, **process) as running:
         try:
             if console.as_json:
                 console.result({"url": running.url, "pid": running.pid, "env": running.env})
                 sys.stdout.flush()
             else:
-                click.echo("\n".join((_headline(running, options), *_exports(running))))
+                click.echo("\n".join((texts.headline(running, options), *texts.exports(running))))
             code = running.wait()
         except KeyboardInterrupt:
             console.say("\nstopped")
@@ -141,13 +139,12 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
 def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of the process as the verbs take them: images by name."""
-    commands: dict[str, str] = {}
-    for text in options["images"]:
-        name, equals, line = text.partition("=")
-        if not (name and equals and line):
-            raise Invalid(f"--image {text} has no command", remedy="write --image NAME=COMMAND")
-        commands[name] = line
-    return {**options, "images": commands}
+    from ..lifecycle.stack_calls import as_ours
+
+    with as_ours():
+        from isthmus_stack import verbs
+
+        return {**options, "images": verbs.image_commands(options["images"])}
 
 
 @command(project=False, help="Stop the stack that --offline started for this project. What it holds is kept.")
@@ -178,9 +175,9 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
     from ..lifecycle import stack as stacks
 
     operations = stacks.coverage(cloud.cloud, service=service)
-    counts = Counter(each.level for each in operations)
-    rows = [(each.service, each.operation, each.level, "" if each.by == "isthmus" else each.by) for each in operations]
-    total = f"{counts['executes']} operations execute, {counts['stores only']} only store, {counts['not there']} are not there"
+    from isthmus_stack import texts
+
+    rows, total = texts.coverage_rows(operations)
     console.result(operations, grid(rows, head=("service", "operation", "level", "by")), total)
 
 
@@ -189,13 +186,14 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 )
 @_url
 def policy(console: Console, url: str | None) -> None:
-    import msgspec
-
     from ..lifecycle import stack as stacks
 
     rights = stacks.policy(url=url)
-    text = rights.pop("text", None)  # where the cloud's own form is not JSON
-    console.result({"policy": rights}, text or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode(), raw=True)
+    from isthmus_stack import texts
+
+    text = texts.policy_text(rights)
+    rights.pop("text", None)  # where the cloud's own form is not JSON
+    console.result({"policy": rights}, text, raw=True)
 
 
 @command(
@@ -233,7 +231,9 @@ def add(console: Console, url: str | None, **rule: Any) -> None:
     from ..lifecycle import faults
 
     planned = faults.add(rule.pop("kind"), url=url, times=rule.pop("times") or None, **rule)
-    console.result(planned, _line(planned))
+    from isthmus_stack import texts
+
+    console.result(planned, texts.fault_line(planned))
 
 
 @command(project=False, help="The faults that are still to come.")
@@ -242,7 +242,9 @@ def list_faults(console: Console, url: str | None) -> None:
     from ..lifecycle import faults
 
     coming = faults.list(url=url)
-    console.result(coming, "\n".join(map(_line, coming)) or "no faults")
+    from isthmus_stack import texts
+
+    console.result(coming, "\n".join(map(texts.fault_line, coming)) or "no faults")
 
 
 @command(project=False, help="Take one fault back, or all.")
@@ -267,31 +269,3 @@ for _name, _command in {
     stack.add_command(_command, _name)
 for _name, _command in {"add": add, "list": list_faults, "clear": clear}.items():
     fault.add_command(_command, _name)
-
-
-def _headline(running: RunningStack, options: Mapping[str, Any]) -> str:
-    from isthmus_stack.run import environment_of
-
-    own = environment_of(running.cloud)
-    return (
-        f"{own.TITLE} on {running.url.removeprefix('http://')}   {own.SERVICES}   {own.summary(running.url)}"
-        f"{'   --moto-answers: what nobody executed is made up' if options['moto_answers'] else ''}"
-        f"{'   --open: anybody on this machine, with any key' if options['any_key'] or options['moto_answers'] else ''}"
-    )
-
-
-def _exports(running: RunningStack) -> Iterator[str]:
-    """What to export, a block for each way in."""
-    from isthmus_stack.run import environment_of
-
-    for words, variables in environment_of(running.cloud).ways(running.url):
-        if words:
-            yield f"  {words}"
-        yield "  export " + " ".join(f"{name}={value}" for name, value in variables.items())
-
-
-def _line(fault: Fault) -> str:
-    where = ":".join(part for part in (fault.service, fault.operation) if part) or "everything"
-    name = f" {fault.name}" if fault.name else ""
-    times = "until it is cleared" if fault.times is None else f"{fault.times} time{'s' if fault.times != 1 else ''}"
-    return f"{fault.id:>3}  {fault.kind:<20} {where}{name}   {times}"

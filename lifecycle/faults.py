@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..errors import Invalid
 from ..reports.results import Rows, Shown
-from .stack_calls import asked
+from .stack_calls import as_ours, places
 
 if TYPE_CHECKING:
     from isthmus_stack.faults import Fault
@@ -35,22 +34,26 @@ def add(
 
     Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack answers.
     """
-    from isthmus_stack.faults import KINDS
+    with as_ours():
+        from isthmus_stack import verbs
 
-    if kind not in KINDS:
-        raise Invalid(f"{kind} is not a fault", remedy=f"there are {', '.join(KINDS)}")
-    return asked(
-        url,
-        lambda running: running.fault(kind=kind, service=service, operation=operation, name=name, times=times, seconds=seconds, code=code),
-    )
+        return verbs.add_fault(
+            places(url), kind=kind, service=service, operation=operation, name=name, times=times, seconds=seconds, code=code
+        )
 
 
 def list(*, url: str | None = None) -> Rows[Fault]:
     """The faults that are still to come. NotFound: no stack answers."""
-    return Rows(asked(url, lambda running: running.faults()))
+    with as_ours():
+        from isthmus_stack import verbs
+
+        return Rows(verbs.faults(places(url)))
 
 
 def clear(number: int | None = None, *, url: str | None = None) -> Cleared:
     """Take one fault back, or all. NotFound: no stack answers."""
-    asked(url, lambda running: running.clear_faults(number))
+    with as_ours():
+        from isthmus_stack import verbs
+
+        verbs.clear_faults(places(url), number)
     return Cleared(cleared=number or "all")

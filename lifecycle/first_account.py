@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from .. import stacks
 from ..errors import AlreadyExists, Conflict, Invalid, IsthmusError, Refused, Unavailable, Unsupported
 from ..reports.results import Rows, Shown
 from ..runtime import Project
@@ -146,6 +147,7 @@ def _starter(folder: Path) -> Path:
 def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
     """What records the calls of a target that has made none yet."""
     assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
+    stacks.require_package()
     recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
     try:
         return recording.Recorder(target.native, folder, names=trial.names(target.profile), version=version("isthmus"))

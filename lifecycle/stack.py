@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from .. import stacks
-from ..errors import Invalid, NotFound, Refused, Unavailable, Unsupported
+from ..errors import NotFound
 from ..project.names import did_you_mean
 from ..reports.results import Shown
+from ..target import Offline
 from . import faults as fault
-from .stack_calls import asked
+from .stack_calls import as_ours, places
 
 if TYPE_CHECKING:
     from isthmus_stack.aws.coverage import Covered as CoveredAws
     from isthmus_stack.aws.recorded.compare import Comparison
     from isthmus_stack.gcp.coverage import Covered as CoveredGcp
     from isthmus_stack.run import Ready, RunningStack
-
-    from ..target import Offline
 
 __all__ = ["compare", "coverage", "down", "fault", "policy", "run", "status", "up"]
 
@@ -36,20 +33,15 @@ class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def up(cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any) -> RunningStack:
     """Start a cloud's stack (`port` 0: a free one); it ends with this process, at `stop()`, or at the end of a `with`.
 
-    `images`: container image -> the command that it is here, beside the project's own. `options` as `localstack.run.start` has them:
+    `images`: container image -> the command that it is here, beside the project's own. `options` as `isthmus_stack.run.start` has them:
     clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid, MissingDependency; Unavailable: it did not start.
     """
-    from isthmus_stack.run import StackFailed, start
-
     stack = _stack_of(cloud)
-    title = _without_others(stack, options)
     commands = {**stacks.images(Path.cwd(), stack), **(images or {})}
-    try:
-        return start(cloud, images=commands, port=port, loud=True, **options)
-    except StackFailed as error:
-        where = f" on port {port}" if port else ""
-        remedy = "its own words are above" + ("; --port 0 takes any free port" if port else "")
-        raise Unavailable(f"the offline {title} did not start{where}", remedy=remedy) from error
+    with as_ours():
+        from isthmus_stack import verbs
+
+        return verbs.up(cloud, port=port, images=commands, **options)
 
 
 def run(cloud: str, words: Sequence[str], **options: Any) -> int:
@@ -57,14 +49,10 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 
     Invalid: the command cannot be run.
     """
-    from isthmus_stack.run import environment_for
+    with up(cloud, **options) as running, as_ours():
+        from isthmus_stack import verbs
 
-    with up(cloud, **options) as running:
-        try:
-            code = subprocess.run(words, env=environment_for(running.url, cloud=cloud), check=False).returncode
-        except OSError as error:
-            raise Invalid(f"{words[0]} cannot be run: {error.strerror}", remedy=f"isthmus stack run {cloud} -- python train.py") from error
-    return code if code >= 0 else 128 - code
+        return verbs.run(running, words)
 
 
 def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
@@ -82,16 +70,18 @@ def status(folder: Path | None = None) -> dict[str, Ready]:
 def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
     """By operation: executes, stores only, not there. NotFound: the cloud, or the service."""
     _stack_of(cloud)
-    covered = import_module(f"isthmus_stack.{cloud}.coverage")
-    if service is not None and service not in covered.FAMILIES:
-        raise NotFound(f"there is no {service} in the list", remedy=f"it has {', '.join(covered.FAMILIES)}")
-    operations: Sequence[CoveredAws] | Sequence[CoveredGcp] = covered.coverage(service)
-    return operations
+    with as_ours():
+        from isthmus_stack import verbs
+
+        return verbs.coverage(cloud, service=service)
 
 
 def policy(*, url: str | None = None) -> dict[str, Any]:
     """The least rights for what a running stack was asked since its last reset, in the cloud's own form. NotFound: no stack answers."""
-    return asked(url, lambda stack: stack.policy())
+    with as_ours():
+        from isthmus_stack import verbs
+
+        return verbs.policy(places(url))
 
 
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
@@ -100,23 +90,10 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
     `url`: another server that stands for the cloud, which is changed by it (default: a new stack, stopped afterwards).
     NotFound: no recording. Refused: a later version's. Invalid: damaged, or of a cloud whose calls cannot be asked again.
     """
-    from isthmus_stack.aws.recorded import form
-    from isthmus_stack.aws.recorded.compare import compare as again
+    with as_ours():
+        from isthmus_stack import verbs
 
-    try:
-        about, calls = form.read(folder)
-    except form.NewerRecording as error:
-        raise Refused(str(error), remedy="update Isthmus on this machine") from error
-    except OSError as error:
-        raise NotFound(f"there is no recording in {folder}", remedy="isthmus doctor --first-account --round --record FOLDER") from error
-    except ValueError as error:
-        raise Invalid(f"{folder} is damaged: {error}", remedy="record again, into a new folder") from error
-    if about.cloud != "aws":
-        raise Unsupported(f"{folder}: calls of {about.cloud} cannot be asked again yet", capability="stack compare")
-    if url is not None:
-        return again(calls, about, url)
-    with up(about.cloud, clock=stacks.CLOCK) as own:
-        return again(calls, about, own.url)
+        return verbs.compare(folder, url=url, clock=stacks.CLOCK)
 
 
 def _stack_of(cloud: str) -> Offline:
@@ -126,14 +103,3 @@ def _stack_of(cloud: str) -> Offline:
         raise NotFound(f"there is no offline stack of {cloud}", remedy=did_you_mean(cloud, tuple(known), has="there is"))
     stacks.check(known[cloud])
     return known[cloud]
-
-
-def _without_others(cloud: Offline, options: dict[str, Any]) -> str:
-    """Leave out what this cloud has no option for; its title. Invalid where one was asked for."""
-    from isthmus_stack.run import environment_of
-
-    own = environment_of(cloud.cloud)
-    for name, option in (("any_key", "--open"), ("moto_answers", "--moto-answers"), ("home", "--home")):
-        if options.get(name) and name not in own.OPTIONS:
-            raise Invalid(f"the offline {own.TITLE} has no {option}", remedy="leave it out")
-    return own.TITLE

@@ -1,43 +1,52 @@
-"""Asking the stack that runs."""
+"""The verbs of isthmus_stack with our errors, and which stack they ask."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from .. import stacks
-from ..errors import Invalid, NotFound
+from ..errors import Invalid, IsthmusError, MissingDependency, NotFound, Refused, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from isthmus_stack.client import Stack
-
-_Answer = TypeVar("_Answer")
+    from isthmus_stack import errors
 
 
-def asked(url: str | None, ask: Callable[[Stack], _Answer]) -> _Answer:
-    """Ask the running stack; its refusals are Invalid, its absence NotFound."""
-    from isthmus_stack.client import Stack
+@contextmanager
+def as_ours() -> Generator[None, None, None]:
+    """Raise what isthmus_stack's verbs raise as the error of ours that it is. MissingDependency: it is not installed."""
+    stacks.require_package()
+    from isthmus_stack import errors
 
-    places = _places(url)
-    for where in places:
-        try:
-            return ask(Stack(where))
-        except OSError:
-            continue
-        except ValueError as error:
-            raise Invalid(f"{where} does not take that: {error}") from None
-    raise NotFound(f"no stack answers at {' or '.join(places)}", remedy="start one with `isthmus stack up aws|gcp`, or say --url")
+    try:
+        yield
+    except errors.StackError as error:
+        raise _ours(error) from error
 
 
-def _places(url: str | None) -> tuple[str, ...]:
+def _ours(error: errors.StackError) -> IsthmusError:
+    from isthmus_stack import errors
+
+    remedy = error.remedy.replace("isthmus-stack ", "isthmus stack ")
+    if isinstance(error, errors.Unsupported):
+        return Unsupported(str(error), capability="stack compare", remedy=remedy)
+    kinds: dict[type[errors.StackError], type[IsthmusError]] = {
+        errors.NotFound: NotFound,
+        errors.Newer: Refused,
+        errors.MissingPackage: MissingDependency,
+        errors.Unavailable: Unavailable,
+    }
+    return kinds.get(type(error), Invalid)(str(error), remedy=remedy)
+
+
+def places(url: str | None) -> tuple[str, ...]:
     """Where the stack may be that was meant: as the caller says, or the environment; the project's own; where `up` starts one."""
-    from isthmus_stack.run import CLOUDS, environment_of
+    from isthmus_stack import verbs
 
-    if url:
-        return (url,)
     named = (os.environ.get(variable) for cloud in stacks.clouds().values() for variable in cloud.variables)
-    if first := next(filter(None, named), None):
-        return (first,)
-    return stacks.running_urls(Path.cwd()) or tuple(f"http://127.0.0.1:{environment_of(cloud).PORT}" for cloud in CLOUDS)
+    if first := url or next(filter(None, named), None):
+        return verbs.places(first)
+    return stacks.running_urls(Path.cwd()) or verbs.places()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from .. import user_state
+from .. import stacks, user_state
 from ..errors import Busy, Invalid, IsthmusError, NotFound
 from ..reports.results import Shown
 
@@ -87,6 +87,7 @@ def trust_home(home: Path) -> Trusted:
     Raises:
         Invalid: it is no stack's home, or one is using it.
     """
+    stacks.require_package()
     from isthmus_stack.home import NotUsable, adopt
 
     try:
@@ -133,13 +134,14 @@ def _below(path: Path) -> Iterator[Path]:
 
 def _moved_stacks(own: Path) -> Iterator[str]:
     """The clouds whose homes an older version kept in the project: they are sealed and moved; its records and logs go."""
-    from isthmus_stack.home import NotUsable, adopt
-
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():
         old.unlink()
     if not number or not old.is_dir():
         return
+    stacks.require_package()
+    from isthmus_stack.home import NotUsable, adopt
+
     place = user_state.kept_for(number) / _STACKS
     place.mkdir(mode=0o700, exist_ok=True)
     for home in sorted(path for path in old.iterdir() if (path / "home.json").is_file() and not path.is_symlink()):

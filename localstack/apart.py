@@ -15,9 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from . import keys
 from .folders import is_taken
 from .run import Ready, StackFailed, command, read_ready, wait_ready
 
+_FORMER = "isthmus.localstack"  # this package's name when stacks were started by Isthmus 0.1.0
 _STOPS = 10.0  # seconds that an end may take
 _DIES = 10.0  # seconds from SIGKILL to the end: a busy machine may take its time
 _ANSWERS = 10.0  # seconds that a stack which is busy gets to answer
@@ -53,6 +55,7 @@ class NoAnswer(StackFailed):
 
 class _Health(msgspec.Struct):
     pid: int
+    clock: str = "real"
 
 
 def start_apart(
@@ -92,11 +95,20 @@ def start_apart(
 def running(ready: Path) -> Ready | None:
     """The stack that `ready` tells of, if it still answers there and is the same process."""
     stack = read_ready(ready)
-    if stack is None:
-        return None
+    health = _health(stack.url) if stack is not None else None
+    return stack if stack is not None and health is not None and health.pid == stack.pid else None
+
+
+def running_at(url: str) -> Ready | None:
+    """Return the stack that answers at a URL; None where none does."""
+    health = _health(url.rstrip("/"))
+    return None if health is None else Ready(url=url.rstrip("/"), pid=health.pid, clock=health.clock)
+
+
+def _health(url: str) -> _Health | None:
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{stack.url}/_stack/health", timeout=_HEALTH) as answer:
-            return stack if msgspec.json.decode(answer.read(), type=_Health).pid == stack.pid else None
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_stack/health", timeout=_HEALTH) as answer:
+            return msgspec.json.decode(answer.read(), type=_Health)
     except (OSError, ValueError, urllib.error.URLError):
         return None
 
@@ -159,6 +171,24 @@ def stop_apart(ready: Path) -> bool:
     raise NoAnswer(f"a stack still runs in {stack.home}; process {stack.pid}, of which {ready} tells, is another one or does not end")
 
 
+def stop_at(url: str) -> bool:
+    """End the stack that answers at a URL. False when none does. NoAnswer when it is not this user's, or does not end."""
+    stack = running_at(url)
+    if stack is None:
+        return False
+    if keys.of(url) is None or not _is_a_stack(stack.pid):
+        raise NoAnswer(f"what answers at {url} is no stack of this user on this machine")
+    for number, seconds in ((signal.SIGTERM, _STOPS), (signal.SIGKILL, _DIES)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stack.pid, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _is_a_stack(stack.pid):
+                return True
+            time.sleep(0.02)
+    raise NoAnswer(f"process {stack.pid}, which listens at {url}, does not end")
+
+
 def previous(log: Path) -> Path:
     """Where the log of the stack before is."""
     return log.with_suffix(f".previous{log.suffix}")
@@ -186,7 +216,7 @@ def _is_a_stack(pid: int) -> bool:
             words = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     except OSError:
         return False
-    return f"{__package__}." in words
+    return any(f"{name}." in words for name in (__package__, _FORMER))
 
 
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:

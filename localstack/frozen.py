@@ -15,6 +15,7 @@ from typing import Any
 from . import seals
 
 _PACKAGE = __name__.partition(".")[0]
+_FORMER = "isthmus.localstack"  # this package's name in records of Isthmus 0.1.0
 _TRIES = 100  # other threads write while this one reads: a dict that grows meanwhile is read again
 # Read again, such a thing is a new one.
 _NEW: dict[type, Callable[[], object]] = {
@@ -80,14 +81,25 @@ def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name, *,
 
 def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
     classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
-    for (module, name), fields in classes.items():
+    for (written, name), fields in classes.items():
+        module = _module(written)
         __import__(module)
         now = getattr(sys.modules[module], name, None)
         if now is None or _fields(now) != fields:
             raise Changed(f"{module}.{name} has changed since this was written")
-    unpickler = pickle.Unpickler(io.BytesIO(payload))  # noqa: S301
+    unpickler = _Unpickler(io.BytesIO(payload))
     unpickler.persistent_load = lambda pid: outside(str(pid))  # type: ignore[method-assign]
     return unpickler.load()
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class(_module(module), name)
+
+
+def _module(written: str) -> str:
+    """Return the module of today for one that a record names."""
+    return f"{_PACKAGE}{written.removeprefix(_FORMER)}" if written.startswith(f"{_FORMER}.") else written
 
 
 class _Pickler(pickle.Pickler):

@@ -17,6 +17,7 @@ FORMAT = 2
 _UNSEALED = 1  # the format in which records carried no seal
 _ABOUT = "home.json"
 BODY = ".body"  # ends the name of what is kept as it is: the bytes of an object
+LISTENING = "listening.json"  # where the stack listens that runs in this home: run.Ready
 _FRESH = ".new"  # ends the name of what is being written
 _EMPTY = (LOCK, f"{_ABOUT}{_FRESH}")  # what a start that was killed may have left
 

@@ -21,7 +21,7 @@ from .clock import MODES, Clock, Mode
 from .faults import Faults
 from .folders import Owned
 from .frozen import Changed
-from .home import Home, NotUsable
+from .home import LISTENING, Home, NotUsable
 from .run import Ready, environment_of, read_ready
 from .state import Stack, State
 from .wsgi_server import Channel, WsgiServer
@@ -187,9 +187,11 @@ def serve(
             )
             return 1
         ended = _end_of(options, listener)
-        if options.ready is not None:
+        told = [place for place in (options.ready, persistent.folder / LISTENING if persistent else None) if place is not None]
+        for place in told:
             home = str(options.home) if options.home else None
-            _write(options.ready, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
+            _write(place, Ready(url=stack.url, pid=os.getpid(), clock=options.clock, home=home))
+        if options.ready is not None:
             threading.Thread(target=_live, args=(options.ready,), name="alive", daemon=True).start()
         if options.moto_answers:
             sys.stderr.write(f"the {cloud.upper()} stack on {stack.url} answers what moto makes up: --moto-answers is on\n")
@@ -198,8 +200,8 @@ def serve(
         sys.stderr.flush()
         listening()
         os.read(ended, 1)
-    if options.ready is not None:  # it stays where the end was no clean one
-        _forget(options.ready)
+    for place in told:  # it stays where the end was no clean one
+        _forget(place)
     return 0
 
 

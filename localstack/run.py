@@ -29,7 +29,9 @@ class Cloud(Protocol):
     """The module `environment` of a cloud: all that this part of the stacks knows of it."""
 
     TITLE: str  # AWS
-    PORT: int  # the default of `isthmus stack up`
+    PORT: int  # the default of `isthmus-stack up`
+    ADDRESS: str  # the variable that leads to a stack: AWS_ENDPOINT_URL
+    NEEDS: tuple[str, ...]  # the modules that a stack of this cloud imports and not every environment has
     OPTIONS: frozenset[str]  # of `start`: those that not every cloud has
     SERVICES: str  # what it has, in a line
 

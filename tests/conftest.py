@@ -1,4 +1,4 @@
-"""What holds for the tests of Isthmus: which are collected, and what they may spend. What holds for both suites: isthmus_stack.testing.suite.
+"""What holds for the tests of Isthmus: which are collected, what they may spend. What holds for both suites: isthmus_stack.testing.suite.
 
 Without a cloud's packages its adapter's tests are not collected: the laptop needs none (nox session `laptop`).
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...target import Adapter, Engine, Offline, Packages
+from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
 
 ADAPTER = Adapter(
@@ -34,7 +34,7 @@ ADAPTER = Adapter(
     offline=Offline(
         cloud="aws",
         variables=("AWS_ENDPOINT_URL",),
-        needs=Packages(modules=("moto", "flask", "waitress", "boto3"), install="isthmus[stack]"),
+        needs=Packages(modules=("isthmus_stack", "moto", "flask", "waitress", "boto3"), install=STACK_PACKAGE.format("aws")),
         image="isthmus",
     ),
     where=f"{__name__}.session:where",

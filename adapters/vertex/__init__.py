@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...target import Adapter, Engine, Offline, Packages
+from ...target import STACK_PACKAGE, Adapter, Engine, Offline, Packages
 from .capabilities import CAPABILITIES
 
 _CLIENTS = (
@@ -45,7 +45,7 @@ ADAPTER = Adapter(
     offline=Offline(
         cloud="gcp",
         variables=("GCP_ENDPOINT_URL",),
-        needs=Packages(modules=(*_CLIENTS, "cryptography", "grpc", "httptools"), install="isthmus[stack-gcp]"),
+        needs=Packages(modules=("isthmus_stack", *_CLIENTS, "cryptography", "grpc", "httptools"), install=STACK_PACKAGE.format("gcp")),
         image="isthmus",
         address=f"{__name__}.backend:address",
     ),

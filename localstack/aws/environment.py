@@ -12,6 +12,8 @@ from .. import keys
 
 TITLE = "AWS"
 PORT = 4599
+ADDRESS = "AWS_ENDPOINT_URL"
+NEEDS = ("boto3", "flask", "moto", "numpy", "waitress")
 OPTIONS = frozenset({"home", "any_key", "moto_answers"})
 SERVICES = "sagemaker s3 glue athena kinesis firehose cloudwatch"
 ACCOUNT = "123456789012"  # of the stack's own keys

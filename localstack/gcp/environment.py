@@ -10,9 +10,11 @@ import msgspec
 
 TITLE = "GCP"
 PORT = 4600
+NEEDS = ("google.cloud.aiplatform_v1", "grpc", "uvloop")
 OPTIONS = frozenset({"any_key"})
 SERVICES = "aiplatform storage bigquery pubsub firestore monitoring logging resourcemanager"
 STACK = "GCP_ENDPOINT_URL"  # ours: Google's SDKs have no variable for all services. `isthmus ... --offline` uses the stack that it names
+ADDRESS = STACK
 PROJECT = "offline-project"
 ACCOUNT = f"offline@{PROJECT}.iam.gserviceaccount.com"  # who every caller is: the made-up service account
 LOCATION = "us-central1"

@@ -1,4 +1,4 @@
-"""What holds for both suites, as a plugin of pytest (pyproject.toml loads it): how long a test may take, their order, the seconds by folder."""
+"""What holds for both suites, as a plugin that pyproject.toml loads: how long a test may take, their order, the seconds by folder."""
 
 import atexit
 import gc

@@ -6,19 +6,36 @@ import sys
 import urllib.request
 from unittest.mock import patch
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from isthmus.tests.cli import running
 from isthmus.tests.cli.running import at_terminal, too_wide
 from isthmus.tests.shown import block_of
 from isthmus_stack.aws import coverage
+from isthmus_stack.client import Stack
 from isthmus_stack.jobs.images import anchored
 from isthmus_stack.keys import of
 from isthmus_stack.run import environment_for
+from isthmus_stack.testing import stacks
+from isthmus_stack.testing.keys_kit import keys
 
 pytestmark = pytest.mark.slow
 
 ISTHMUS = [sys.executable, "-m", "isthmus"]
+
+
+@pytest.fixture
+def example_stack():
+    stack = Stack(stacks.shared("real").url)
+    stack.reset()
+    return stack
+
+
+def client(stack, service, attempts=1):
+    config = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
+    return boto3.client(service, endpoint_url=stack.url, region_name="us-east-1", config=config, **keys(stack.url))
 
 
 def neutral(more=None):
@@ -89,8 +106,8 @@ def test_run_with_motos_answers_says_so_and_reaches_the_stack(tmp_path):
     assert "Endpoint nobody of account" in isthmus("run", "aws", "--", sys.executable, "-c", code, cwd=tmp_path).stderr
 
 
-def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_process):
-    done = here("up", "aws", "--port", example_process.url.rpartition(":")[2], cwd=tmp_path)
+def test_up_on_a_port_that_is_taken_says_so(tmp_path, example_stack):
+    done = here("up", "aws", "--port", example_stack.url.rpartition(":")[2], cwd=tmp_path)
     assert done.code == 1
     assert "did not start on port" in done.err
     assert "--port 0 takes any free port" in done.err
@@ -143,12 +160,12 @@ def test_a_commands_environment_leads_nowhere_else():
     assert found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
 
 
-def test_faults_are_added_listed_and_cleared(tmp_path, example_stack, aws):
+def test_faults_are_added_listed_and_cleared(tmp_path, example_stack):
     env = {"AWS_ENDPOINT_URL": example_stack.url}
     added = here("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListHubs", "--times", "2", cwd=tmp_path, env=env)
     assert added.out.split() == ["1", "throttle", "sagemaker:ListHubs", "2", "times"]
     assert here("fault", "list", cwd=tmp_path, env=env).out == added.out
-    assert aws("sagemaker", attempts=3).list_hubs()["ResponseMetadata"]["RetryAttempts"] == 2
+    assert client(example_stack, "sagemaker", attempts=3).list_hubs()["ResponseMetadata"]["RetryAttempts"] == 2
     here("fault", "clear", cwd=tmp_path, env=env)
     for command in ("add throttle --service sagemaker --times 3", "add cut-after --operation UpdateEndpointWeightsAndCapacities", "list"):
         printed = here("fault", *command.split(), cwd=tmp_path, env=env).out
@@ -165,8 +182,8 @@ def test_a_fault_that_is_none_is_refused_with_those_that_are(tmp_path):
     assert "cut-before" in done.err
 
 
-def test_policy_prints_a_document_for_iam(tmp_path, example_stack, aws):
-    aws("sagemaker").list_endpoints()
+def test_policy_prints_a_document_for_iam(tmp_path, example_stack):
+    client(example_stack, "sagemaker").list_endpoints()
     done = here("policy", cwd=tmp_path, env={"AWS_ENDPOINT_URL": example_stack.url})
     assert json.loads(done.out) == {
         "Version": "2012-10-17",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from isthmus_stack.run import start
+from isthmus_stack.run import environment_for, start
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +55,11 @@ def test_start_refuses_them_too(tmp_path):
         start("gcp", home=tmp_path)
 
 
-def test_policy_prints_permissions_roles_and_a_custom_role(tmp_path, gcp_process, gcp):
-    gcp.run("from google.cloud import storage; list(storage.Client().list_buckets())")
-    done = isthmus("policy", "--url", gcp_process.url, cwd=tmp_path)
+def test_policy_prints_permissions_roles_and_a_custom_role(tmp_path):
+    code = "from google.cloud import storage; list(storage.Client().list_buckets())"
+    with start("gcp") as running:
+        subprocess.run([sys.executable, "-c", code], env=environment_for(running.url, os.environ, "gcp"), check=True)
+        done = isthmus("policy", "--url", running.url, cwd=tmp_path)
     assert done.stdout.splitlines()[:2] == ["1 permissions were used", "  storage.buckets.list"], done.stderr
     assert "  roles/storage.bucketViewer" in done.stdout.splitlines()
     assert done.stdout.endswith("includedPermissions:\n- storage.buckets.list\n")

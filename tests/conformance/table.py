@@ -1,4 +1,4 @@
-"""`python -m isthmus.tests.conformance.table [PORT ...]`: how many of SageMaker's tests pass on which server, for localstack/docs/other-servers.md.
+"""`python -m isthmus.tests.conformance.table [PORT ...]`: how many of SageMaker's tests pass on which server, for other-servers.md.
 
 Each port (default: all) is run on our stack and on moto's server; rows of other ports stay. It takes some ten minutes.
 """
@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 from isthmus.tests.conformance.places import ENDPOINT, moto_server
 from isthmus.tests.conformance.rows import PORTS
 
-README = Path(__file__).parents[2] / "localstack" / "README.md"
+PAGE = Path(__file__).parents[2] / "localstack" / "docs" / "other-servers.md"
 HEADER = "| port | our stack | moto server | LocalStack | AWS |\n|---|---|---|---|---|\n"
 _TIMEOUT = 60  # seconds for one test: what waits on a server that will never do it has failed
 
@@ -35,14 +35,14 @@ def passes(port, url=None):
 
 def published():
     """Port -> its cells in localstack/docs/other-servers.md."""
-    table = README.read_text().partition(HEADER)[2].partition("\n\n")[0]
+    table = PAGE.read_text().partition(HEADER)[2].partition("\n\n")[0]
     return {cells[0]: cells[1:] for row in table.splitlines() if (cells := re.findall(r"\| ([^|]+?) (?=\|)", row))}
 
 
 def publish(rows):
-    before, _, rest = README.read_text().partition(HEADER)
+    before, _, rest = PAGE.read_text().partition(HEADER)
     lines = [f"| {' | '.join((port, *rows[port]))} |\n" for port in PORTS if port in rows]
-    README.write_text(f"{before}{HEADER}{''.join(lines)}\n{rest.partition(chr(10) * 2)[2]}")
+    PAGE.write_text(f"{before}{HEADER}{''.join(lines)}\n{rest.partition(chr(10) * 2)[2]}")
 
 
 def main(ports):
