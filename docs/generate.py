@@ -192,8 +192,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "json.md": json_page,
     "reference.md": reference,
     "parity.md": parity,
-    "coverage.md": coverage,
-    "coverage-gcp.md": coverage_gcp,
+    "../localstack/docs/coverage.md": coverage,
+    "../localstack/docs/coverage-gcp.md": coverage_gcp,
 }
 
 

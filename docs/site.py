@@ -1,5 +1,6 @@
-"""Hooks of mkdocs.yml: the README is the home page, and what pages link to outside of docs/ comes along as text."""  # noqa: INP001
+"""Hooks of mkdocs.yml: both READMEs and the stacks' docs are pages, and what else pages link to outside of docs/ comes along as text."""  # noqa: INP001
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,37 +10,46 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+STACK = ROOT / "localstack"
+PAGES = {  # file -> its place in the site
+    ROOT / "README.md": "index.md",
+    STACK / "README.md": "stack/index.md",
+    **{page: page.name for page in DOCS.glob("*.md")},
+    **{page: f"stack/{page.name}" for page in (STACK / "docs").glob("*.md")},
+}
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)(?P<to>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """The home page, and a copy of every file that a page names."""
-    files.append(File.generated(config, "index.md", content=(ROOT / "README.md").read_text()))
-    pages = [ROOT / "README.md", *DOCS.glob("*.md")]
-    for place in sorted({place for page in pages for place in map(_outside, _targets(page)) if place}):
-        files.append(File.generated(config, _copy(place), content=(ROOT / place).read_bytes()))
+    """The pages that do not lie in docs/, and a copy of every file that a page names."""
+    for page, place in PAGES.items():
+        if page.parent != DOCS:
+            files.append(File.generated(config, place, content=page.read_text()))
+    for named in sorted({target for page in PAGES for target in _targets(page) if _is_copied(target)}):
+        files.append(File.generated(config, _copy(named), content=named.read_bytes()))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: object) -> str:
-    here = ROOT if page.file.src_uri == "index.md" else DOCS
-    return _LINK.sub(lambda link: f"]({_led(here, link['to'])}{link['anchor'] or ''})", markdown)
+    """Its links lead to where both are in the site."""
+    source = next(path for path, place in PAGES.items() if place == page.file.src_uri)
+    return _LINK.sub(lambda link: f"]({_led(source, link['to'])}{link['anchor'] or ''})", markdown)
 
 
 def _targets(page: Path) -> Iterator[Path]:
     return ((page.parent / link["to"]).resolve() for link in _LINK.finditer(page.read_text()))
 
 
-def _outside(target: Path) -> Path | None:
-    """The place below the root of a file that is no page of ours; None: it is a page, or no file."""
-    return target.relative_to(ROOT) if target.is_file() and target.is_relative_to(ROOT) and target.parent != DOCS else None
+def _is_copied(target: Path) -> bool:
+    """Whether a page links to a file of the repository that is no page."""
+    return target.is_file() and target.is_relative_to(ROOT) and target not in PAGES and target.parent != DOCS
 
 
-def _led(here: Path, to: str) -> str:
-    target = (here / to).resolve()
-    place = _outside(target)
-    return _copy(place) if place else target.name if target.parent == DOCS else to
+def _led(source: Path, to: str) -> str:
+    target = (source.parent / to).resolve()
+    place = PAGES.get(target) or (_copy(target) if _is_copied(target) else target.name if target.parent == DOCS else None)
+    return os.path.relpath(place, os.path.dirname(PAGES[source]) or ".") if place else to  # noqa: PTH120  a place in the site
 
 
-def _copy(place: Path) -> str:
-    return f"source/{place}.txt"
+def _copy(target: Path) -> str:
+    return f"source/{target.relative_to(ROOT)}.txt"

@@ -44,9 +44,9 @@ def fault_line(fault: Fault) -> str:
 
 def coverage_rows(operations: Sequence[CoveredAws] | Sequence[CoveredGcp]) -> tuple[list[tuple[str, str, str, str]], str]:
     """Return a row for each operation (service, operation, level, by whom where not by us), and a line that counts them."""
-    counts = Counter(each.level for each in operations)
+    counts = Counter(operation.level for operation in operations)
     rows: list[tuple[str, str, str, str]] = [
-        (each.service, each.operation, each.level, "" if each.by == "isthmus" else each.by) for each in operations
+        (covered.service, covered.operation, covered.level, "" if covered.by == "isthmus" else covered.by) for covered in operations
     ]
     return rows, f"{counts['executes']} operations execute, {counts['stores only']} only store, {counts['not there']} are not there"
 

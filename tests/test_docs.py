@@ -14,11 +14,11 @@ import isthmus as im
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import create, isthmus
 from isthmus.tests.conformance.rows import PORTS
-from isthmus.tests.shown import block_of, masked
+from isthmus.tests.shown import STACK_DOCS, block_of, masked
 from isthmus.tests.test_architecture import FOLDERS
 
 DOCS = Path(__file__).parents[1] / "docs"
-NEEDS = {"coverage.md": "moto", "coverage-gcp.md": "google.cloud.aiplatform_v1"}
+NEEDS = {"../localstack/docs/coverage.md": "moto", "../localstack/docs/coverage-gcp.md": "google.cloud.aiplatform_v1"}
 
 
 def pages():
@@ -38,7 +38,8 @@ def test_a_generated_page_is_what_the_code_says(name):
 def written():
     """The pages that people wrote or that were generated for them."""
     root = DOCS.parent
-    return sorted([*root.glob("*.md"), *DOCS.glob("*.md"), *root.glob("examples/*/*.md"), root / "localstack/docs/other-servers.md"])
+    folders = (root, DOCS, STACK_DOCS.parent, STACK_DOCS, *root.glob("examples/*"))
+    return sorted(page for folder in folders for page in folder.glob("*.md"))
 
 
 def anchors(page):
@@ -62,8 +63,9 @@ def test_no_link_of_a_page_is_broken():
 
 
 def test_every_page_is_reached_from_the_readme():
-    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (DOCS.parent / "README.md").read_text()))
-    assert {page.name for page in DOCS.glob("*.md")} - linked == set()
+    for readme in (DOCS.parent / "README.md", STACK_DOCS.parent / "README.md"):
+        linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", readme.read_text()))
+        assert {page.name for page in (readme.parent / "docs").glob("*.md")} - linked == set()
 
 
 def promised():
@@ -77,12 +79,12 @@ def functions(path):
 
 
 def test_each_test_that_shows_a_promise_exists_and_each_promise_has_one():
-    named = re.findall(r"(tests/[\w/]+\.py)::(\w+)", (DOCS / "promises.md").read_text())
+    named = re.findall(r"((?:localstack/)?tests/[\w/]+\.py)::(\w+)", (DOCS / "promises.md").read_text())
     assert len(named) > 50
     root = DOCS.parent
     known = {file: functions(root / file) if (root / file).is_file() else set() for file, _ in named}
     assert [f"{file}::{test}" for file, test in named if test not in known[file]] == []
-    assert [heading for heading, text in promised().items() if "Shown by tests/" not in text] == []
+    assert [heading for heading, text in promised().items() if not re.search(r"Shown by (localstack/)?tests/", text)] == []
 
 
 def test_each_command_that_changes_something_has_its_promise():

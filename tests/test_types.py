@@ -52,7 +52,7 @@ def test_every_name_of_the_root_table_can_be_loaded():
 
 def test_pyright_is_given_every_folder_of_the_package_and_none_that_it_passes_over():
     pyright = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pyright"]
-    assert set(pyright["include"]) == {"*.py", *FOLDERS}
+    assert set(pyright["include"]) == {"*.py", "localstack", *FOLDERS}
     assert [path for path in (*pyright["include"], *pyright["strict"]) if path.startswith(".")] == []
     assert [path for path in pyright["strict"] if not (ROOT / path).exists()] == []
 

@@ -162,14 +162,14 @@ def test_a_commands_environment_leads_nowhere_else():
 
 def test_faults_are_added_listed_and_cleared(tmp_path, example_stack):
     env = {"AWS_ENDPOINT_URL": example_stack.url}
-    added = here("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListHubs", "--times", "2", cwd=tmp_path, env=env)
-    assert added.out.split() == ["1", "throttle", "sagemaker:ListHubs", "2", "times"]
+    added = here("fault", "add", "throttle", "--service", "sagemaker", "--operation", "ListModels", "--times", "2", cwd=tmp_path, env=env)
+    assert added.out.split() == ["1", "throttle", "sagemaker:ListModels", "2", "times"]
     assert here("fault", "list", cwd=tmp_path, env=env).out == added.out
-    assert client(example_stack, "sagemaker", attempts=3).list_hubs()["ResponseMetadata"]["RetryAttempts"] == 2
+    assert client(example_stack, "sagemaker", attempts=3).list_models()["ResponseMetadata"]["RetryAttempts"] == 2
     here("fault", "clear", cwd=tmp_path, env=env)
     for command in ("add throttle --service sagemaker --times 3", "add cut-after --operation UpdateEndpointWeightsAndCapacities", "list"):
         printed = here("fault", *command.split(), cwd=tmp_path, env=env).out
-        assert printed.splitlines() == block_of("offline-aws.md", f"isthmus stack fault {command}")
+        assert printed.splitlines() == block_of("offline-aws.md", f"isthmus-stack fault {command}")
     assert here("fault", "add", "error", "--times", "0", cwd=tmp_path, env=env).out.endswith("everything   until it is cleared\n")
     assert here("fault", "clear", cwd=tmp_path, env=env).code == 0
     assert example_stack.faults() == ()
