@@ -17,6 +17,7 @@ from ..endpoints.gateway.inputs import manifest_of
 from ..endpoints.gateway.streams import EXPOSURES, RANKINGS
 from ..errors import Invalid, IsthmusError, NotFound, Refused
 from ..formats import StoredDocument, decode
+from ..pipelines import step_names
 from ..pipelines.graph import Pipeline, Step
 from ..project.reach import has_exposure
 from ..reports.results import Shown
@@ -178,7 +179,7 @@ def _window(project: Project, endpoint: str, since: datetime | None, until: date
 def _pipeline(question: Question, uri: str) -> Pipeline:
     step = Step(
         name=STEP,
-        function="isthmus.experiments.replay_step:replay",
+        function=f"{step_names.REPLAY}:replay",
         inputs={"model": uri},
         parameters={"question": msgspec.to_builtins(question)},
         artifacts=(ARTIFACT,),

@@ -21,6 +21,7 @@ from ..storage import BlobStore, below, located
 from .artifacts import damage, digest_file, digest_text
 from .document import RunDocument, StepResult, find, runs_folder, write
 from .graph import Step
+from .step_names import module_of, stable
 
 _SHOWN = 160  # characters of a part that are kept as they are; longer ones end in a digest
 
@@ -58,7 +59,7 @@ def key_parts(document: RunDocument, step: Step, parameters: Mapping[str, Any], 
         "outputs": _shorten(", ".join([*(f"{o.name}: {o.type}" for o in step.outputs), *(f"{name}/" for name in step.artifacts)])),
     }
     if step.function is not None:
-        parts["function"] = step.function
+        parts["function"] = stable(step.function)
         parts["source"] = _module_digest(step, document.folder)
     else:
         command = step.command or ()
@@ -79,7 +80,7 @@ def look_up(blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str
     key = key_of(parts)
     folder = _folder(blobs, document, step)
     last = find(blobs, f"{folder}/last.json", _Entry)
-    changes = list(_changes(step.name, last.parts if last else {}, parts)) if last else []
+    changes = list(_changes(step.name, last.parts, parts)) if last else []
     entry = find(blobs, f"{folder}/{key}.json", _Entry)
     result = find(blobs, located(blobs.root, entry.result), StepResult) if entry else None
     if step.cache and result is not None and result.key == key:
@@ -113,6 +114,8 @@ def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
 
 
 def _changes(step: str, before: Mapping[str, str], after: Mapping[str, str]) -> list[KeyChange]:
+    if "function" in before:  # the same function by its name of before is no change
+        before = {**before, "function": stable(before["function"])}
     names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     return [KeyChange(step=step, part=name, before=before.get(name), after=after.get(name)) for name in names]
 
@@ -139,7 +142,7 @@ def _shorten(text: str) -> str:
 
 def _module_digest(step: Step, folder: str) -> str:
     """The digest of the module that holds a step's function. Its own imports do not count: name them in `fingerprint`."""
-    module = (step.function or "").partition(":")[0]
+    module = module_of(step.function or "")
     importable(folder)
     try:
         spec = find_spec(module)

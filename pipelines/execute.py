@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from .context import StepContext
+from .step_names import module_of
 
 _GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
@@ -71,10 +72,9 @@ def run_command(argv: list[str], *, folder: Path, timeout: timedelta, start: Cal
 
 def run_function(function: str, context: StepContext, *, timeout: timedelta) -> None:
     """In this process. StepFailed after the traceback was written to the log."""
-    module, _, name = function.partition(":")
     try:
         with _within(timeout):
-            getattr(import_module(module), name)(context)
+            getattr(import_module(module_of(function)), function.partition(":")[2])(context)
     except _OutOfTime:
         raise StepFailed(f"it did not end within {_in_words(timeout)}") from None
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # a user's code may raise anything; it becomes the step's reason

@@ -17,7 +17,7 @@ from ...project.git import run_git
 from ...project.names import did_you_mean
 from ...project.overrides import overridden
 from ...project.specs import Model
-from .. import run_names
+from .. import run_names, step_names
 from ..document import write
 from ..graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
@@ -29,7 +29,6 @@ from .stored_events import StoredEvents, previous_run, stored_events
 if TYPE_CHECKING:
     from ...runtime import Project
 
-_STEPS = "isthmus.pipelines.training_steps"
 _COUNTED = 5.0  # seconds between looks at an evaluation's log
 
 
@@ -82,7 +81,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
         steps=(
             Step(
                 name="dataset",
-                function=f"{_STEPS}:dataset",
+                function=f"{step_names.TRAIN}:dataset",
                 parameters={
                     "model": _only_data(settings),
                     "objective": objective,
@@ -97,7 +96,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
             Step(
                 name="fit",
                 kind="training",
-                function=f"{_STEPS}:fit",
+                function=f"{step_names.TRAIN}:fit",
                 inputs={"data": data},
                 parameters={"model": settings},
                 outputs=(Output(name="digest", type="string"),),
@@ -106,7 +105,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
             ),
             Step(
                 name="evaluate",
-                function=f"{_STEPS}:evaluate",
+                function=f"{step_names.TRAIN}:evaluate",
                 inputs={"data": data},
                 parameters={"model": settings, "objective": objective},
                 artifacts=("forward",),
@@ -114,7 +113,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
             ),
             Step(
                 name="register",
-                function=f"{_STEPS}:register",
+                function=f"{step_names.TRAIN}:register",
                 inputs={"data": data, "model": Artifact("fit", "model"), "forward": Artifact("evaluate", "forward")},
                 parameters={"model": settings, "about": _about(project, model, settings, overrides, corrected)},
                 cache=False,  # aliases move, and the champion is not the same tomorrow

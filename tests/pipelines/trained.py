@@ -7,7 +7,7 @@ import pyarrow as pa
 
 import isthmus
 from isthmus.feature_store import training_set
-from isthmus.pipelines import run_names
+from isthmus.pipelines import run_names, step_names, training_steps
 from isthmus.pipelines.context import StepContext
 from isthmus.pipelines.document import StepResult, StoredFolder, local_path, run_uri, write
 from isthmus.pipelines.run_pages import records
@@ -116,9 +116,8 @@ def run_here(project, config, table, monkeypatch, overrides=()):
             outputs=outputs,
             types={output.name: output.type for output in step.outputs},
         )
-        module, _, function = step.function.partition(":")
-        assert module == "isthmus.pipelines.training_steps"
-        getattr(__import__(module, fromlist=[function]), function)(context)
+        assert step.function == f"{step_names.TRAIN}:{step.name}"
+        getattr(training_steps, step.name)(context)
         made |= {(step.name, one): path for one, path in outputs.items()}
         now = project.wall()
         result = StepResult(
