@@ -1,13 +1,13 @@
-# make setup | demo | test | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
+# make setup | demo | test | test-stack | test-isthmus | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
 PYTHON ?= python3
 UV = .venv/bin/uv pip
 HERE = --quiet --python .venv/bin/python
 # Whatever is installed, also to build a source distribution, is in the lock, and its digest is one of the lock's.
 LOCKED = --require-hashes --require-build-hashes --build-constraints requirements.lock
 # Our projects come last, built by what is locked.
-OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable .
+OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable . --editable ./localstack
 
-.PHONY: setup demo test test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
+.PHONY: setup demo test test-stack test-isthmus test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
 
 # pip, of which each Python has one, brings uv by the lock's digests; uv brings the rest.
 .venv/bin/uv: requirements.lock
@@ -17,13 +17,13 @@ OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Only what the laptop needs: seconds, not minutes.
-.venv/.demo: .venv/bin/uv pyproject.toml requirements.lock setup.py
+.venv/.demo: .venv/bin/uv pyproject.toml requirements.lock setup.py localstack/pyproject.toml localstack/setup.py
 	$(UV) install $(HERE) $(LOCKED) --constraint requirements.lock --requirement pyproject.toml --extra demo --group build
 	$(OURS)
 	@touch $@
 
 # Everything that the tests and the checks need, and nothing else. GoogleSQL is compiled into the user's cache once (30 s of CPU, 1 GB).
-.venv/.setup: .venv/bin/uv pyproject.toml requirements.lock setup.py
+.venv/.setup: .venv/bin/uv pyproject.toml requirements.lock setup.py localstack/pyproject.toml localstack/setup.py
 	$(UV) sync $(HERE) $(LOCKED) requirements.lock
 	$(OURS)
 	.venv/bin/python -m isthmus_stack.gcp.googlesql
@@ -40,8 +40,17 @@ setup: .venv/.setup
 demo: .venv/.demo
 	cd examples/openbandit && ../../.venv/bin/isthmus demo
 
+PYTEST = .venv/bin/pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
+
+# Both suites in one call, so that the workers end together.
 test: .venv/.setup
-	.venv/bin/pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+test-stack: .venv/.setup
+	$(PYTEST) localstack/tests
+
+test-isthmus: .venv/.setup
+	$(PYTEST) tests
 
 # What one room's change is tried with: nothing that starts processes. ROOM is a folder below tests/.
 test-room: .venv/.setup
@@ -82,4 +91,4 @@ docs: .venv/.setup
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info localstack/build localstack/*.egg-info

@@ -9,7 +9,7 @@ SDKS = ("boto3", "botocore", "sagemaker", "awswrangler", "moto", "google.cloud.a
 
 # What is installed is in the lock, by its digest.
 LOCKED = ("--quiet", "--require-hashes", "--require-build-hashes", "--build-constraints", "requirements.lock")
-CHECKOUT = ("--no-deps", "--no-build-isolation", "--editable", ".")  # not a wheel: it lacks most of the tests
+CHECKOUT = ("--no-deps", "--no-build-isolation", "--editable", ".", "--editable", "./localstack")  # not a wheel: it lacks most of the tests
 
 
 @nox.session(python=["3.11"])
@@ -32,7 +32,7 @@ found = [name for name in {SDKS!r} if there(name)]
 assert not found, found
 """,
     )
-    session.run("pytest", "tests", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(python=["3.11"])
