@@ -17,6 +17,7 @@ from .apart import NoAnswer, running, running_at, stop_apart, stop_at
 from .client import Stack
 from .errors import Invalid, MissingPackage, Newer, NotFound, Unavailable, Unsupported
 from .faults import KINDS, Fault
+from .folders import is_taken
 from .home import LISTENING
 from .run import CLOUDS, Ready, RunningStack, StackFailed, environment_for, environment_of, start
 
@@ -89,7 +90,7 @@ def run(stack: RunningStack, words: Sequence[str]) -> int:
 def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
     """Return the stacks that run: in a home, at a URL, or else where the environment says or `up` starts them."""
     if home is not None:
-        listening = running(home / LISTENING)
+        listening = running(home / LISTENING) if is_taken(home) else None
         return [listening] if listening else []
     return [listening for place in places(url) if (listening := running_at(place))]
 
@@ -103,7 +104,9 @@ def down(*, home: Path | None = None, url: str | None = None) -> bool:
     if (home is None) == (url is None):
         raise Invalid("which stack is to end?", remedy="say --home DIR, or --url URL")
     try:
-        return stop_apart(home / LISTENING) if home is not None else stop_at(url or "")
+        if home is None:
+            return stop_at(url or "")
+        return is_taken(home) and stop_apart(home / LISTENING)  # nobody's home says which process is to end
     except NoAnswer as error:
         raise Unavailable(str(error), remedy="end that process, then try again") from error
 
