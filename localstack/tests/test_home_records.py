@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from moto.s3.models import s3_backends
 
+from isthmus_stack import frozen
 from isthmus_stack.aws import handler_modules, wire
 from isthmus_stack.aws.features.store import Groups
 from isthmus_stack.aws.front import Front
@@ -30,6 +31,18 @@ def test_a_record_of_a_module_that_is_gone_is_named(tmp_path):
     home.write("stores/gone.Gone/1.us-east-1", freeze({}))
     with pytest.raises(Changed, match=r"stores/gone.Gone/1.us-east-1 cannot be read"):
         list(stores.Stores(home).restore())
+
+
+def test_a_record_that_has_the_packages_name_of_before_is_read(monkeypatch):
+    """Of Isthmus 0.1.0, of which the stacks were a part."""
+    former = "isthmus.localstack.aws.jobs.record"
+    with monkeypatch.context() as then:
+        then.setitem(sys.modules, former, sys.modules[Jobs.__module__])
+        then.setattr(Jobs, "__module__", former)
+        then.setattr(frozen, "_PACKAGE", "isthmus")
+        written = freeze(Jobs())
+    assert former.encode() in written
+    assert type(thaw(written)) is Jobs
 
 
 def test_every_store_of_the_stack_is_kept_or_named_as_forgotten():

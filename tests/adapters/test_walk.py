@@ -72,10 +72,22 @@ def test_one_ports_tests_run_and_each_port_that_is_lacking_is_one_refusal(judged
     assert int(second) < 2 * int(first) + len(PORTS)
 
 
+def test_the_wheel_holds_no_emulator_and_what_needs_one_names_the_line_that_installs_it(shell, used):
+    names = shell("unzip -Z1 dist/isthmus-*.whl || python -m zipfile -l dist/isthmus-*.whl").stdout
+    assert "isthmus/stacks.py" in names
+    assert "localstack" not in names
+    for command in ("isthmus stack up aws", "isthmus stack coverage aws", "isthmus stack policy"):
+        done = shell(command, folder="shop", ok=False)
+        assert done.returncode == 1
+        assert "an offline stack needs isthmus_stack" in done.stderr
+        assert 'pip install "isthmus-stack[aws,gcp] @ git+' in done.stderr
+    for quiet in ("isthmus stack down", "isthmus stack status"):  # nothing of the project stands there
+        assert shell(quiet, folder="shop").stdout == "no offline stack of this project runs\n"
+
+
 def test_no_cloud_sdk_is_there(shell, judged):
-    there = python(
-        shell, "from importlib.util import find_spec\nprint([n for n in ('boto3', 'moto', 'google', 'sagemaker') if find_spec(n)])"
-    )
+    names = ("boto3", "moto", "google", "sagemaker", "isthmus_stack")
+    there = python(shell, f"from importlib.util import find_spec\nprint([n for n in {names} if find_spec(n)])")
     assert there.stdout.strip() == "[]"
 
 
