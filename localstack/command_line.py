@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", _status, "the stacks that run, and where")
     _which(status)
 
+    trust = _command(
+        commands, "trust", _trust, "use a home that another user, machine or version wrote: what is in it could run commands as you"
+    )
+    trust.add_argument("--home", type=Path, required=True, help="the folder in which a stack kept what it held")
+
     fault = _command(commands, "fault", None, "what goes wrong on purpose").add_subparsers(dest="action", required=True, metavar="ACTION")
     add = _command(fault, "add", _add_fault, "let something go wrong")
     add.add_argument("kind", choices=KINDS)
@@ -149,6 +154,12 @@ def _status(options: argparse.Namespace) -> int:
     stacks = verbs.status(home=options.home, url=options.url)
     lines = [f"{stack.url}   process {stack.pid}   clock {stack.clock}{f'   {stack.home}' if stack.home else ''}" for stack in stacks]
     _say(options, {"items": stacks}, "\n".join(lines) or "no stack runs there")
+    return 0
+
+
+def _trust(options: argparse.Namespace) -> int:
+    verbs.trust(options.home)
+    _say(options, {"folders": [str(options.home)]}, f"{options.home} is this user's: a stack may go on with it")
     return 0
 
 

@@ -219,4 +219,4 @@ def _check(folder: Path, text: bytes, wanted: _About) -> None:
         )
 
 
-_YOURS = "if it is yours, run isthmus trust --home {}"
+_YOURS = "if it is yours, run isthmus-stack trust --home {}"

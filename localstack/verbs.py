@@ -18,7 +18,7 @@ from .client import Stack
 from .errors import Invalid, MissingPackage, Newer, NotFound, Unavailable, Unsupported
 from .faults import KINDS, Fault
 from .folders import is_taken
-from .home import LISTENING
+from .home import LISTENING, NotUsable, adopt
 from .run import CLOUDS, Ready, RunningStack, StackFailed, environment_for, environment_of, start
 
 if TYPE_CHECKING:
@@ -109,6 +109,18 @@ def down(*, home: Path | None = None, url: str | None = None) -> bool:
         return is_taken(home) and stop_apart(home / LISTENING)  # nobody's home says which process is to end
     except NoAnswer as error:
         raise Unavailable(str(error), remedy="end that process, then try again") from error
+
+
+def trust(home: Path) -> None:
+    """Put this user's seal on a home that another user, machine or version wrote. Nothing in it is unpickled.
+
+    Raises:
+        Invalid: it is no stack's home, or one is using it.
+    """
+    try:
+        adopt(home)
+    except (NotUsable, OSError) as error:
+        raise Invalid(str(error), remedy="isthmus-stack trust --home FOLDER, of a stack that was stopped") from error
 
 
 def coverage(cloud: str, *, service: str | None = None) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:

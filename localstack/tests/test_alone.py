@@ -17,7 +17,7 @@ STACK = Path(isthmus_stack.__file__).parent
 ROOT = STACK.parent
 UV = Path(sys.executable).parent / "uv"
 IGNORED = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
-VERSIONS = next(ROOT / name for name in ("requirements.lock", "constraints.txt") if (ROOT / name).exists())
+VERSIONS = ROOT / "requirements.lock"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.skipif(not UV.exists(), reason="uv builds and installs")]
 

@@ -16,7 +16,7 @@ import pytest
 
 from isthmus_stack import verbs
 from isthmus_stack.command_line import main
-from isthmus_stack.run import read_ready, start_aws
+from isthmus_stack.run import StackFailed, read_ready, start_aws
 from isthmus_stack.testing import stacks
 from isthmus_stack.testing.jobkit import until
 from isthmus_stack.testing.keys_kit import keys
@@ -129,6 +129,20 @@ def test_a_stack_is_found_and_ended_by_its_home_which_keeps_what_it_holds(tmp_pa
     with start_aws(home=home) as again:
         buckets = boto3.client("s3", endpoint_url=again.url, region_name="us-east-1", **keys(again.url)).list_buckets()["Buckets"]
     assert [bucket["Name"] for bucket in buckets] == ["kept"]
+
+
+def test_a_home_that_somebody_else_wrote_is_refused_until_it_is_trusted(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "theirs"))
+    with start_aws(home=home) as running:
+        boto3.client("s3", endpoint_url=running.url, region_name="us-east-1", **keys(running.url)).create_bucket(Bucket="kept")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "ours"))
+    with pytest.raises(StackFailed, match="isthmus-stack trust --home"):
+        start_aws(home=home)
+    assert here("trust", "--home", home)[0] == 0
+    assert "is not a stack's home" in here("trust", "--home", tmp_path)[2]
+    with start_aws(home=home) as again:
+        assert verbs.status(home=home)[0].pid == again.pid
 
 
 def test_a_home_that_names_somebody_elses_process_ends_nothing(tmp_path, stack):

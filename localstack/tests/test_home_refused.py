@@ -143,7 +143,7 @@ def test_another_users_or_an_older_home_is_refused_until_it_is_trusted(tmp_path,
     home = shutil.copytree(written, tmp_path / "home")
     sealed_by(home, b"another user's", number=number)
     files = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
-    with pytest.raises(StackFailed, match=f"isthmus trust --home {home}"):
+    with pytest.raises(StackFailed, match=f"isthmus-stack trust --home {home}"):
         start_aws(home=home)
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == files
     adopt(home)
