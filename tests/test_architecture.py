@@ -39,6 +39,7 @@ USE_STACK = {
     "lifecycle/stack.py",
     "lifecycle/stack_calls.py",
     "lifecycle/faults.py",
+    "lifecycle/trust.py",
     "lifecycle/first_account.py",
     "lifecycle/rehearsal_places.py",
     "lifecycle/rehearse_offline.py",
