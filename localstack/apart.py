@@ -17,7 +17,7 @@ import msgspec
 
 from . import keys
 from .folders import is_taken
-from .run import Ready, StackFailed, command, read_ready, wait_ready
+from .run import CLOUDS, Ready, StackFailed, command, read_ready, wait_ready
 
 _FORMER = "isthmus.localstack"  # this package's name when stacks were started by Isthmus 0.1.0
 _STOPS = 10.0  # seconds that an end may take
@@ -211,12 +211,12 @@ def _is_a_stack(pid: int) -> bool:
     """Whether a process with this pid is a stack, and not one that got the pid after it."""
     try:
         if Path("/proc/self").exists():
-            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
         else:
-            words = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+            words = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.split()
     except OSError:
         return False
-    return any(f"{name}." in words for name in (__package__, _FORMER))
+    return any(f"{package}.{cloud}" in words for package in (__package__, _FORMER) for cloud in CLOUDS)
 
 
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:

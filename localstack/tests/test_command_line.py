@@ -14,7 +14,7 @@ from unittest.mock import patch
 import boto3
 import pytest
 
-from isthmus_stack import verbs
+from isthmus_stack import run, verbs
 from isthmus_stack.command_line import main
 from isthmus_stack.run import StackFailed, read_ready, start_aws
 from isthmus_stack.testing import stacks
@@ -107,7 +107,8 @@ def test_policy_and_coverage_are_printed(stack):
     assert here("coverage", "aws", "--service", "nothing")[0] == 1
 
 
-def test_a_stack_is_found_and_ended_by_its_url():
+def test_a_stack_is_found_and_ended_by_its_url(monkeypatch):
+    monkeypatch.setattr(run, "subprocess", subprocess)  # none that is forked: it is known by its command line
     with start_aws() as running:
         code, out, _ = here("status", "--url", running.url, "--json")
         assert (code, json.loads(out)["items"][0]["pid"]) == (0, running.pid)
