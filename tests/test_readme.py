@@ -16,6 +16,7 @@ from isthmus.tests.sampled import EVERY
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 NOT_OURS = {".venv", ".alias", "build", "benchmarks"}
+SUITES = ("tests/", "localstack/tests/", "localstack/testing/")
 BIN = Path(sys.executable).parent
 OFTEN = pytest.mark.skipif(not EVERY, reason="what the suite of `isthmus init` does, on other data: make test-often")
 
@@ -43,14 +44,14 @@ def importers(package):
 def test_a_package_is_imported_where_the_readme_says_and_nowhere_else_but_in_tests(package):
     places, files = packages()[package], importers(package)
     assert [place for place in places if not any(file.startswith(place) for file in files) and package != "pandas"] == []
-    assert [file for file in files if not file.startswith((*places, "tests/"))] == []
+    assert [file for file in files if not file.startswith((*places, *SUITES))] == []
 
 
 def test_googles_packages_are_imported_where_the_readme_says_and_nowhere_else_but_in_tests():
     places = packages()["google-cloud-aiplatform and the other google-cloud packages"]
     files = [file for name in ("google", "grpc") for file in importers(name)]
     assert [place for place in places if not any(file.startswith(place) for file in files)] == []
-    assert [file for file in files if not file.startswith((*places, "tests/"))] == []
+    assert [file for file in files if not file.startswith((*places, *SUITES))] == []
 
 
 def test_every_file_that_the_readme_links_is_there():
