@@ -26,6 +26,7 @@ def call(*command, **more):
     environ = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "ISTHMUS_", "PYTEST_", "PYTHON", "VIRTUAL_ENV"))
     }
+    environ["UV_BUILD_CONSTRAINT"] = str(VERSIONS)
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, env=environ, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
