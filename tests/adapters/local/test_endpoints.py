@@ -25,6 +25,7 @@ from isthmus.errors import Busy, Invalid, IsthmusError, ModelError, NotFound, Ou
 from isthmus.storage import wait
 from isthmus.target import Profile
 from isthmus.tests.conformance.toy_models import endpoint, register, remove_endpoints, settled, until, variant
+from isthmus.user_state import make
 
 pytestmark = pytest.mark.slow
 
@@ -308,8 +309,7 @@ def test_metrics_count_what_the_router_answered_to_the_millisecond(serving, targ
 
 
 def test_logs_are_read_from_the_end_and_followed(target, home):
-    path = home / "endpoints" / "ranker" / "logs" / "champion.log"
-    path.parent.mkdir(parents=True)
+    path = make(home / "endpoints" / "ranker" / "logs") / "champion.log"
     path.write_text("".join(f"line {n}\n" for n in range(20_000)))
     page = target.logs.tail("endpoints/ranker/champion", limit=3)
     assert page.lines == ("line 19997", "line 19998", "line 19999")

@@ -81,6 +81,7 @@ def test_idle_connections_lock_nobody_out(served):
 
 def test_whoever_is_refused_and_sends_half_a_body_locks_nobody_out(served):
     with serving(connections=20) as small:
+        assert asked(small, request())[0][0] == 200  # its loop runs
         refused = [connect(small) for _ in range(20)]
         for connection in refused:
             connection.sendall(b"POST /invocations HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 9\r\n\r\nhalf")
