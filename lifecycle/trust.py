@@ -116,7 +116,7 @@ def _look(folder: Path) -> Untrusted:
 
 def _entry(path: Path) -> Entry:
     files = size = 0
-    links = []
+    links: list[str] = []
     for place in _below(path):
         if place.is_symlink():
             links.append(f"{place.relative_to(path.parent)} -> {place.readlink()}")

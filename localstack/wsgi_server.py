@@ -40,13 +40,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]
     _swept = 0.0
+    active_channels: Any  # waitress has no types: by descriptor
 
     def readable(self) -> bool:
         """Say whether a connection can be taken up. Waitress asks at each turn of its loop, at least once a second."""
         now = time.time()
         if now - self._swept > 1:
             self._swept = now
-            self.maintenance(now)
+            self.maintenance(int(now))
             for channel in list(self.active_channels.values()):
                 channel.will_close |= channel.overdue(now)
         return self.accepting and (len(self.active_channels) < self.adj.connection_limit or bool(self._waiting()))

@@ -278,7 +278,8 @@ class LogWriter:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
-        self._sample, self.failing = (stream, rows[-1]), why
+        self._sample = (stream, rows[-1])
+        self.failing = why
         return len(rows), why
 
     def _settle(self, group: Sequence[_Answer], problem: str) -> None:

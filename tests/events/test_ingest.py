@@ -15,6 +15,7 @@ from isthmus.events.ingest import _percents, ingest
 from isthmus.events.quarantined import quarantine, summary
 from isthmus.events.settle import settle
 from isthmus.events.sql import bounded
+from isthmus.user_state import make
 
 from .conftest import NOW, arrow_table, click, counts, impression, make_project, raw_count, seen, typed
 
@@ -122,8 +123,7 @@ def test_before_apply_the_remedy_is_apply(tmp_path, lines):
 
 @pytest.mark.slow
 def test_two_ingests_at_once_do_not_mix(tmp_path, lines):
-    lock = tmp_path / ".isthmus" / "lock"
-    lock.parent.mkdir()
+    lock = make(tmp_path / ".isthmus") / "lock"
     code = "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
     holder = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:

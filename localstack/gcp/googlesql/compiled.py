@@ -48,6 +48,7 @@ def load(engine: Any) -> Any:
     """
     from wasmtime import Module, WasmtimeError
 
+    problem: WasmtimeError | None = None
     for _ in range(2):
         with _private_folder() as folder:
             name = _sound_file(folder) or _compile_elsewhere(folder)

@@ -142,10 +142,9 @@ def failures(target, ref):
 
 
 def test_a_log_is_read_by_variant_and_as_a_whole(target, ready):
-    for name, times in (("champion", 1), ("challenger", 2)):
-        for _ in range(times):
-            with pytest.raises(ModelError):
-                target.endpoints.invoke("ranker", [{"fail": True}], variant=name, request_id="q")
-    until(lambda: [failures(target, ref) for ref in ("ranker", "ranker/champion", "ranker/challenger")] == [3, 1, 2])
+    for name in ("champion", "challenger"):
+        with pytest.raises(ModelError):
+            target.endpoints.invoke("ranker", [{"fail": True}], variant=name, request_id="q")
+    until(lambda: [failures(target, ref) for ref in ("ranker", "ranker/champion", "ranker/challenger")] == [2, 1, 1])
     with pytest.raises(NotFound, match="nobody is not deployed to ranker"):
         target.logs.tail("ranker/nobody")
