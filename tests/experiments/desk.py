@@ -63,8 +63,8 @@ class Desk:
 
     def __init__(self, monkeypatch, folder, *experiments, world=None, split=(90, 10), **layers):
         self.monkeypatch, self.folder, self.experiments, self.layers = monkeypatch, folder, experiments, layers
-        self.project = isthmus.open(EXAMPLE, target="local")
         folder.mkdir(exist_ok=True)
+        self.project = isthmus.open(EXAMPLE, target="local", home=str(folder / ".isthmus"))
         self.project.folder = folder
         target = self.project.target
         shares = dict(zip(("champion", "challenger"), map(Decimal, split), strict=True))
@@ -117,7 +117,7 @@ class _NoLog:
 
 def genuine_project(folder, place, clock, about=AIMED, routing="sticky"):
     """The example's with an experiment, as another process opens it: on a target of its own of genuine adapters."""
-    project = isthmus.open(EXAMPLE, target="local")
+    project = isthmus.open(EXAMPLE, target="local", home=str(folder / "laptop"))  # until it has its own target
     project.folder, project.target = folder, place.open()
     project.target.clock = clock
     project.target.__dict__["events"] = _NoLog()

@@ -23,7 +23,7 @@ class Desk:
     """A person at the console: the example's project on a laptop whose ports are a scripted world's."""
 
     def __init__(self, monkeypatch, folder, *, spec=SPEC, split=(90, 10), aliases=(1, 2)):
-        self.project = isthmus.open(EXAMPLE, target="local")
+        self.project = isthmus.open(EXAMPLE, target="local", home=str(folder / ".isthmus"))
         self.project.folder = folder  # of its lock: tests run beside each other
         target = self.project.target
         self.world = World(
