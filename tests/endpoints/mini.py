@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import isthmus
 from isthmus.events.ingest import ingest
@@ -129,7 +130,12 @@ def filled(folder, files=FILES, **where):
 def register(project, configuration, weights=None, *, alias=None):
     """A version of this configuration, as `train` would register it."""
     importable(str(project.folder))
-    import mini_ranker
+    sys.modules.pop("mini_ranker", None)  # another folder's, of a test before
+    sys.path.insert(0, str(project.folder))
+    try:
+        import mini_ranker
+    finally:
+        sys.path.pop(0)
 
     model = project.spec.models[configuration]
     made = getattr(mini_ranker, configuration)(None, None, None)

@@ -124,13 +124,11 @@ def test_what_is_served_is_what_the_events_say(project):
 
 
 def test_an_endpoint_serves_such_features(project):
-    sys.path.insert(0, str(project.folder))
     try:
         mini.register(project, "popular")
         deploy(project, "ranker")
         answer = Gateway(project, "ranker", rng=Random(0)).rank({**mini.REQUEST, "item_id": [1, 3], "slots": 2})
     finally:
-        sys.path.remove(str(project.folder))
         remove_endpoints(project.target)
     assert dict(zip(answer.items, answer.scores, strict=True)) == {1: sum(7 + place for place in range(len(FEATURES))), 3: 0}
 
