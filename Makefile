@@ -5,7 +5,8 @@ HERE = --quiet --python .venv/bin/python
 # Whatever is installed, also to build a source distribution, is in the lock, and its digest is one of the lock's.
 LOCKED = --require-hashes --require-build-hashes --build-constraints requirements.lock
 # Our projects come last, built by what is locked.
-OURS = $(UV) install $(HERE) --no-deps --no-build-isolation --editable . --editable ./localstack
+# An older setup's folder of metadata is removed: Python would find its entry points before those that are installed.
+OURS = rm -rf isthmus.egg-info && $(UV) install $(HERE) --no-deps --no-build-isolation --editable . --editable ./localstack
 
 .PHONY: setup demo test test-stack test-isthmus test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
 
