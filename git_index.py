@@ -41,7 +41,7 @@ def tracked_below(folder: Path) -> tuple[str, ...]:
 
 
 def _git_folder(tree: Path) -> Path:
-    """`.git`, or where it leads: of a linked work tree or a submodule it is a file with `gitdir: PATH`."""
+    """Return `.git`, or where it leads: in a linked work tree or a submodule it is a file with `gitdir: PATH`."""
     place = tree / ".git"
     if place.is_dir():
         return place
@@ -61,7 +61,7 @@ def _uses_sha256(git: Path) -> bool:
 
 
 def _names(index: bytes, id_size: int) -> Iterator[bytes]:
-    """Every entry's name (git's Documentation/gitformat-index.txt). What is damaged ends it early."""
+    """Yield every entry's name (git's Documentation/gitformat-index.txt). Damage ends it early."""
     signature, version, number = _HEADER.unpack_from(index)
     if signature != b"DIRC" or version not in (2, 3, 4):
         return
@@ -87,7 +87,7 @@ def _names(index: bytes, id_size: int) -> Iterator[bytes]:
 
 
 def _number(index: bytes, place: int) -> tuple[int, int]:
-    """A number of variable length (git's varint.c), and where it ends."""
+    """Return a number of variable length (git's varint.c), and where it ends."""
     byte = index[place]
     value = byte & 0x7F
     while byte & 0x80:

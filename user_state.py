@@ -51,7 +51,7 @@ class KnownFolder(StoredDocument, frozen=True, kw_only=True):
 
 
 def root() -> Path:
-    """Where the state folder is, or will be. Denied: this user has no home."""
+    """Return the path of the state folder, which may not exist yet. Denied: this user has no home."""
     base = os.environ.get("XDG_STATE_HOME", "")
     if not Path(base).is_absolute():
         try:
@@ -65,7 +65,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 
 def kept_for(number: str) -> Path:
-    """What is kept for the project folder with this id."""
+    """Return the folder of what is kept for the project with this id."""
     return root() / "projects" / number
 
 
@@ -110,7 +110,7 @@ _known: dict[tuple[object, ...], str] = {}  # by what changes with the folder: e
 
 
 def is_known(folder: Path) -> bool:
-    """Whether the folder is there and may be used: for those who do without it."""
+    """Return whether the folder is there and may be used, for callers who can do without it."""
     try:
         return known_id(folder) is not None
     except (IsthmusError, OSError):
@@ -182,13 +182,13 @@ def forget(folder: Path) -> None:
 
 
 def _whole(folder: Path) -> Path:
-    """The `.isthmus` that a folder lies in; the folder itself where it lies in none."""
+    """Return the `.isthmus` that a folder lies in; the folder itself where it lies in none."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
     return next((place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute)
 
 
 def _written(folder: Path) -> tuple[int, int]:
-    """What changes when the id is written anew."""
+    """Return inode and time of the id's file, which change when the id is written anew."""
     try:
         status = (folder / ID).lstat()
     except OSError:
@@ -249,7 +249,7 @@ def _first(names: Sequence[str]) -> str:
 
 
 def _read_id(folder: Path) -> str | None:
-    """None: there is none, or the file is none of ours."""
+    """Return the id in a folder; None where there is none, or the file is none of ours."""
     try:
         descriptor = os.open(folder / ID, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -272,7 +272,7 @@ def _record(number: str | None) -> KnownFolder | None:
 
 
 def _is_ours(state: Path) -> bool:
-    """False: there is none yet. Refused: it belongs to another user, who would say what is known here."""
+    """Return whether the state folder is there. Refused: it belongs to another user, who would say what is known here."""
     try:
         status = state.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -285,7 +285,7 @@ def _is_ours(state: Path) -> bool:
 
 
 def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
-    """The id of a folder whose id is known: another one than its original's where it is a copy of that."""
+    """Return the id of a known folder: a new one where the folder is a copy and its original still stands."""
     place = os.path.realpath(folder)
     if place == record.folder and inode == record.inode:
         return number
@@ -313,7 +313,7 @@ def _inode(folder: Path) -> int | None:
 
 
 def _make_private(folder: Path, status: os.stat_result) -> None:
-    """An older Isthmus left it open to others."""
+    """Take other users' rights from a folder that an older Isthmus left open to them."""
     if status.st_mode & 0o077 and status.st_uid == os.geteuid():
         with suppress(OSError):
             folder.chmod(0o700)

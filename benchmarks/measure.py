@@ -86,7 +86,7 @@ class Cost:
 
 
 def apart(work: Callable[..., object], *arguments: object) -> Cost:
-    """What a piece of work costs in a process of its own, which imports everything again; with --small in this one."""
+    """Measure what a piece of work costs in a process of its own, which imports everything again; with --small in this one."""
     if SMALL:
         return _cost(work, *arguments)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

@@ -131,7 +131,7 @@ def _by_question(peer: Address, local: Address) -> tuple[int, int]:
     sides = [socket.inet_pton(family, host).ljust(16, b"\0") for host in (peer[0], local[0])]
     query = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _ANY_STATE)
     query += struct.pack("!HH", peer[1], local[1]) + sides[0] + sides[1] + struct.pack("=I", 0) + _ANY_COOKIE
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:  # type: ignore[attr-defined,unused-ignore]
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:  # type: ignore[attr-defined,unused-ignore]  # Linux alone has it
         kernel.settimeout(1)
         kernel.send(_HEADER.pack(_HEADER.size + len(query), _BY_FAMILY, _REQUEST, 1, 0) + query)
         answer = kernel.recv(4096)

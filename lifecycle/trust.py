@@ -27,7 +27,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Untrusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What lies in a folder, by its names and sizes alone: nothing of it was read."""
+    """The names and sizes of a folder's entries, of whose content nothing was read."""
 
     folder: str
     known: bool  # to this user's state folder already
@@ -56,7 +56,7 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """What lies in the folders that a project keeps things in on this machine: `.isthmus`, and each `home` of profiles.yaml.
+    """List the entries of the folders in which a project keeps things here: `.isthmus`, and each `home` of profiles.yaml.
 
     Args:
         project: the folder of project.yaml, which may have mistakes.
@@ -133,7 +133,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """The clouds whose homes an older version kept in the project: they are sealed and moved; its records and logs go."""
+    """Seal and move the homes that an older version kept in the project, and yield their clouds; its records and logs go."""
     old, number = own / _STACKS, user_state.known_id(own)
     if old.is_symlink():
         old.unlink()
@@ -156,7 +156,7 @@ def _moved_stacks(own: Path) -> Iterator[str]:
 
 
 def _move(folder: Path, to: Path) -> None:
-    """Whole or not at all, also to another file system."""
+    """Move a folder whole or not at all, also to another file system."""
     try:
         folder.rename(to)
     except OSError:
@@ -167,5 +167,5 @@ def _move(folder: Path, to: Path) -> None:
 
 
 def _plain(text: str) -> str:
-    """A name that somebody else gave, without what a terminal would obey."""
+    """Return a name that somebody else gave, without what a terminal would obey."""
     return ascii(text)[1:-1]

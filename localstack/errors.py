@@ -1,4 +1,4 @@
-"""What can be wrong with a request to the verbs; each says what to do about it.
+"""Errors of the verbs, each with what to do about it.
 
 StackError
   Invalid        an option or an argument that cannot be

@@ -56,19 +56,21 @@ def freeze(value: object, *, left: Left | None = None, reduce: Callable[[object]
 
 
 def sealed(pickled: bytes) -> bytes:
-    """The record of what was pickled: this user's seal goes before it."""
+    """Return a record of pickled bytes: this user's seal, then the bytes."""
     return seals.seal(pickled) + pickled
 
 
 def unsealed(record: bytes) -> bytes | None:
-    """What was pickled; None where the record does not begin with this user's seal."""
+    """Return the pickled part of a record; None where the record does not begin with this user's seal."""
     own, pickled = record[: seals.SIZE], record[seals.SIZE :]
     return pickled if seals.holds(own, pickled) else None
 
 
 def thaw(record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record") -> Any:
-    """The value of a record. Changed, with the record's name, when it was written by a class with other fields, cannot be read, or is not
-    this user's: then nothing of it is unpickled.
+    """Return the value of a record. Nothing is unpickled without this user's seal.
+
+    Raises:
+        Changed: It carries no seal of this user, a class has other fields by now, or it cannot be read. Its name is told.
     """
     pickled = unsealed(record)
     if pickled is None:

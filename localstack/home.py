@@ -155,7 +155,7 @@ def adopt(folder: Path) -> None:
 
 
 def _seal(folder: Path, *, foreign: int) -> None:
-    """`foreign`: bytes of another user's seal, which each record begins with unless it has ours."""
+    """Put this user's seal on each record. `foreign`: the length of another user's seal, which those without ours begin with."""
     paths = sorted(folder.rglob("*"))
     if link := next((path for path in paths if path.is_symlink()), None):
         raise NotUsable(f"{link} is a symbolic link; remove it first")

@@ -19,8 +19,6 @@ from .folders import Owned
 from .jobs.images import anchored
 
 CLOUDS = ("aws", "gcp")  # each a package beside this module: its __main__ serves, its `environment` says the rest
-# Python's -P: no module of the folder in which the command runs stands for a library's. Handlers of your own may be there.
-_SAFE = {False: ("-P",), True: ()}
 _STARTS = 180.0  # seconds that a start may take; it takes about two
 _ENDS = 60.0  # seconds that a clean end may take, before the process is killed: with a home it writes all that it holds
 
@@ -173,7 +171,7 @@ def command(
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
     words = [
         sys.executable,
-        *_SAFE[bool(handlers)],
+        *([] if handlers else ["-P"]),  # no module of the working folder stands for a library; handlers of your own may be there
         "-m",
         f"{__package__}.{cloud}",
         "--port",

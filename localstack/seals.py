@@ -22,17 +22,17 @@ class NoKey(RuntimeError):
 
 
 def seal(data: bytes) -> bytes:
-    """The seal of some bytes. NoKey."""
+    """Return this user's seal of some bytes. NoKey: the key cannot be made or read."""
     return hmac.digest(_key(file()), data, "sha256")
 
 
 def holds(mark: bytes, data: bytes) -> bool:
-    """Whether it is this user's seal of these bytes. NoKey."""
+    """Return whether a mark is this user's seal of these bytes. NoKey: the key cannot be made or read."""
     return hmac.compare_digest(mark, seal(data))
 
 
 def file() -> Path:
-    """Where the key is, or will be. NoKey: this user has no home folder."""
+    """Return the path of the key, which may not exist yet. NoKey: this user has no home folder."""
     base = os.environ.get("XDG_STATE_HOME", "")
     if not Path(base).is_absolute():
         try:
@@ -62,7 +62,7 @@ def _key(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Two stacks at once make one key: the first to give it its name."""
+    """Make the key. Of two stacks that do so at once, the first to give it its name wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:

@@ -105,7 +105,7 @@ def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
-    """Of a folder in which nothing can be made. Tables that a reader wants and that are not there are temporary: they are empty."""
+    """Open a database in a folder where nothing can be made. Tables that are missing are made in memory, and are empty."""
     connection = _connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
@@ -154,7 +154,7 @@ def _content(file: Path) -> bytes:
 
 
 def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-    """Of the database and of its log: inode, size, time of the last change; None: it is not there."""
+    """Return inode, size and time of the last change of the database and of its log; None for one that is not there."""
     first, second = (_stamp(path) for path in (file, _log(file)))
     return first, second
 

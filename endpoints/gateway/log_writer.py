@@ -114,7 +114,7 @@ class LogWriter:
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Where rows are being lost and none is on its way, try one of them again: whoever is told so asks no more, so none would come.
+        """Try one of the lost rows again where none is on its way: callers who are told of the loss ask no more, so none would come.
 
         A row that left after all is read once: it has its id.
         """
@@ -126,7 +126,7 @@ class LogWriter:
             self._emit(stream, [row])
         except IsthmusError as error:
             self.failing = _error_text(error)
-        except Exception as error:  # noqa: BLE001  as when it was lost
+        except Exception as error:  # noqa: BLE001  whatever the store raised, the row is lost still, and /health says why
             self.failing = repr(error)
         else:
             self.failing = ""

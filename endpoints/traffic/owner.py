@@ -153,7 +153,7 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
 
 
 def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) -> Refused:
-    """Nothing is left to abort: it is a matter of minutes, and of somebody who looks then."""
+    """Return the refusal while an ended owner keeps the traffic: it says until when, and what gives it back then."""
     driving = f"isthmus {owner.owner} run {endpoint}"
     if (seconds := (until - now).total_seconds()) <= 0:
         return Refused(

@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def listening() -> None:
         if not googlesql.available():
-            sys.stderr.write(
-                "the GCP stack does not check queries: GoogleSQL's analyzer is not installed (zetasql, of isthmus[stack-gcp])\n"
-            )
+            sys.stderr.write("the GCP stack does not check queries: GoogleSQL's analyzer is not installed (pip install zetasql==0.1.5)\n")
             sys.stderr.flush()
         threading.Thread(target=warm, name="warm", daemon=True).start()
 

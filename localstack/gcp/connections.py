@@ -9,14 +9,14 @@ from ..bounds import BODY_SILENT, HEAD_WITHIN, most_connections
 
 
 class Waiting(Protocol):
-    """What is known here of a connection."""
+    """A connection, as far as making room for others needs to know it."""
 
     busy: bool  # a whole request is being answered
     in_head: bool  # a part of a head has come
     heard: float  # when something last came, of the loop's time; a head's is when it began
 
     def idle(self) -> bool:
-        """Nothing of a request has come."""
+        """Return whether nothing of a request has come."""
         ...
 
     def abort(self) -> None: ...

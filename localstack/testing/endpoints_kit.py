@@ -54,7 +54,7 @@ class Kit:
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants, **more)
 
     def endpoint(self, name="ranker", *, count=1, **weights):
-        """In service, on the manual clock."""
+        """Bring the endpoint into service, on the manual clock."""
         self.bucket()
         for name_of_model in dict.fromkeys(map(_model, weights)):
             self.model(name_of_model)

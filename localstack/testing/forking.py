@@ -45,7 +45,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Forked:
-    """As much of subprocess.Popen as those ask for who start such processes; `command` is `python -m MODULE ARGUMENTS`."""
+    """The part of subprocess.Popen that callers use, for a forked process; `command` is `python -m MODULE ARGUMENTS`."""
 
     def __init__(self, template, command, *, stdin=None, stdout=None, stderr=None, env=None, cwd=None, start_new_session=False):
         _, _, module, *arguments = command
@@ -269,7 +269,7 @@ def _become(main, start):
 
 
 def _leave(code):
-    """As an interpreter does."""
+    """End the process as an interpreter does."""
     if isinstance(code, str):
         print(code, file=sys.stderr)
     threading._shutdown()

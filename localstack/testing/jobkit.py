@@ -1,4 +1,4 @@
-"""What the tests of jobs and pipelines share: requests, waiting, and a stack of their own."""
+"""Requests, waiting and a stack of their own, which the tests of jobs and pipelines share."""
 
 import json
 import time
@@ -18,7 +18,7 @@ ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
 
 
 def until(ask, seconds=60):
-    """What `ask` answers, once that is true."""
+    """Return what `ask` answers, once that is true."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline

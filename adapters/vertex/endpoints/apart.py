@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from ....endpoints.port import EndpointSpec, EndpointState, VariantSpec, VariantState
@@ -19,6 +17,7 @@ from ....endpoints.traffic.split import HUNDRED
 from ....storage import Phase
 from . import deployed
 from .deployed import Seen
+from .labels import digest
 
 Parts = Mapping[str, Seen | None]  # by variant; None: it has no endpoint
 
@@ -61,8 +60,7 @@ def state(name: str, head: Any, parts: Parts) -> EndpointState:
 
 def _token(head: Any, parts: Mapping[str, Seen]) -> str:
     """Return a digest of what the endpoint's and its variants' tokens digest."""
-    tokens = [deployed.token(head), sorted((variant, deployed.token(part.endpoint)) for variant, part in parts.items())]
-    return sha256(msgspec.json.encode(tokens)).hexdigest()[:16]
+    return digest(deployed.token(head), *(f"{variant} {deployed.token(part.endpoint)}" for variant, part in sorted(parts.items())))
 
 
 def _missing(spec: VariantSpec) -> VariantState:

@@ -35,7 +35,7 @@ def query(here: Place, question: Question) -> tuple[str, tuple[Field, ...]]:
     except SqlglotError as error:
         raise invalid_query(f"Syntax error: {error}") from error
     if not isinstance(parsed, exp.Query):
-        raise not_run("statements other than queries, without GoogleSQL's analyzer (pip install 'isthmus[stack-gcp]')")
+        raise not_run("statements other than queries, without GoogleSQL's analyzer (pip install zetasql==0.1.5)")
     known = {cte.alias_or_name.lower() for cte in parsed.find_all(exp.CTE)}
     for table in list(parsed.find_all(exp.Table)):
         if isinstance(table.this, exp.Identifier) and not (table.name.lower() in known and not table.db):

@@ -8,7 +8,7 @@ from .compiled import NotCompiled, available, cache_folder, compile_here
 
 if __name__ == "__main__":
     if not available():
-        sys.exit("GoogleSQL is not installed: pip install 'isthmus[stack-gcp]'")
+        sys.exit("GoogleSQL is not installed: pip install zetasql==0.1.5")
     try:
         compile_here()
     except NotCompiled as error:

@@ -95,7 +95,7 @@ def _kind() -> str:
 
 @contextmanager
 def _private_folder() -> Iterator[int]:
-    """A descriptor of the cache's folder, made if need be. NotCompiled: somebody else can write to it."""
+    """Yield a descriptor of the cache's folder, made if need be. NotCompiled: somebody else can write to it."""
     path = cache_folder()
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)

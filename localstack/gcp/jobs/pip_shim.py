@@ -75,7 +75,7 @@ def install(requirements: list[str], options: list[str]) -> int:
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
-        return refuse("kfp is not installed beside the stack: pip install 'isthmus[vertex-sdk]'")
+        return refuse("kfp is not installed beside the stack: pip install 'kfp>=2.17,<3'")
     if missing and (code := fetch(missing, options)):
         return code
     for file in files:
