@@ -188,11 +188,10 @@ def coverage(console: Console, cloud: Offline, service: str | None) -> None:
 def policy(console: Console, url: str | None) -> None:
     from ..lifecycle import stack as stacks
 
-    rights = stacks.policy(url=url)
-    from isthmus_stack import texts
+    granted = stacks.policy(url=url)
+    from isthmus_stack import texts  # after the verb, which says how to install it
 
-    text = texts.policy_text(rights)
-    rights.pop("text", None)  # where the cloud's own form is not JSON
+    rights, text = texts.policy_parts(granted)
     console.result({"policy": rights}, text, raw=True)
 
 

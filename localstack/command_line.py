@@ -192,9 +192,7 @@ def _coverage(options: argparse.Namespace) -> int:
 
 
 def _policy(options: argparse.Namespace) -> int:
-    rights = verbs.policy(verbs.places(options.url))
-    text = texts.policy_text(rights)
-    rights.pop("text", None)  # where the cloud's own form is not JSON
+    rights, text = texts.policy_parts(verbs.policy(verbs.places(options.url)))
     _say(options, {"policy": rights}, text)
     return 0
 

@@ -51,7 +51,7 @@ def coverage_rows(operations: Sequence[CoveredAws] | Sequence[CoveredGcp]) -> tu
     return rows, f"{counts['executes']} operations execute, {counts['stores only']} only store, {counts['not there']} are not there"
 
 
-def policy_text(rights: Mapping[str, Any]) -> str:
-    """Return rights in the cloud's own form: JSON, or the text that it comes with."""
-    text: str = rights.get("text") or msgspec.json.format(msgspec.json.encode(rights), indent=2).decode()
-    return text
+def policy_parts(rights: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return rights as JSON's values, and as text: the cloud's own where its form is not JSON."""
+    values = {name: value for name, value in rights.items() if name != "text"}
+    return values, rights.get("text") or msgspec.json.format(msgspec.json.encode(values), indent=2).decode()
