@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -15,8 +14,8 @@ from isthmus.project.specs import Parameter
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
 from isthmus.target import CallLog
+from isthmus.tests.example import copied
 
-EXAMPLE = Path(isthmus.__file__).parent / "examples" / "openbandit" / "project.yaml"
 SPEC = EndpointSpec(
     name="ranker",
     variants=(VariantSpec(name="champion", model="ranker", version=1), VariantSpec(name="challenger", model="ranker", version=2)),
@@ -63,9 +62,7 @@ class Desk:
 
     def __init__(self, monkeypatch, folder, *experiments, world=None, split=(90, 10), **layers):
         self.monkeypatch, self.folder, self.experiments, self.layers = monkeypatch, folder, experiments, layers
-        folder.mkdir(exist_ok=True)
-        self.project = isthmus.open(EXAMPLE, target="local", home=str(folder / ".isthmus"))
-        self.project.folder = folder
+        self.project = isthmus.open(copied(folder), target="local")
         target = self.project.target
         shares = dict(zip(("champion", "challenger"), map(Decimal, split), strict=True))
         self.world = world or World(traits_of(target), SPEC, split=shares, aliases=dict(ALIASES))
@@ -117,8 +114,8 @@ class _NoLog:
 
 def genuine_project(folder, place, clock, about=AIMED, routing="sticky"):
     """The example's with an experiment, as another process opens it: on a target of its own of genuine adapters."""
-    project = isthmus.open(EXAMPLE, target="local", home=str(folder / "laptop"))  # until it has its own target
-    project.folder, project.target = folder, place.open()
+    project = isthmus.open(copied(folder), target="local")
+    project.target = place.open()
     project.target.clock = clock
     project.target.__dict__["events"] = _NoLog()
     declared(project, about)

@@ -3,15 +3,14 @@
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 
 import isthmus
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.rollouts import controller, documents, rollout
 from isthmus.rollouts.world import World
 from isthmus.rollouts.world.host import traits_of
+from isthmus.tests.example import copied
 
-EXAMPLE = Path(isthmus.__file__).parent / "examples" / "openbandit" / "project.yaml"
 MINUTE = timedelta(minutes=1)
 SPEC = EndpointSpec(
     name="ranker",
@@ -23,8 +22,7 @@ class Desk:
     """A person at the console: the example's project on a laptop whose ports are a scripted world's."""
 
     def __init__(self, monkeypatch, folder, *, spec=SPEC, split=(90, 10), aliases=(1, 2)):
-        self.project = isthmus.open(EXAMPLE, target="local", home=str(folder / ".isthmus"))
-        self.project.folder = folder  # of its lock: tests run beside each other
+        self.project = isthmus.open(copied(folder), target="local")
         target = self.project.target
         self.world = World(
             traits_of(target),

@@ -11,7 +11,6 @@ from isthmus.rollouts import controller, documents, rollout
 
 from ..cli.running import at_terminal, too_wide
 from ..cli.running import isthmus as command
-from .desk import EXAMPLE
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def console(desk, monkeypatch):
 
     monkeypatch.setattr(Console, "open", opened)
     monkeypatch.setattr(type(desk.project), "__exit__", lambda *_: None)
-    return partial(command, EXAMPLE.parent, "rollout")
+    return partial(command, desk.project.folder, "rollout")
 
 
 def test_the_console_starts_shows_and_tells_by_its_exit_code_how_it_ended(desk, console):
@@ -44,10 +43,10 @@ def test_the_console_fits_a_terminal_of_80_columns(desk, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     for words in (("start", "ranker", "--dry-run"), ("start", "ranker", "--no-controller")):
-        assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
+        assert too_wide(at_terminal(desk.project.folder, "rollout", *words)[1]) == []
     desk.drive(lambda state: state.phase == "waiting")
     for words in (("status", "ranker"), ("history", "ranker"), ("tick",), ("abort", "ranker")):
-        assert too_wide(at_terminal(EXAMPLE.parent, "rollout", *words)[1]) == []
+        assert too_wide(at_terminal(desk.project.folder, "rollout", *words)[1]) == []
 
 
 def test_the_console_aborts_nothing_with_0_and_says_5_when_the_time_is_over_first_and_why(desk, console, monkeypatch):
@@ -132,7 +131,7 @@ def aborted(desk, monkeypatch):
     rollout.start(desk.project, "ranker")
     desk.drive(lambda state: state.phase == "baking")
     rollout.abort(desk.project, "ranker", because="odd answers")
-    return partial(command, EXAMPLE.parent)
+    return partial(command, desk.project.folder)
 
 
 REFUSED = (("traffic", "ranker", "challenger=20", "--yes"), ("destroy", "--yes"))

@@ -12,6 +12,7 @@ from isthmus.errors import Unsupported
 from isthmus.lifecycle.rehearse_offline import rehearse_offline
 from isthmus.rollouts.rehearse import rehearse
 from isthmus.tests.cli.running import isthmus as command_line
+from isthmus.tests.example import copied
 from isthmus.tests.rollouts.scenario_files import FILES, rehearsal
 from isthmus.tests.rollouts.scene import LOCAL, SAGEMAKER, VERTEX
 
@@ -96,8 +97,8 @@ sagemaker = pytest.mark.skipif(not find_spec("boto3"), reason="needs SageMaker's
 
 
 @sagemaker
-def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name():
-    with isthmus.open(EXAMPLES / "openbandit" / "project.yaml", target="sagemaker") as project:
+def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name(tmp_path):
+    with isthmus.open(copied(tmp_path), target="sagemaker") as project:
         project.target.adapter = replace(project.target.adapter, ports={})
         with pytest.raises(Unsupported, match="a rehearsal by SageMaker's own adapter is not supported yet"):
             rehearse_offline(project, EXAMPLES / "openbandit" / "scenarios" / "errors.yaml")
@@ -106,7 +107,7 @@ def test_an_adapter_that_cannot_be_shown_made_up_minutes_is_refused_by_name():
 @sagemaker
 def test_the_command_needs_no_account_and_fails_when_it_is_not_as_expected(tmp_path):
     """CI's exit code; a cloud is rehearsed without its credentials."""
-    project = EXAMPLES / "openbandit" / "project.yaml"
+    project = copied(tmp_path / "openbandit")
     errors = EXAMPLES / "openbandit" / "scenarios" / "errors.yaml"
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(errors.read_text().replace("end: aborted, stage: 1, within: 15m, by: error_rate", "end: promoted"))

@@ -1,9 +1,7 @@
 """What one target refuses of a rollout, with the line and what is possible there."""
 
-import shutil
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +9,8 @@ from isthmus.adapters.rows import rows
 from isthmus.project.load import load
 from isthmus.project.scaffold import create
 from isthmus.rollouts.target_check import check_target
+from isthmus.tests.example import copied
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "openbandit" / "project.yaml"
 STEPS = "{traffic: 25, bake: 15m}"
 
 
@@ -22,10 +20,10 @@ def problems(tmp_path):
 
     def check(step):
         folder = tmp_path / "openbandit"
-        shutil.copytree(EXAMPLE.parent, folder, ignore=shutil.ignore_patterns(".isthmus", "__pycache__"))
-        text = EXAMPLE.read_text()
+        file = copied(folder)
+        text = file.read_text()
         assert STEPS in text
-        (folder / EXAMPLE.name).write_text(text.replace(STEPS, step))
+        file.write_text(text.replace(STEPS, step))
         description = load(folder)
         capabilities = rows(traffic_resolution=Decimal(1), metrics_delay=timedelta(minutes=3))
         problems = check_target(description, description.spec.rollouts["ranker"], "vertex", capabilities)

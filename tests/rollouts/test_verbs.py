@@ -15,7 +15,7 @@ from isthmus.rollouts.scenario_file import read
 from isthmus.rollouts.states import Wish
 from isthmus.rollouts.world import Traits
 
-from .desk import EXAMPLE, MINUTE, SPEC, Desk
+from .desk import MINUTE, SPEC, Desk
 
 ALIKE = replace(SPEC, variants=(SPEC.variants[0], replace(SPEC.variants[1], version=1)))
 
@@ -256,6 +256,6 @@ def test_a_wish_survives_a_look_that_was_faster(desk):
 
 @pytest.mark.parametrize("traits", [Traits(name="local"), Traits(name="sagemaker", fenced=False, metrics_delay=3 * MINUTE, takes=MINUTE)])
 def test_what_only_watches_does_not_hold_the_hand_over(desk, traits):
-    scenario = read(EXAMPLE.parent / "scenarios" / "errors.yaml", desk.project.spec.rollouts)
+    scenario = read(desk.project.folder / "scenarios" / "errors.yaml", desk.project.spec.rollouts)
     plan = plan_of(blind(desk.project.spec.rollouts["ranker"]), desk.project.spec.endpoints["ranker"], traits)
     assert play(scenario, plan, "ranker", setting(scenario, plan, traits)).end == "promoted"
